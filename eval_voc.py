@@ -1,0 +1,17 @@
+"""Measure the VOC mAP of a detector: ``python eval_voc.py --help``."""
+
+import sys
+
+from gan_kd_ssd.errors import exit_on_user_error
+from gan_kd_ssd.evaluation.options import parse
+
+
+def main(argv=None):
+    options = parse(argv)
+    from gan_kd_ssd.evaluation.command import run  # imports MXNet, which --help does not need
+
+    return run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_on_user_error("eval_voc.py", main))

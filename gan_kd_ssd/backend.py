@@ -1,0 +1,32 @@
+"""MXNet, imported in one place.
+
+MXNet 1.9.1 uses names that numpy removed in 1.24 (``np.bool`` and the like); they are put back before
+MXNet is imported, so that numpy 1.26 works as well (the only 1.x numpy with wheels for Python 3.12).
+Everything in this package takes ``mx`` from here.
+"""
+
+import os
+import warnings
+
+import numpy as np
+
+for _name, _type in (("bool", bool), ("int", int), ("float", float), ("object", object)):
+    if _name not in vars(np):
+        setattr(np, _name, _type)
+
+# cuDNN's autotuner picks algorithms by their speed at the moment: results would differ from run to run.
+os.environ.setdefault("MXNET_CUDNN_AUTOTUNE_DEFAULT", "0")
+
+try:
+    import mxnet as mx
+except (ImportError, OSError) as error:
+    from gan_kd_ssd.errors import UserError
+
+    raise UserError(
+        f"MXNet cannot be imported ({error}): install it with `pip install -r requirements.txt`"
+    ) from error
+
+# GluonCV traces its backbones symbolically; MXNet then warns that 'data' has no declared type.
+warnings.filterwarnings("ignore", message="Cannot decide type for the following arguments")
+
+__all__ = ["mx"]

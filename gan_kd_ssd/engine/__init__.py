@@ -1,0 +1,1 @@
+"""Running a training: devices, schedule, checkpoints, progress, and the loop itself."""

@@ -1,0 +1,61 @@
+"""Which devices a run uses, and one line that says so."""
+
+from __future__ import annotations
+
+from gan_kd_ssd.backend import mx
+from gan_kd_ssd.errors import UserError
+
+
+def gpu_count() -> int:
+    """Number of GPUs that this MXNet can use; 0 for a CPU build or without a driver."""
+    try:
+        return mx.context.num_gpus()
+    except mx.MXNetError:
+        return 0
+
+
+def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
+    """Contexts for ``--gpus`` and ``--cpu-devices``, and a line to print.
+
+    Args:
+        gpus: None takes the first two GPUs, the only one, or the CPU; '' the CPU; '0,1' these.
+        cpu_devices: number of CPU contexts where no GPU is used.
+
+    Raises:
+        UserError: not a list of numbers, twice the same, or a GPU that is not there.
+    """
+    if cpu_devices < 1:
+        raise UserError(f"--cpu-devices {cpu_devices}: give at least 1")
+    found = gpu_count()
+    if gpus is None:
+        ids = list(range(min(2, found)))
+    else:
+        try:
+            ids = [int(part) for part in gpus.replace(" ", "").split(",") if part]
+        except ValueError:
+            raise UserError(
+                f"--gpus {gpus!r}: give numbers such as 0,1, or '' for the CPU"
+            ) from None
+        if len(set(ids)) < len(ids):
+            raise UserError(f"--gpus {gpus!r}: a GPU is named twice")
+        missing = [str(i) for i in ids if not 0 <= i < found]
+        if missing:
+            raise UserError(
+                f"--gpus {gpus!r}: no GPU {', '.join(missing)}; MXNet found {found} "
+                f"GPU{'' if found == 1 else 's'} (--gpus '' trains on the CPU; "
+                "requirements-gpu.txt is needed for GPUs)"
+            )
+    if ids:
+        return [mx.gpu(i) for i in ids], f"devices: GPU {', '.join(map(str, ids))} of {found} found"
+    line = f"devices: CPU, {cpu_devices} context{'' if cpu_devices == 1 else 's'}"
+    if not found:
+        line += " (MXNet found no GPU)"
+    return [mx.cpu(i) for i in range(cpu_devices)], line
+
+
+def check_batch(batch_size: int, ctx: list) -> None:
+    """UserError where a batch has fewer images than there are devices."""
+    if batch_size < len(ctx):
+        raise UserError(
+            f"--batch-size {batch_size}: smaller than the {len(ctx)} devices; give at least {len(ctx)}"
+        )

@@ -1,0 +1,297 @@
+"""The training loop: epochs, phases, figures, validation, checkpoints.
+
+It does not know what a step does: a step takes a batch and gives a vector of figures for each device,
+and the detector behind it gives names to them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from gan_kd_ssd.backend import mx
+from gan_kd_ssd.engine import checkpoint, interrupt
+from gan_kd_ssd.engine.schedule import Phase, learning_rate
+from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.logs.records import BestMap, EpochEnd, LearningRate, Start, Step, Validation
+
+#: Steps that may be queued on the devices before the loop waits for the oldest: keeps them busy, and
+#: the memory of batches that wait bounded.
+STEPS_IN_FLIGHT = 2
+
+
+@dataclass
+class Progress:
+    """Where a training stands; everything of it goes into the state."""
+
+    epoch: int  # the epoch to go on with
+    batch: int = 0  # its next batch, from 0
+    images: int = 0  # seen since the start of the run
+    best_map: float = -1.0  # below 0: none measured yet
+    sums: list[float] = field(default_factory=list)  # of the epoch's figures so far
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the options say of the run."""
+
+    phases: list[Phase]
+    batch_size: int
+    lr: float
+    lr_decay: float
+    lr_decay_at: list[int]
+    log_interval: int
+    save_interval: int
+    prefix: str
+    seed: int
+
+    @property
+    def state_path(self) -> Path:
+        return Path(f"{self.prefix}_state.zip")
+
+
+class Training:
+    """Trains a student through its phases.
+
+    Args:
+        plan: see :class:`Plan`.
+        student: detector. step_of: phase name -> step, called with a batch.
+        figures: (sums, batches) -> figures by name, from the sum of a step's vectors.
+        figure_names: of the entries of those vectors.
+        trainer: of the student's detection losses; its learning rate is scheduled.
+        blocks, trainers: by name, what the state holds.
+        train_batches, validate: data, and ``validate(progress) -> Evaluation``.
+        val_batches: batches of one validation. log: :class:`~gan_kd_ssd.engine.runlog.RunLog`.
+        facts: plain facts that the state keeps and a resumed run must agree with.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        student,
+        step_of: dict[str, Callable],
+        figures: Callable,
+        figure_names: list[str],
+        trainer,
+        blocks: dict,
+        trainers: dict,
+        train_batches,
+        validate: Callable,
+        val_batches: int,
+        log,
+        facts: dict,
+    ):
+        self.plan, self.student, self.step_of = plan, student, step_of
+        self.figures, self.figure_names, self.trainer = figures, figure_names, trainer
+        self.blocks, self.trainers = blocks, trainers
+        self.train_batches, self.validate, self.val_batches = train_batches, validate, val_batches
+        self.log, self.facts = log, facts
+        self.progress = Progress(plan.phases[0].first)
+        self.totals = None  # figures of steps not read yet, one vector a device
+
+    # The state of a training
+
+    def save_state(self) -> None:
+        """Write everything that the rest of the run depends on.
+
+        Random numbers are not part of it: order, augmentation and MXNet's seed come from the seed and
+        the epoch alone.
+        """
+        arrays, counts = {}, {}
+        for name, block in self.blocks.items():
+            for key, value in checkpoint.block_arrays(block).items():
+                arrays[f"blocks/{name}/{key}"] = value
+        for name, trainer in self.trainers.items():
+            states, counts[name] = checkpoint.trainer_arrays(trainer)
+            for key, value in states.items():
+                arrays[f"trainers/{name}/{key}"] = value
+        broken = [key for key, value in arrays.items() if not np.isfinite(value).all()]
+        if broken:
+            raise self._diverged(f"{broken[0]} holds a number that is not finite")
+        meta = {"progress": vars(self.progress), "trainers": counts, "facts": self.facts}
+        checkpoint.save_state(self.plan.state_path, arrays, meta)
+
+    def load_state(self, path: Path) -> None:
+        """Go on where the state at ``path`` was written.
+
+        Raises:
+            UserError: damaged, or of a run with other networks or other data.
+        """
+        arrays, meta = checkpoint.load_state(path)
+        for name, value in self.facts.items():
+            if meta["facts"].get(name, value) != value:
+                raise UserError(
+                    f"--resume {path}: was written with {name.replace('_', '-')} "
+                    f"{meta['facts'][name]!r}, this run has {value!r}; give the same options"
+                )
+        try:
+            for name, block in self.blocks.items():
+                checkpoint.restore_block(block, checkpoint.group(arrays, f"blocks/{name}"))
+            for name, trainer in self.trainers.items():
+                states = checkpoint.group(arrays, f"trainers/{name}")
+                checkpoint.restore_trainer(trainer, states, meta["trainers"][name])
+        except (KeyError, ValueError) as error:
+            raise UserError(f"--resume {path}: is of another network ({error})") from error
+        self.progress = Progress(**meta["progress"])
+
+    # Training
+
+    def run(self) -> None:
+        """Train to the end.
+
+        Raises:
+            interrupt.Interrupted: after SIGTERM or SIGINT, the state being written.
+            UserError: a figure that is not finite, or a file that cannot be written.
+        """
+        self.log.write(Start(self.progress.epoch))
+        bar = tqdm(
+            total=self._total(),
+            unit="batch",
+            disable=self.log.quiet,
+            dynamic_ncols=True,
+            smoothing=0.05,
+        )
+        with interrupt.caught() as self.interrupt, bar as self.bar:
+            try:
+                for phase in self.plan.phases:
+                    for epoch in range(max(phase.first, self.progress.epoch), phase.last + 1):
+                        self._epoch(phase, epoch)
+            except interrupt.Interrupted:
+                self._read_totals()
+                self.save_state()
+                raise
+
+    def _total(self) -> int:
+        """Batches to go, those of validation counted as well."""
+        start = self.progress.epoch
+        total = -self.progress.batch
+        for phase in self.plan.phases:
+            for epoch in range(max(phase.first, start), phase.last + 1):
+                total += self.train_batches.batches(epoch)
+                total += self.val_batches * phase.validates(epoch)
+        return total
+
+    def _epoch(self, phase: Phase, epoch: int) -> None:
+        self.bar.set_description(f"epoch {epoch}/{self.plan.phases[-1].last} {phase.name}")
+        mx.random.seed(int(np.random.SeedSequence((self.plan.seed, epoch)).generate_state(1)[0]))
+        self._set_learning_rate(epoch)
+        speed = self._train(phase, epoch)
+        self.interrupt.check()
+        figures = self._read_figures(epoch, self.progress.batch)
+        self.log.write(
+            EpochEnd(epoch, figures, speed, images=self.progress.images, phase=phase.name)
+        )
+        synchronise_statistics(self.blocks["student"])
+        mean_ap = self._validate(phase, epoch) if phase.validates(epoch) else math.nan
+        self.progress.epoch, self.progress.batch, self.progress.sums = epoch + 1, 0, []
+        if epoch % self.plan.save_interval == 0:
+            path = Path(f"{self.plan.prefix}_{epoch:04d}_{mean_ap:.4f}.params")
+            self.save_state()
+            checkpoint.save_parameters(self.student.net, path)
+        elif epoch == self.plan.phases[-1].last:
+            self.save_state()
+
+    def _set_learning_rate(self, epoch: int) -> None:
+        plan = self.plan
+        rate = learning_rate(plan.lr, plan.lr_decay, plan.lr_decay_at, epoch)
+        if rate != self.trainer.learning_rate:
+            self.trainer.set_learning_rate(rate)
+            self.log.write(LearningRate(epoch, rate))
+
+    def _train(self, phase: Phase, epoch: int) -> float:
+        """Train on the rest of an epoch's batches; returns images/s."""
+        step, progress, size = self.step_of[phase.name], self.progress, self.plan.batch_size
+        in_flight: deque = deque()
+        first = progress.batch
+        started = logged = time.perf_counter()
+        logged_batch = first
+        for batch in self.train_batches.epoch(epoch, first):
+            self.interrupt.check()
+            vectors = step(batch)
+            self._add(vectors)
+            in_flight.append(vectors[-1])
+            if len(in_flight) > STEPS_IN_FLIGHT:
+                in_flight.popleft().wait_to_read()
+            progress.batch += 1
+            progress.images += size
+            self.bar.update()
+            if progress.batch % self.plan.log_interval == 0:
+                figures = self._read_figures(epoch, progress.batch)
+                now = time.perf_counter()
+                speed = (progress.batch - logged_batch) * size / (now - logged)
+                logged, logged_batch = now, progress.batch
+                self.log.write(
+                    Step(epoch, progress.batch - 1, speed, figures, progress.images, phase.name)
+                )
+                self.bar.set_postfix(loss=f"{figures['CrossEntropy'] + figures['SmoothL1']:.3f}")
+        mx.nd.waitall()
+        return (progress.batch - first) * size / (time.perf_counter() - started)
+
+    def _add(self, vectors) -> None:
+        """Add figures to the epoch's sums, on the devices."""
+        if self.totals is None:
+            self.totals = [vector.copy() for vector in vectors]
+            return
+        for total, vector in zip(self.totals, vectors):
+            total += vector
+
+    def _read_figures(self, epoch: int, batches: int) -> dict:
+        """Means over the epoch so far, by name; waits for the devices."""
+        self._read_totals()
+        sums = np.array(self.progress.sums)
+        for name, value in zip(self.figure_names, sums):
+            if not np.isfinite(value):
+                raise self._diverged(f"epoch {epoch}, batch {batches - 1}: {name} is {value}")
+        return self.figures(sums, batches)
+
+    def _read_totals(self) -> None:
+        """Move the figures that stand on the devices into ``progress.sums``; waits for them."""
+        if self.totals is None:
+            return
+        read = np.sum([total.asnumpy().astype(np.float64) for total in self.totals], axis=0)
+        before = self.progress.sums or np.zeros_like(read)
+        self.progress.sums, self.totals = (read + before).tolist(), None
+
+    def _diverged(self, what: str) -> UserError:
+        path = self.plan.state_path
+        kept = f"the last good state is {path}" if path.exists() else "no state was saved before"
+        return UserError(f"{what}: the training has diverged; {kept}; lower --lr, --lrD or --lrG")
+
+    # Validation
+
+    def _validate(self, phase: Phase, epoch: int) -> float:
+        def progress(_images: int) -> None:
+            self.bar.update()
+            self.interrupt.check()
+
+        result = self.validate(progress)
+        self.log.write(Validation(epoch, result.ap, result.mean_ap, phase=phase.name))
+        # As published: from the second validation of a run on.
+        best_before = self.progress.best_map
+        if result.mean_ap > best_before:
+            checkpoint.save_parameters(self.student.net, Path(f"{self.plan.prefix}_best.params"))
+            with open(f"{self.plan.prefix}_best_map.log", "a", encoding="utf-8") as file:
+                file.write(f"{epoch:04d}:\t{result.mean_ap:.4f}\n")
+            self.progress.best_map = result.mean_ap
+        if best_before >= 0:
+            self.log.write(BestMap(self.progress.best_map))
+        return result.mean_ap
+
+
+def synchronise_statistics(block) -> None:
+    """Give BatchNorm's running statistics their mean over the devices, on each of them.
+
+    Each device sees its part of a batch alone, so they drift apart; parameters are saved with the mean,
+    so validation, the files and a resumed run agree only where the devices hold it too.
+    """
+    for parameter in block.collect_params().values():
+        copies = parameter.list_data()
+        if parameter.grad_req == "null" and len(copies) > 1 and "running" in parameter.name:
+            parameter.set_data(parameter._reduce())

@@ -1,0 +1,64 @@
+"""What is trained when, and at which learning rate: plain data, the same after a resume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gan_kd_ssd.errors import UserError
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Consecutive epochs that update the same networks.
+
+    Attributes:
+        name: 'gan' (student and discriminators) or 'detection' (student alone).
+        first, last: epochs, both inclusive. val_interval: validate each so many epochs, and at the
+        last one; 0 validates at the last one alone.
+    """
+
+    name: str
+    first: int
+    last: int
+    val_interval: int
+
+    @property
+    def distils(self) -> bool:
+        return self.name == "gan"
+
+    def validates(self, epoch: int) -> bool:
+        return epoch == self.last or bool(self.val_interval and epoch % self.val_interval == 0)
+
+
+def phases(
+    start: int, last: int, gan_epochs: int, distill: str, val_interval: int, gan_val_interval: int
+) -> list[Phase]:
+    """The phases of a run: the GAN stage up to epoch ``gan_epochs``, then detection losses alone.
+
+    The published SSD run had 221 epochs of the first, validated at its end alone, then epochs that
+    count from 1 again; here they go on counting.
+    """
+    end_of_gan = min(gan_epochs, last) if distill == "gan" else start - 1
+    both = [
+        Phase("gan", start, end_of_gan, gan_val_interval),
+        Phase("detection", max(start, end_of_gan + 1), last, val_interval),
+    ]
+    return [phase for phase in both if phase.first <= phase.last]
+
+
+def decay_epochs(text: str) -> list[int]:
+    """Epochs of ``--lr-decay-epoch``, '80,100' -> [80, 100]; '' -> []."""
+    try:
+        return sorted(int(part) for part in text.replace(" ", "").split(",") if part)
+    except ValueError:
+        raise UserError(f"--lr-decay-epoch {text!r}: give epochs such as 80,100") from None
+
+
+def learning_rate(base: float, decay: float, decay_at: Sequence[int], epoch: int) -> float:
+    """Learning rate of an epoch: ``base`` times ``decay`` for each decay epoch reached."""
+    rate = base
+    for reached in decay_at:
+        if epoch >= reached:
+            rate *= decay
+    return rate

@@ -1,0 +1,164 @@
+"""What eval_voc.py does: load, measure, show, save."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.evaluation import voc
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate as the options of :func:`gan_kd_ssd.evaluation.options.parse` ask; returns 0.
+
+    Raises:
+        UserError: data, weights, devices or output paths that cannot be used.
+    """
+    _check_outputs(options)
+    from gan_kd_ssd.data.pipeline import ValBatches
+    from gan_kd_ssd.detectors import ssd
+    from gan_kd_ssd.engine import checkpoint, devices
+
+    dataset = _open(options)
+    ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
+    devices.check_batch(options.batch_size, ctx)
+    params = options.params or _published_weights(options)
+    option = "--params" if options.params else "--pretrained"
+    detector = ssd.load(
+        options.network, dataset.classes, options.data_shape, params, ctx, option=option
+    )
+    print(device_line)
+    print(f"data: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects")
+    if dataset.summary_line():
+        print(f"data: {dataset.summary_line()}")
+
+    batches = ValBatches(dataset, options.data_shape, options.batch_size, options.num_workers)
+    metrics = voc.METRICS if options.metric == "both" else (options.metric,)
+    evaluations = _measure(detector, batches, ctx, metrics, len(dataset))
+    _show(evaluations)
+    if options.json:
+        text = json.dumps(_results(options, params, dataset, evaluations), indent=2) + "\n"
+        checkpoint.write_atomically(options.json, lambda file: file.write_text(text, "utf-8"))
+        print(f"results: {options.json}")
+    if options.plot:
+        drawn = _plot(detector, dataset, ctx, options)
+        print(f"pictures: {options.plot}{os.sep} ({drawn} images and grid.png)")
+    return 0
+
+
+def _check_outputs(options) -> None:
+    """Before an hour of work, and not after it."""
+    if options.json and (not options.json.parent.is_dir() or options.json.is_dir()):
+        raise UserError(f"--json {options.json}: not a file in a folder that exists")
+    if options.plot:
+        try:
+            options.plot.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"--plot {options.plot}: not a folder that can be made ({error.strerror})"
+            ) from error
+
+
+def _open(options):
+    """The split to measure on, with the classes that training gave the detector.
+
+    A test split may lack objects of some class, so a folder's classes are those of its training
+    split, as in training, where it has one.
+    """
+    from gan_kd_ssd.data.voc import open_dataset
+
+    classes = options.classes
+    if classes is None and options.dataset not in ("voc", "voc07", "shapes"):
+        try:
+            classes = open_dataset(options.dataset, "train", data_root=options.data_root).classes
+        except UserError:
+            classes = None  # nothing to train on here: the split's own classes, or its own error
+    role = "val" if options.val_split else "test"
+    return open_dataset(
+        options.dataset,
+        role,
+        data_root=options.data_root,
+        classes=classes,
+        val_split=options.val_split,
+    )
+
+
+def _published_weights(options) -> Path:
+    """The zoo's file for this network, from MXNet's folder of models, else downloaded."""
+    import gan_kd_ssd.backend  # noqa: F401  isort: skip
+    from gluoncv.model_zoo.model_store import get_model_file
+
+    from gan_kd_ssd.detectors.networks import check_name
+
+    name = f"ssd_{options.data_shape}_{check_name(options.network, '--network')}_voc"
+    root = Path(os.environ.get("MXNET_HOME", Path.home() / ".mxnet")) / "models"
+    try:
+        return Path(get_model_file(name, root=str(root)))
+    except Exception as error:
+        # GluonCV raises ValueError for a name it has not, requests' own errors when offline
+        reason = error if isinstance(error, ValueError) else f"download: {type(error).__name__}"
+        raise UserError(
+            f"--pretrained True: the weights of {name} cannot be had ({reason}); give a file with "
+            "--params"
+        ) from error
+
+
+def _measure(detector, batches, ctx, metrics, images) -> list[voc.Evaluation]:
+    from tqdm import tqdm
+
+    try:
+        with tqdm(total=images, unit="image", desc="evaluating", dynamic_ncols=True) as bar:
+            results = voc.evaluate_metrics(detector, batches, ctx, metrics, bar.update)
+    finally:
+        batches.close()  # stops the processes that read images
+    return [results[name] for name in metrics]
+
+
+def _show(evaluations) -> None:
+    first = evaluations[0]
+    print(voc.table(evaluations))
+    for one in evaluations:
+        print(f"mAP@{voc.IOU_THRESHOLD} = {one.mean_ap:.4f} ({voc.METRIC_TITLES[one.metric]})")
+    note = "after the first batch" if first.warm else "a single batch, graph tracing included"
+    print(
+        f"{first.images_per_second:.1f} images/s over the whole loop, "
+        f"{first.network_images_per_second:.1f} in the network alone ({note})"
+    )
+
+
+def _results(options, params, dataset, evaluations) -> dict:
+    first = evaluations[0].to_json()
+    return {
+        "network": options.network,
+        "data_shape": options.data_shape,
+        "params": str(params),
+        "dataset": dataset.name,
+        "batch_size": options.batch_size,
+        **first,
+        "metrics": {one.metric: one.to_json() for one in evaluations},
+    }
+
+
+def _plot(detector, dataset, ctx, options) -> int:
+    from gan_kd_ssd.evaluation import draw
+
+    count = min(options.plot_images, len(dataset))
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
+    panels, titles = [], []
+    for index in map(int, chosen):
+        image, label = dataset.image(index), dataset.label(index)
+        ids, scores, boxes = voc.detect_image(detector, image, ctx[0])
+        panel = draw.draw_detections(
+            image, ids, scores, boxes, dataset.classes, options.score_threshold, label
+        )
+        name = dataset.image_id(index).replace(os.sep, "_")
+        draw.save(options.plot / f"{index:05d}_{name}.png", panel)
+        panels.append(panel)
+        titles.append(name)
+    draw.save(options.plot / "grid.png", draw.grid(panels, titles))
+    return len(panels)

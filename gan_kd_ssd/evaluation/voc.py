@@ -1,0 +1,243 @@
+"""VOC mean average precision of a detector, by GluonCV's own metrics."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+METRICS = ("voc07", "voc12")
+METRIC_TITLES = {"voc07": "VOC07 11-point AP", "voc12": "VOC12 area AP"}
+IOU_THRESHOLD = 0.5  # VOC's, and that of the paper's tables
+
+
+@dataclass
+class Evaluation:
+    """What one pass over a split measured.
+
+    ``ap`` is nan for a class of which the split has no object that counts (difficult ones do not);
+    ``mean_ap`` is the mean over the others, nan where there are none. ``seconds`` is the wall time
+    of ``timed_images`` images, loading and metric included, of which ``network_seconds`` were spent
+    in the network and fetching its output. The first batch is left out of the three figures (the
+    graph is traced there), unless it is the only one: then ``warm`` is False.
+    """
+
+    classes: list[str]
+    ap: dict[str, float]
+    mean_ap: float
+    images: int
+    seconds: float
+    metric: str
+    timed_images: int
+    network_seconds: float
+    warm: bool
+    objects: dict[str, int] = field(default_factory=dict)  # not difficult, by class
+
+    @property
+    def images_per_second(self) -> float:
+        """Images/s of the whole loop."""
+        return self.timed_images / self.seconds if self.seconds > 0 else math.nan
+
+    @property
+    def network_images_per_second(self) -> float:
+        """Images/s of the network and its non-maximum suppression alone."""
+        seconds = self.network_seconds
+        return self.timed_images / seconds if seconds > 0 else math.nan
+
+    def lines(self) -> list[str]:
+        """``class=AP`` for each class and ``mAP=…``, as the published logs write a validation."""
+        return [f"{name}={ap}" for name, ap in [*self.ap.items(), ("mAP", self.mean_ap)]]
+
+    def to_json(self) -> dict:
+        """Plain types for ``json.dumps``; nan becomes None."""
+        return {
+            "metric": self.metric,
+            "iou_threshold": IOU_THRESHOLD,
+            "mAP": _finite(self.mean_ap),
+            "classes": {name: _finite(ap) for name, ap in self.ap.items()},
+            "objects": {name: int(count) for name, count in self.objects.items()},
+            "images": int(self.images),
+            "images_per_second": _finite(self.images_per_second),
+            "network_images_per_second": _finite(self.network_images_per_second),
+            "timed_images": int(self.timed_images),
+            "warm": bool(self.warm),
+            "lines": self.lines(),
+        }
+
+
+def evaluate(
+    detector,
+    batches: Iterable,
+    ctx: Sequence,
+    metric: str = "voc07",
+    progress: Callable[[int], object] | None = None,
+) -> Evaluation:
+    """Measure the mAP of a detector at IoU 0.5.
+
+    Args:
+        detector: its ``detect(x)`` gives ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4) in pixels
+            of the input, ids -1 as padding; its ``classes`` are in the order of the ids.
+        batches: pairs of images (B, 3, S, S) and labels (B, M, 6): x0, y0, x1, y1 (pixels of the
+            input, 0-based corners), class, difficult; rows of -1 as padding.
+        ctx: MXNet contexts; a batch is split over them, and they compute at the same time.
+        metric: 'voc07' (11-point, published) or 'voc12' (area under the curve).
+        progress: called after each batch with its number of images (``tqdm.update`` fits).
+
+    Raises:
+        ValueError: a metric of another name.
+    """
+    return evaluate_metrics(detector, batches, ctx, (metric,), progress)[metric]
+
+
+def evaluate_metrics(
+    detector,
+    batches: Iterable,
+    ctx: Sequence,
+    metrics: Sequence[str] = METRICS,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, Evaluation]:
+    """Like :func:`evaluate`, for several metrics in one pass over the images."""
+    gluoncv_metrics = {name: _gluoncv_metric(name, detector.classes) for name in metrics}
+    counts = np.zeros(len(detector.classes), dtype=np.int64)
+    spans = []  # of each batch: images, seconds since the batch before, seconds in the network
+    started = time.perf_counter()
+    for images, labels in batches:
+        loaded = time.perf_counter()
+        ids, scores, boxes = detect(detector, images, ctx)
+        network_seconds = time.perf_counter() - loaded
+        labels = _as_numpy(labels)
+        # Arrays and not lists: GluonCV then pairs images with their difficult flags one by one,
+        # where lists of arrays with another number of objects would drop the flags.
+        arrays = (boxes, ids[..., 0], scores[..., 0], labels[..., :4], labels[..., 4])
+        for gluoncv_metric in gluoncv_metrics.values():
+            gluoncv_metric.update(*arrays, gt_difficults=labels[..., 5])
+        counts += _count_objects(labels, len(counts))
+        ended = time.perf_counter()
+        spans.append((len(images), ended - started, network_seconds))
+        started = ended
+        if progress is not None:
+            progress(len(images))
+
+    timed = spans[1:] or spans  # the graph is traced during the first batch
+    classes = list(detector.classes)
+    results = {}
+    for name, gluoncv_metric in gluoncv_metrics.items():
+        ap, mean_ap = _read(gluoncv_metric, classes, counts)
+        results[name] = Evaluation(
+            classes=classes,
+            ap=ap,
+            mean_ap=mean_ap,
+            images=sum(images for images, _, _ in spans),
+            seconds=sum(seconds for _, seconds, _ in timed),
+            metric=name,
+            timed_images=sum(images for images, _, _ in timed),
+            network_seconds=sum(seconds for _, _, seconds in timed),
+            warm=len(spans) > 1,
+            objects=dict(zip(classes, counts.tolist())),
+        )
+    return results
+
+
+def detect(detector, images, ctx: Sequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Detections of one batch, computed on all contexts at once.
+
+    The batch (B, 3, S, S) is split into one part for each context, as even as may be; a batch
+    smaller than the number of contexts uses fewer of them. Every part is queued before the first
+    result is waited for. Boxes are clipped to the input, as GluonCV's evaluation does.
+
+    Returns:
+        ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4) in pixels of the input, as numpy arrays.
+    """
+    import gan_kd_ssd.backend  # noqa: F401  isort: skip
+    from gluoncv.nn.bbox import BBoxClipToImage
+
+    clip = BBoxClipToImage()
+    parts = min(len(ctx), len(images))
+    edges = [len(images) * part // parts for part in range(parts + 1)]
+    queued = []
+    for device, start, end in zip(ctx, edges, edges[1:]):
+        part = images[start:end].as_in_context(device)
+        ids, scores, boxes = detector.detect(part)
+        queued.append((ids, scores, clip(boxes, part)))
+    fetched = [[array.asnumpy() for array in arrays] for arrays in queued]
+    ids, scores, boxes = (np.concatenate(arrays) for arrays in zip(*fetched))
+    return ids, scores, boxes
+
+
+def detect_image(detector, image: np.ndarray, device):
+    """Detections of an image uint8 (H, W, 3): ids (N,), scores (N,), boxes (N, 4) in its pixels."""
+    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.data.augment import val_transform
+
+    height, width = image.shape[:2]
+    no_objects = np.zeros((0, 6), dtype=np.float32)
+    x, _ = val_transform(image, no_objects, detector.data_shape)
+    ids, scores, boxes = detect(detector, mx.nd.array(x[None]), [device])
+    scale = np.array([width, height, width, height], dtype=np.float32) / detector.data_shape
+    kept = ids[0, :, 0] >= 0
+    return ids[0, kept, 0].astype(int), scores[0, kept, 0], boxes[0, kept] * scale
+
+
+def table(evaluation: Evaluation | Sequence[Evaluation]) -> str:
+    """Aligned table: one line a class with its objects and AP in percent, then the mean.
+
+    Several evaluations of the same split (one for each metric) stand side by side.
+    """
+    evaluations = [evaluation] if isinstance(evaluation, Evaluation) else list(evaluation)
+    first = evaluations[0]
+    titles = [METRIC_TITLES[one.metric] for one in evaluations]
+    rows = [
+        (name, str(first.objects.get(name, "")), [one.ap[name] for one in evaluations])
+        for name in first.classes
+    ]
+    total = str(sum(first.objects.values())) if first.objects else ""
+    mean = ("mAP", total, [one.mean_ap for one in evaluations])
+    name_width = max(len(name) for name, _, _ in [*rows, mean, ("class", "", [])])
+    count_width = max(len("objects"), len(total))
+
+    def line(name, count, cells):
+        padded = "".join(f"  {cell:>{len(title)}}" for cell, title in zip(cells, titles))
+        return f"{name:<{name_width}}  {count:>{count_width}}{padded}".rstrip()
+
+    def percent(values):
+        return ["-" if math.isnan(value) else f"{100 * value:.2f}" for value in values]
+
+    header = line("class", "objects", titles)
+    rule = "-" * len(header)
+    body = [line(name, count, percent(values)) for name, count, values in rows]
+    return "\n".join([header, rule, *body, rule, line(mean[0], mean[1], percent(mean[2]))])
+
+
+def _gluoncv_metric(name: str, classes: Sequence[str]):
+    import gan_kd_ssd.backend  # noqa: F401  isort: skip
+    from gluoncv.utils.metrics.voc_detection import VOC07MApMetric, VOCMApMetric
+
+    kinds = {"voc07": VOC07MApMetric, "voc12": VOCMApMetric}
+    if name not in kinds:
+        raise ValueError(f"metric {name!r} is none of {', '.join(kinds)}")
+    return kinds[name](iou_thresh=IOU_THRESHOLD, class_names=list(classes))
+
+
+def _read(metric, classes, counts) -> tuple[dict[str, float], float]:
+    """AP by class and their mean; without an object GluonCV's metric has nothing to average."""
+    if counts.sum() == 0:
+        return dict.fromkeys(classes, math.nan), math.nan
+    _, values = metric.get()
+    return dict(zip(classes, map(float, values))), float(values[-1])
+
+
+def _count_objects(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Objects (C,) that count for recall, by class, of labels (B, M, 6)."""
+    counted = (labels[..., 4] >= 0) & (labels[..., 5] <= 0)
+    return np.bincount(labels[..., 4][counted].astype(np.int64), minlength=classes)
+
+
+def _as_numpy(array) -> np.ndarray:
+    return array.asnumpy() if hasattr(array, "asnumpy") else np.asarray(array)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

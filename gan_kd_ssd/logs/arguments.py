@@ -1,0 +1,149 @@
+"""The command line that repeats a run of a log, for our training scripts."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+
+from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.logs.figures import INACTIVE, last_trained, run_figures
+from gan_kd_ssd.logs.log import Log, Run
+from gan_kd_ssd.logs.read import read
+
+SSD, FASTER_RCNN = "train_ssd_gkd.py", "train_faster_rcnn_gkd.py"
+
+#: Options of GluonCV's scripts that ours have no counterpart of.
+_NOT_OURS = ("amp", "custom_model", "dali", "horovod", "kv_store_type", "syncbn", "label_smooth")
+#: Options that are on by default and take --no-.
+_ON_BY_DEFAULT = ("pretrained_base",)
+
+_NETWORK = r"mobilenet(?:v2_)?[01][._][0-9]+|resnet[0-9]+_v[12][a-z]?(?:_0[._][0-9]+)?|vgg16_atrous"
+_PREFIX = re.compile(rf"ssd_([0-9]+)_({_NETWORK})(?:_({_NETWORK}))?(?:_|$)")
+
+
+@dataclass
+class Command:
+    """A script and its options, name (underscores) -> value; ``remarks`` say what was inferred."""
+
+    script: str
+    options: dict[str, object]
+    remarks: list[str] = field(default_factory=list)
+
+    def words(self) -> list[str]:
+        """The options as an argument list: ``--batch-size 64``."""
+        words: list[str] = []
+        for name, value in self.options.items():
+            option = name.replace("_", "-")
+            if value is None or (value is False and name not in _ON_BY_DEFAULT):
+                continue
+            if isinstance(value, bool):
+                words.append(f"--{option}" if value else f"--no-{option}")
+            elif str(value).startswith("-"):
+                words.append(f"--{option}={value}")  # argparse takes it for an option otherwise
+            else:
+                words += [f"--{option}", str(value)]
+        return words
+
+    def line(self) -> str:
+        """What a person types into a shell."""
+        return shlex.join(["python", self.script, *self.words()])
+
+
+def student_and_teacher(save_prefix: str) -> tuple[str | None, str | None]:
+    """The networks in ``ssd_512_mobilenet1_0_resnet50_v1_voc_g_d_new``, spelt as in GluonCV's zoo.
+
+    None for each that the name does not hold.
+    """
+    match = _PREFIX.search(save_prefix)
+    if not match:
+        return None, None
+    return _zoo_name(match[2]), _zoo_name(match[3])
+
+
+def _zoo_name(name: str | None) -> str | None:
+    """mobilenet1_0 -> mobilenet1.0, mobilenetv2_0_75 -> mobilenetv2_0.75."""
+    return name and re.sub(r"(?<=[01])_(?=[0-9]+$)", ".", name)
+
+
+def command_of(log: Log, run: Run | None = None) -> Command:
+    """The command that repeats ``run`` (default: the last run with figures, else the last).
+
+    Raises:
+        UserError: the log has no Namespace line, so that its options are not known.
+    """
+    run = run or last_trained(log) or (log.runs[-1] if log.runs else None)
+    if run is None or run.start is None:
+        raise UserError(
+            f"{log.source}: no Namespace line, so the options of the run are not known: "
+            "name a log with one"
+        )
+    options = run.namespace
+    if "Teacher_param_path" in options or "use_fpn" in options or "roi_mode" in options:
+        return Command(FASTER_RCNN, options)
+    return _ssd(run, options)
+
+
+def _ssd(run: Run, options: dict[str, object]) -> Command:
+    command = Command(SSD, dict(options))
+    left_out = [name for name in _NOT_OURS if command.options.pop(name, None)]
+    if left_out:
+        command.remarks.append(f"no counterpart here, left out: {', '.join(left_out)}")
+    for name in _NOT_OURS:
+        command.options.pop(name, None)
+    if "student" in options:
+        return command
+    student, teacher = student_and_teacher(str(options.get("save_prefix", "")))
+    adversarial = "lrD" in options
+    if not adversarial:  # GluonCV's own script: --network is the detector that is trained
+        student = options.get("network") or student
+        command.options["distill"] = "none"
+        command.options.pop("network", None)
+    if student is None or (adversarial and teacher is None):
+        command.remarks.append(
+            f"save_prefix {options.get('save_prefix')!r} does not name student and teacher: "
+            "give --student and --teacher"
+        )
+    command.options.update({"student": student, "teacher": teacher if adversarial else None})
+    if adversarial:
+        command.remarks.append("--student and --teacher are from save_prefix, network was not used")
+        _stage(run, command)
+    return command
+
+
+def _stage(run: Run, command: Command) -> None:
+    """What the published Namespace does not say and the log shows."""
+    figures = run_figures(run)
+    adversarial = [f for f in figures if f.name == "Loss_D"]
+    active = [f.epoch for f in adversarial if f.state != INACTIVE]
+    if active and any(f.state == INACTIVE for f in adversarial):
+        command.options["gan_epochs"] = max(active)
+        command.remarks.append(f"--gan-epochs {max(active)}: the last with adversarial figures")
+    within = [f for f in figures if f.name == "mAP" and f.phase == "gan"]
+    if active and all(f.epoch == max(active) for f in within):
+        command.options["gan_val_interval"] = 0
+        command.remarks.append("--gan-val-interval 0: the GAN stage has no validation inside")
+    if any(f.name == "cosine" for f in figures):
+        command.options["cosine_attention"] = 1.0
+        command.remarks.append("--cosine-attention 1.0: the figure is logged, its weight is not")
+
+
+def options_from_log(path: str, script: str | None = None) -> tuple[str, dict[str, object]]:
+    """Script and options (name with underscores -> value) that repeat the last run of a log.
+
+    Args:
+        script: the script that asks, if it matters.
+
+    Raises:
+        UserError: no such log, no Namespace line in it, or it is of the other script.
+    """
+    command = command_like(path, script)
+    return command.script, command.options
+
+
+def command_like(path: str, script: str | None = None) -> Command:
+    """As :func:`options_from_log`; ``.words()`` of it go before the words of the command line."""
+    command = command_of(read(path))
+    if script is not None and script != command.script:
+        raise UserError(f"--like {path}: this is a log of {command.script}: start that script")
+    return command

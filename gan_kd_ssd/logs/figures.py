@@ -1,0 +1,172 @@
+"""Every figure of a run by itself: what it is, when it was taken, and whether it means anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from gan_kd_ssd.logs.images import EpochSize, epoch_size
+from gan_kd_ssd.logs.log import Log, Run, Segment
+from gan_kd_ssd.logs.phases import epoch_phases
+from gan_kd_ssd.logs.records import GAN_FIGURES, EpochEnd, Step, Validation
+
+ACTIVE, INACTIVE, DIVERGED = "active", "inactive", "diverged"
+
+SINCE_EPOCH = "mean since the epoch's start"
+SINCE_RUN = "mean since the run's start"
+ONE_BATCH = "one batch"
+LOG_INTERVAL = "mean of one log interval"
+ONE_EPOCH = "one epoch"
+ONE_VALIDATION = "one validation"
+ARTEFACT = "none: the timer had just been reset"
+
+#: GluonCV's script never resets these between epochs (seen in the published Faster R-CNN log).
+_NEVER_RESET = ("RPNAcc", "RPNL1Loss", "RCNNAcc", "RCNNL1Loss")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of one line.
+
+    ``batch`` is None in the lines of a whole epoch, and ``images`` (seen since the run's start, an
+    estimate where the log does not count them) is None where it cannot be known. ``name`` is the
+    loss's, ``speed``, ``seconds``, ``mAP``, or ``AP <class>``.
+    """
+
+    name: str
+    value: float
+    state: str
+    averaging: str
+    epoch: int
+    batch: int | None
+    images: int | None
+    phase: str
+    segment: int
+    line: int
+    kind: str
+
+
+def _state(name: str, value: float | None, phase: str, kind: str) -> str:
+    if value is not None and math.isfinite(value):
+        return ACTIVE
+    empty = value is None or math.isnan(value)
+    if kind == "validation":  # no object of this class in the split
+        return INACTIVE if empty and name != "mAP" else DIVERGED
+    off = phase == "detection" or (phase == "discriminator" and name != "Loss_D")
+    return INACTIVE if empty and off and name in GAN_FIGURES else DIVERGED
+
+
+def _averaging(record, name: str, usual_speed: float | None) -> str:
+    if name == "speed":
+        if isinstance(record, EpochEnd):
+            odd = usual_speed is not None and record.speed > 100 * usual_speed
+            return ARTEFACT if odd else ONE_EPOCH
+        return LOG_INTERVAL if record.style == "faster_rcnn" else ONE_BATCH
+    if name == "seconds":
+        return ONE_EPOCH
+    return SINCE_RUN if name in _NEVER_RESET else SINCE_EPOCH
+
+
+def _values(record) -> Iterator[tuple[str, float | None]]:
+    if isinstance(record, Validation):
+        for name, value in record.classes.items():
+            yield f"AP {name}", value
+        if record.mean is not None:
+            yield "mAP", record.mean
+        return
+    yield from record.figures.items()
+    for name in ("speed", "seconds"):
+        value = getattr(record, name, None)
+        if value is not None:
+            yield name, value
+
+
+def _images(record, first: int, offset: int, size: EpochSize | None, batch_size) -> int | None:
+    if getattr(record, "images", None) is not None:
+        return record.images
+    if size is None:
+        return None
+    done = offset + (record.epoch - first) * size.images
+    if isinstance(record, Step):
+        return done + (record.batch + 1) * batch_size
+    return done + size.images
+
+
+def segment_figures(
+    segment: Segment, namespace: dict, size: EpochSize | None, number: int, offset: int = 0
+) -> list[Figure]:
+    """The figures of one segment, the ``number``-th of its run, after ``offset`` images."""
+    phases = epoch_phases(segment, namespace)
+    speeds = [entry.record.speed for entry in segment.of(Step)]
+    usual = median(speeds) if speeds else None
+    first = segment.epochs[0] if segment.epochs else 0
+    found = []
+    for entry in segment.of(Step, EpochEnd, Validation):
+        record = entry.record
+        kind = {Step: "step", EpochEnd: "epoch"}.get(type(record), "validation")
+        phase = phases.get(record.epoch) or getattr(record, "phase", None) or "detection"
+        images = _images(record, first, offset, size, namespace.get("batch_size"))
+        for name, value in _values(record):
+            averaging = ONE_VALIDATION if kind == "validation" else _averaging(record, name, usual)
+            found.append(
+                Figure(
+                    name,
+                    math.nan if value is None else value,
+                    _state(name, value, phase, kind),
+                    averaging,
+                    record.epoch,
+                    getattr(record, "batch", None),
+                    images,
+                    phase,
+                    number,
+                    entry.line,
+                    kind,
+                )
+            )
+    return found
+
+
+def run_figures(run: Run) -> list[Figure]:
+    """All figures of a run. A segment goes on counting images where the one before it stopped."""
+    size, offset, found = epoch_size(run), 0, []
+    for number, segment in enumerate(run.segments, start=1):
+        figures = segment_figures(segment, run.namespace, size, number, offset)
+        found += figures
+        offset = max((f.images for f in figures if f.images is not None), default=offset)
+    return found
+
+
+def last_trained(log: Log) -> Run | None:
+    """The run that a file is about: the last with figures. None where there is none."""
+    return next((run for run in reversed(log.runs) if run.trained), None)
+
+
+def with_resumed(log: Log, run: Run) -> Run:
+    """``run`` together with the epochs of the earlier runs in the file that it resumes.
+
+    Epochs that were trained again after an interruption count once, as trained last.
+    """
+    if not run.namespace.get("resume") or not run.trained:
+        return run
+    first = min(segment.epochs[0] for segment in run.segments if segment.epochs)
+    earlier = log.runs[: log.runs.index(run)]
+    for before in reversed(earlier):
+        same = before.namespace.get("save_prefix") == run.namespace.get("save_prefix")
+        if not (before.trained and same and _starts_before(before, first)):
+            continue
+        before = with_resumed(log, before)
+        kept = tuple(
+            entry
+            for segment in before.segments
+            for entry in segment.entries
+            if getattr(entry.record, "epoch", first) < first
+        )
+        joined = Segment(kept + run.segments[0].entries)
+        return Run(run.start, (joined, *run.segments[1:]))
+    return run
+
+
+def _starts_before(run: Run, epoch: int) -> bool:
+    return any(segment.epochs and segment.epochs[0] < epoch for segment in run.segments)

@@ -1,0 +1,94 @@
+"""How many images an epoch has, which tells VOC 07 from VOC 07+12 where a log does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gan_kd_ssd.logs.log import Run
+from gan_kd_ssd.logs.records import EpochEnd, Step, Validation
+
+#: Images of the training splits (for COCO: those with at least one box, as GluonCV loads them).
+TRAINING_SPLITS = {
+    "VOC 07 trainval": 5011,
+    "VOC 07+12 trainval": 16551,
+    "COCO 2017 train": 117266,
+}
+
+
+@dataclass(frozen=True)
+class EpochSize:
+    """Images an epoch: between ``low`` and ``high``; ``name`` where one known split fits alone."""
+
+    low: int
+    high: int
+    batches: tuple[int, int]
+    name: str | None = None
+
+    @property
+    def images(self) -> int:
+        """The one number to count with: the known split's, else the middle."""
+        return TRAINING_SPLITS[self.name] if self.name else (self.low + self.high) // 2
+
+    def __str__(self) -> str:
+        few, many = self.batches
+        batches = f"{few} batches" if few == many else f"{few} to {many} batches"
+        if self.name:
+            return f"{self.images} ({self.name}; {batches})"
+        number = str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
+        return f"{number} ({batches})"
+
+
+def epoch_size(run: Run) -> EpochSize | None:
+    """Images an epoch of a run, from the last batch that its whole epochs print.
+
+    None where there is no whole epoch, no step line, or no ``batch_size``.
+    """
+    options = run.namespace
+    batch, interval = options.get("batch_size"), options.get("log_interval")
+    if not isinstance(batch, int) or batch < 1:
+        return None
+    exact = _exact(run, batch)
+    if exact:
+        return exact
+    known = _known_splits(options.get("dataset"))
+    last: dict[tuple[int, int], int] = {}
+    whole = set()
+    for number, segment in enumerate(run.segments):
+        steps = [entry.record for entry in segment.of(Step)]
+        for step in steps:
+            last[number, step.epoch] = step.batch
+        final = max((step.epoch for step in steps), default=0)
+        whole |= {(number, step.epoch) for step in steps if step.epoch < final}
+        whole |= {(number, e.record.epoch) for e in segment.of(EpochEnd, Validation)}
+    seen = [batch_index + 1 for key, batch_index in last.items() if key in whole]
+    if not seen:
+        return None
+    few = max(seen)
+    many = few + (interval - 1 if isinstance(interval, int) and interval > 0 else 0)
+    return _named(few * batch, (many + 1) * batch - 1, (few, many), known)
+
+
+def _exact(run: Run, batch: int) -> EpochSize | None:
+    """From JSON lines, which count images."""
+    ends = [e.record for e in run.of(EpochEnd) if e.record.images is not None]
+    known = _known_splits(run.namespace.get("dataset"))
+    told = run.start.record.info.get("images_per_epoch") if run.start else None
+    if isinstance(told, int) and told > 0:
+        return _named(told, told, (told // batch, told // batch), known)
+    steps = {b.images - a.images for a, b in zip(ends, ends[1:]) if b.epoch == a.epoch + 1}
+    if not steps:
+        return None
+    low, high = min(steps), max(steps)
+    return _named(low, high + batch - 1, (low // batch, high // batch), known)
+
+
+def _known_splits(dataset) -> dict[str, int]:
+    """The splits that a data set of this name may be; any other is told by its number alone."""
+    prefix = "COCO" if dataset == "coco" else "VOC"
+    known = {name: n for name, n in TRAINING_SPLITS.items() if name.startswith(prefix)}
+    return known if dataset in ("voc", "voc07", "coco") else {}
+
+
+def _named(low: int, high: int, batches: tuple[int, int], known: dict[str, int]) -> EpochSize:
+    names = [name for name, images in known.items() if low <= images <= high]
+    return EpochSize(low, high, batches, names[0] if len(names) == 1 else None)

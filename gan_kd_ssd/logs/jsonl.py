@@ -1,0 +1,108 @@
+"""JSON lines of a training run, read back into records."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from gan_kd_ssd.logs.log import Entry, Log, arrange
+from gan_kd_ssd.logs.records import (
+    BestMap,
+    EpochEnd,
+    Event,
+    LearningRate,
+    NewBest,
+    RunStart,
+    Saved,
+    Start,
+    Step,
+    Unknown,
+    Validation,
+)
+
+_EVENTS = {
+    "start": Start,
+    "best_map": BestMap,
+    "learning_rate": LearningRate,
+    "new_best": NewBest,
+    "saved": Saved,
+    "text": Event,
+}
+_NOT_FIGURES = ("kind", "epoch", "batch", "images", "phase", "speed", "seconds")
+
+
+def _count(value) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"not a count: {value!r}")
+    return value
+
+
+def _figure(value) -> float:
+    """null is an inactive figure; a figure that diverged stands there as a string."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"not a figure: {value!r}")
+    return float(value)
+
+
+def _style(figures: dict) -> str:
+    if {"CrossEntropy", "SmoothL1", "Loss_D_real"} <= figures.keys():
+        return "ssd_gkd"
+    return "ssd" if "CrossEntropy" in figures else "faster_rcnn"
+
+
+def _step_or_epoch(fields: dict):
+    figures = {name: _figure(v) for name, v in fields.items() if name not in _NOT_FIGURES}
+    style = _style(figures)
+    if figures.get("cosine") is not None and math.isnan(figures["cosine"]):
+        del figures["cosine"]
+    images = fields.get("images")
+    common = {
+        "figures": figures,
+        "images": None if images is None else _count(images),
+        "phase": fields.get("phase"),
+        "style": style,
+    }
+    epoch = _count(fields["epoch"])
+    if fields["kind"] == "step":
+        return Step(epoch, _count(fields["batch"]), _figure(fields["speed"]), **common)
+    times = {name: _figure(fields[name]) for name in ("speed", "seconds") if name in fields}
+    return EpochEnd(epoch, **common, **times)
+
+
+def record_from_json(fields: dict, style: str = "ssd_gkd"):
+    """The record that :func:`~gan_kd_ssd.logs.write.json_fields` gave ``fields``.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    kind = fields["kind"]
+    if kind == "run":
+        info = {name: v for name, v in fields.items() if name not in ("kind", "namespace")}
+        return RunStart(dict(fields["namespace"]), info)
+    if kind in ("step", "epoch"):
+        return _step_or_epoch(fields)
+    if kind == "validation":
+        classes = {str(name): _figure(value) for name, value in fields["classes"].items()}
+        mean = _figure(fields["mAP"])
+        return Validation(_count(fields["epoch"]), classes, mean, fields.get("phase"), style)
+    if kind == "event":
+        rest = {name: v for name, v in fields.items() if name not in ("kind", "event")}
+        return _EVENTS[fields["event"]](**rest)
+    raise ValueError(f"unknown kind {kind!r}")
+
+
+def parse_json_lines(text: str, source: str = "") -> Log:
+    """Read a ``*_metrics.jsonl``; lines that are not understood are kept as Unknown."""
+    entries, style = [], "ssd_gkd"
+    *whole, last = text.split("\n")
+    for number, line in enumerate([*whole, last] if last else whole, start=1):
+        try:
+            record = record_from_json(json.loads(line), style)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+            record = Unknown(line, cut=number > len(whole))
+        if isinstance(record, (Step, EpochEnd)):
+            style = record.style
+        entries.append(Entry(record, number))
+    return arrange(entries, source)

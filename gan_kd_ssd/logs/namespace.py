@@ -1,0 +1,49 @@
+"""The ``Namespace(...)`` line of a run, read back without evaluating it."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+_NAME = re.compile(r"\s*(\w+)=")
+_VALUE = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*" | \[[^][]*\] | \([^()]*\) | [^,()'"\[\]]+""", re.X
+)
+
+
+class Verbatim(str):
+    """A value that is not a plain literal, as it was printed (``<function main at 0x7f>``)."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def parse_namespace(text: str) -> dict[str, object] | None:
+    """The options in ``Namespace(a=1, b='x')`` in the line's order, or None if it is not whole.
+
+    Values are str, int, float, bool, None, flat lists and tuples; anything else is a
+    :class:`Verbatim`.
+    """
+    if not (text.startswith("Namespace(") and text.endswith(")")):
+        return None
+    options: dict[str, object] = {}
+    at, end = len("Namespace("), len(text) - 1
+    while at < end:
+        name = _NAME.match(text, at, end)
+        value = name and _VALUE.match(text, name.end(), end)
+        if not value:
+            return None
+        options[name.group(1)] = _literal(value.group().strip())
+        at = value.end()
+        if at < end:
+            if text[at] != ",":
+                return None
+            at += 1
+    return options
+
+
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return Verbatim(text)

@@ -1,0 +1,255 @@
+"""The parser: a log file -> runs -> segments -> records, each with its line number.
+
+Strict: a line is a record only if all of it is known, and what is not known is kept as
+:class:`~gan_kd_ssd.logs.records.Unknown`. Nothing is lost: :meth:`Log.text` is the file again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from string import Formatter
+
+from gan_kd_ssd.logs import lines
+from gan_kd_ssd.logs.log import Entry, Log, arrange
+from gan_kd_ssd.logs.namespace import parse_namespace
+from gan_kd_ssd.logs.records import (
+    BestMap,
+    EpochEnd,
+    LearningRate,
+    NewBest,
+    RunStart,
+    Saved,
+    Start,
+    Step,
+    Unknown,
+    Validation,
+)
+from gan_kd_ssd.logs.write import format_record
+
+_NUMBER = r"-?(?:[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|nan|inf)"
+_COUNT = r"[0-9]{1,9}"
+
+
+def _pattern(template: str) -> re.Pattern:
+    """The regular expression of a template of :mod:`gan_kd_ssd.logs.lines`."""
+    kinds = {"epoch": _COUNT, "batch": _COUNT, "iteration": _COUNT, "path": r"\S.*"}
+    parts = []
+    for literal, name, _, _ in Formatter().parse(template):
+        parts.append(re.escape(literal))
+        if name is not None:
+            parts.append(f"(?P<{name}>{kinds.get(name, _NUMBER)})")
+    return re.compile("".join(parts))
+
+
+_START = _pattern(lines.START)
+_BEST_MAP = _pattern(lines.BEST_MAP)
+_LEARNING_RATE = _pattern(lines.LEARNING_RATE)
+_GAN_LEARNING_RATE = _pattern(lines.GAN_LEARNING_RATE)
+_WARM_UP_RATE = _pattern(lines.WARM_UP_RATE)
+_SAVED = _pattern(lines.SAVED)
+_NEW_BEST = _pattern(lines.NEW_BEST)
+_SSD_GKD_STEP = re.compile(
+    f"{_pattern(lines.SSD_GKD_STEP).pattern}(?:{_pattern(lines.SSD_GKD_COSINE).pattern})?"
+)
+_SSD_GKD_EPOCH = _pattern(lines.SSD_GKD_EPOCH)
+_STEP_HEAD = _pattern(lines.STEP_HEAD)
+_EPOCH_HEAD = _pattern(lines.EPOCH_HEAD)
+_GKD_VALIDATION = _pattern(lines.VALIDATION["ssd_gkd"].rstrip())
+_VALIDATION = _pattern(lines.VALIDATION["ssd"].rstrip())
+_CLASS = re.compile(rf"(?P<name>.*\S.*)=(?P<value>{_NUMBER})")
+
+#: How lines of a training log begin; a logger's prefix may stand before it.
+_BEGINNINGS = ("Namespace(", "Start training from [", "[Epoch ", "best_map is ")
+# INFO:root:  |  2019-06-20 12:00:00,123 - INFO -  |  [12:00:00] x.py:10:
+_PREFIX = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL|\d:\d\d).*[\s:\]>-]")
+_MOST_PREFIX = 200
+
+
+def _number(text: str) -> float:
+    """As printed: ``0`` stays an int, as in ``current best [0]``."""
+    return int(text) if text.isdigit() and len(text) < 16 else float(text)
+
+
+def _unprefixed(line: str) -> tuple[str, str]:
+    """The logger's prefix of a line ("" if it has none) and the rest."""
+    if line.startswith(_BEGINNINGS):
+        return "", line
+    at = min((found for found in map(line.find, _BEGINNINGS) if found > 0), default=-1)
+    if 0 < at <= _MOST_PREFIX and _PREFIX.search(line[:at]):
+        return line[:at], line[at:]
+    return "", line
+
+
+def _figures(text: str) -> tuple[dict[str, float], str] | None:
+    """``a=1.000,b=2.000`` -> the figures and the style that prints them so."""
+    style = "ssd" if ", " in text or "," not in text else "faster_rcnn"
+    figures = {}
+    for part in text.split(lines.SEPARATOR[style]):
+        match = _CLASS.fullmatch(part)
+        if match is None:
+            return None
+        figures[match["name"]] = float(match["value"])
+    return figures, style
+
+
+def _ssd_gkd(match: re.Match) -> dict[str, float]:
+    found = match.groupdict()
+    figures = {name: float(found[name]) for name in lines.SSD_GKD_FIGURES}
+    if found.get("cosine") is not None:
+        figures["cosine"] = float(found["cosine"])
+    return figures
+
+
+def _step(body: str):
+    match = _SSD_GKD_STEP.fullmatch(body)
+    if match:
+        return Step(
+            int(match["epoch"]), int(match["batch"]), float(match["speed"]), _ssd_gkd(match)
+        )
+    match = _STEP_HEAD.match(body)
+    found = match and _figures(body[match.end() :])
+    if found:
+        figures, style = found
+        epoch, batch, speed = int(match["epoch"]), int(match["batch"]), float(match["speed"])
+        return Step(epoch, batch, speed, figures, style=style)
+    return None
+
+
+def _epoch_line(body: str):
+    match = _SSD_GKD_EPOCH.fullmatch(body)
+    if match:
+        return EpochEnd(int(match["epoch"]), _ssd_gkd(match), speed=float(match["speed"]))
+    match = _EPOCH_HEAD.match(body)
+    found = match and _figures(body[match.end() :])
+    if found:
+        figures, style = found
+        return EpochEnd(int(match["epoch"]), figures, seconds=float(match["seconds"]), style=style)
+    for pattern, gan in ((_LEARNING_RATE, False), (_GAN_LEARNING_RATE, True)):
+        match = pattern.fullmatch(body)
+        if match:
+            return LearningRate(int(match["epoch"]), _number(match["rate"]), gan)
+    match = _WARM_UP_RATE.fullmatch(body)
+    if match:
+        epoch, iteration = int(match["epoch"]), int(match["iteration"])
+        return LearningRate(epoch, _number(match["rate"]), iteration=iteration)
+    match = _NEW_BEST.fullmatch(body)
+    if match:
+        value, previous = _number(match["value"]), _number(match["previous"])
+        return NewBest(int(match["epoch"]), value, previous, match["path"])
+    match = _SAVED.fullmatch(body)
+    return Saved(int(match["epoch"]), match["path"]) if match else None
+
+
+def parse_line(body: str):
+    """The record of one line without prefix and line end, or None if it is not known.
+
+    A validation block has many lines and is read by :func:`parse`.
+    """
+    if body.startswith("[Epoch "):
+        return _step(body) if "][Batch " in body else _epoch_line(body)
+    if body.startswith("Namespace("):
+        options = parse_namespace(body)
+        return None if options is None else RunStart(options)
+    match = _START.fullmatch(body)
+    if match:
+        return Start(int(match["epoch"]))
+    match = _BEST_MAP.fullmatch(body)
+    return BestMap(_number(match["value"])) if match else None
+
+
+def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] | None:
+    """The validation block that begins at line ``at`` (0-based), and how many lines it has."""
+    prefix, body = _unprefixed(raw[at].rstrip("\r\n"))
+    body = body.rstrip()
+    match = _GKD_VALIDATION.fullmatch(body)
+    style = "ssd_gkd" if match else style
+    match = match or _VALIDATION.fullmatch(body)
+    if match is None:
+        return None
+    classes: dict[str, float] = {}
+    summary: list[str] = []
+    mean, coco, next_is_mean, last = None, False, False, at
+    for index in range(at + 1, len(raw)):
+        body = raw[index].rstrip("\r\n")
+        if prefix and body.startswith(prefix):
+            body = body[len(prefix) :]
+        found = _CLASS.fullmatch(body)
+        if body == lines.COCO_HEAD and index == at + 1:
+            coco = True
+        elif coco and not classes and body.lstrip("= ").startswith("Average "):
+            summary.append(body)
+        elif coco and body == lines.COCO_MEAN:
+            next_is_mean = True
+        elif next_is_mean and re.fullmatch(f"={_NUMBER}", body):
+            mean = float(body[1:]) / 100
+            last = index
+            break
+        elif found is None or body.startswith(_BEGINNINGS) or _cut(raw[index], body):
+            break
+        elif found["name"] == lines.MEAN:
+            mean = _number(found["value"])
+            last = index
+            break
+        else:
+            classes[found["name"]] = float(found["value"]) / (100 if coco else 1)
+        last = index
+    record = Validation(
+        int(match["epoch"]), classes, mean, style=style, coco=coco, summary=tuple(summary)
+    )
+    return record, last - at + 1
+
+
+def _digits(number: str) -> int:
+    """Significant digits of a printed number; a float has 15 to 17."""
+    return len(re.sub(r"[eE].*|[^0-9]", "", number).lstrip("0"))
+
+
+def _cut(raw_line: str, body: str) -> bool:
+    """Whether the file may break off inside this line: no line end, and digits may be missing."""
+    return not raw_line.endswith("\n") and _digits(body.rsplit("=", 1)[-1]) < 15
+
+
+def _whole(record, body: str) -> bool:
+    """Whether a last line without a line end is certainly a whole line."""
+    if isinstance(record, (Step, EpochEnd)):
+        return format_record(record) == body + "\n"
+    if isinstance(record, (BestMap, LearningRate)):
+        return _digits(body.rsplit(" ", 1)[-1]) >= 15
+    if isinstance(record, (Saved, NewBest)):
+        return body.endswith(".params")
+    return True
+
+
+def _entries(text: str) -> Iterator[Entry]:
+    raw = _split(text)
+    style = "ssd"
+    at = 0
+    while at < len(raw):
+        prefix, body = _unprefixed(raw[at].rstrip("\r\n"))
+        count = 1
+        record = parse_line(body)
+        if record is None:
+            block = _validation(raw, at, style) if "Validation:" in body else None
+            if block:
+                record, count = block
+        elif not raw[at].endswith("\n") and not _whole(record, body):
+            record = None
+        if record is None:
+            cut = not raw[at].endswith("\n")
+            prefix, record = "", Unknown(raw[at].rstrip("\r\n"), cut)
+        elif isinstance(record, (Step, EpochEnd)):
+            style = record.style
+        yield Entry.of(record, at + 1, "".join(raw[at : at + count]), count, prefix)
+        at += count
+
+
+def _split(text: str) -> list[str]:
+    """Lines with their ends. Newlines alone end them: splitlines() knows form feeds and more."""
+    *whole, last = text.split("\n")
+    return [line + "\n" for line in whole] + ([last] if last else [])
+
+
+def parse(text: str, source: str = "") -> Log:
+    """Read a text log; ``source`` names it in messages. Never fails: see :class:`Log`."""
+    return arrange(_entries(text), source)
