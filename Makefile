@@ -19,8 +19,8 @@ lint: .venv/ready-for-tests
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 bench: .venv/ready
-	@$(BIN)/python -m benchmarks.step
-	@$(BIN)/python -m benchmarks.pipeline
+	@$(BIN)/python benchmarks/step.py
+	@$(BIN)/python benchmarks/pipeline.py
 
 setup: .venv/ready
 

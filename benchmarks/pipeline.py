@@ -46,10 +46,9 @@ def make_anchors(size: int) -> np.ndarray:
 
 def measure(data: VOCFolder, size: int, images: int, rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds an image of each step, ours and GluonCV's."""
+    from gan_kd_ssd.backend import mx  # isort: skip
     from gluoncv.data.transforms.presets.ssd import SSDDefaultTrainTransform
     from gluoncv.model_zoo.ssd.target import SSDTargetGenerator
-
-    from gan_kd_ssd.backend import mx
 
     anchors = make_anchors(size)
     targets = SSDTargets(anchors)

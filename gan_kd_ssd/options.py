@@ -164,6 +164,12 @@ def _data(parser) -> None:
     group.add_argument("--train-split", metavar="NAME", help="a folder's ImageSets/Main/NAME.txt")
     group.add_argument("--val-split", metavar="NAME", help="likewise, for validation")
     group.add_argument(
+        "--augmentation",
+        choices=("ssd", "flip"),
+        default="ssd",
+        help="ssd: GluonCV's, as published; flip: colours and flips alone, for short trainings",
+    )
+    group.add_argument(
         "--seed", type=not_negative, default=233, help="of weights, order, augmentation"
     )
 

@@ -20,7 +20,7 @@ def picture(height, width, seed=0):
 @pytest.fixture
 def theirs():
     """GluonCV's transforms, with the two global generators they draw from seeded."""
-    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.backend import mx  # isort: skip
     from gluoncv.data import transforms
     from gluoncv.data.transforms.presets import ssd
 
@@ -67,19 +67,57 @@ def test_rendering_equals_distort_expand_crop_resize_normalise(theirs, interpola
     np.testing.assert_allclose(augment._planes(ours), expected.asnumpy(), atol=2e-5)
 
 
+def test_the_figures_are_gluoncvs_defaults(theirs):
+    # With the same seeds, GluonCV's functions must do the same with our figures as without.
+    def twice(function, *args, **ours):
+        results = []
+        for figures in ({}, ours):
+            random.seed(7)
+            np.random.seed(7)
+            results.append([function(*args, **figures) for _ in range(40)])
+        return results
+
+    image = theirs.mx.nd.array(picture(8, 8))
+    default, ours = twice(
+        theirs.experimental.image.random_color_distort,
+        image,
+        brightness_delta=augment.BRIGHTNESS,
+        contrast_low=augment.CONTRAST[0],
+        contrast_high=augment.CONTRAST[1],
+        saturation_low=augment.SATURATION[0],
+        saturation_high=augment.SATURATION[1],
+        hue_delta=augment.HUE,
+    )
+    for a, b in zip(default, ours):
+        np.testing.assert_array_equal(a.asnumpy(), b.asnumpy())
+    default, ours = twice(theirs.image.random_expand, image, max_ratio=augment.EXPAND)
+    assert [place for _, place in default] == [place for _, place in ours]
+    default, ours = twice(
+        theirs.experimental.bbox.random_crop_with_constraints,
+        np.array([[10, 5, 105, 95, 0, 0.0]]),  # so large that every smallest IoU can be met
+        (120, 100),
+        min_scale=augment.CROP_SCALE[0],
+        max_scale=augment.CROP_SCALE[1],
+        max_aspect_ratio=augment.CROP_ASPECT,
+        constraints=[(iou, None) for iou in augment.CROP_IOUS] + [(None, 1)],
+        max_trial=augment.CROP_TRIALS,
+    )
+    assert [crop for _, crop in default] == [crop for _, crop in ours]
+
+
 def test_colour_distortion_has_gluoncvs_distribution(theirs):
     # Black, red, green and blue, distorted, tell the whole matrix.
     basis = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)])
     rng = np.random.default_rng(0)
     ours, expected = [], []
-    for _ in range(400):
+    for _ in range(1500):
         matrix = augment.colour_matrix(rng)
         normalised = basis @ matrix[:, :3].T + matrix[:, 3]
         ours.append((normalised * augment.STD + augment.MEAN) * 255)
         distorted = theirs.experimental.image.random_color_distort(theirs.mx.nd.array(basis[None]))
         expected.append(distorted[0].asnumpy())
     # Rounded: values that no distortion touched shall tie.
-    ours, expected = (np.reshape(np.round(v, 1) + 0.0, (400, 12)) for v in (ours, expected))
+    ours, expected = (np.reshape(np.round(v, 1) + 0.0, (1500, 12)) for v in (ours, expected))
     assert min(ks_2samp(ours[:, k], expected[:, k]).pvalue for k in range(12)) > UNLIKELY
 
 
@@ -111,23 +149,41 @@ def test_random_crops_have_gluoncvs_distribution(theirs, label):
 
 
 def test_the_whole_training_transform_has_gluoncvs_distribution(theirs):
-    image, draws = picture(60, 80), 150
-    label = np.array([[5, 5, 50, 40, 0, 0], [30, 20, 75, 55, 1, 0]], np.float32)
+    image = picture(30, 40)
+    label = np.array([[3, 3, 30, 24, 0, 0]], np.float32)
     rng = np.random.default_rng(0)
-    ours = [augment.train_transform(image, label, 32, rng) for _ in range(draws)]
-    transform = theirs.ssd.SSDDefaultTrainTransform(32, 32)
-    expected = [
-        transform(theirs.mx.nd.array(image, dtype="uint8"), label.astype(np.float64))
-        for _ in range(draws)
-    ]
+    ours = [augment.train_transform(image, label, 24, rng) for _ in range(4000)]
+    transform = theirs.ssd.SSDDefaultTrainTransform(24, 24)
+    args = theirs.mx.nd.array(image, dtype="uint8"), label.astype(np.float64)
+    expected = [transform(*args) for _ in range(400)]
     expected = [(pixels.asnumpy(), boxes) for pixels, boxes in expected]
-    assert {pixels.shape for pixels, _ in ours} == {(3, 32, 32)}
-    for measure in (np.mean, np.std, lambda pixels: np.mean(pixels == 0)):
-        values = [[measure(pixels) for pixels, _ in draws_] for draws_ in (ours, expected)]
+    assert {pixels.shape for pixels, _ in ours} == {(3, 24, 24)}
+
+    def filled(pixels):
+        return np.mean(np.abs(pixels) < 1e-6)
+
+    for measure in (np.mean, np.std, filled):
+        values = [[measure(pixels) for pixels, _ in draws] for draws in (ours, expected)]
         assert ks_2samp(*values).pvalue > UNLIKELY
     for k in range(5):
-        values = [np.concatenate([b[:, k] for _, b in draws_]) for draws_ in (ours, expected)]
+        values = [np.concatenate([b[:, k] for _, b in draws]) for draws in (ours, expected)]
         assert ks_2samp(*values).pvalue > UNLIKELY
+
+
+@pytest.mark.parametrize(("steps", "share"), [("expanded", 0.5), ("flipped", 0.5)])
+def test_optional_steps_happen_half_the_time(monkeypatch, steps, share):
+    seen = []
+    monkeypatch.setattr(augment, "random_crop", lambda label, size, rng: (label, (0, 0, *size)))
+    image, label = picture(20, 20), np.array([[2, 8, 6, 12, 0, 0]], np.float32)
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        _, ((x0, y0, _, y1, *_),) = augment.train_transform(image, label, 20, rng)
+        expanded = abs((y1 - y0) - 4) > 1e-3
+        if steps == "expanded":
+            seen.append(expanded)
+        elif not expanded:
+            seen.append(x0 > 10)
+    assert abs(np.mean(seen) - share) < 4 * np.sqrt(share * (1 - share) / len(seen))
 
 
 def test_boxes_follow_their_pixels():
@@ -167,3 +223,18 @@ def test_tiny_and_narrow_images_without_objects_are_augmented(shape):
         pixels, boxes = augment.train_transform(picture(*shape), np.zeros((0, 6)), 16, rng)
         assert pixels.shape == (3, 16, 16) and np.isfinite(pixels).all()
         assert boxes.shape == (0, 6)
+
+
+def test_flip_keeps_the_whole_image_and_every_object():
+    image, label = picture(48, 64), np.array([[3, 4, 20, 30, 1, 0]], np.float32)
+    places = set()
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        pixels, boxes = augment.train_transform(image, label, 32, rng, "flip")
+        assert pixels.shape == (3, 32, 32)
+        places.add(tuple(np.round(boxes[0], 3)))
+    upright = (1.5, round(4 * 32 / 48, 3), 10.0, 20.0, 1.0, 0.0)
+    mirrored = (22.0, upright[1], 30.5, 20.0, 1.0, 0.0)
+    assert {tuple(np.round(p, 3)) for p in places} == {
+        tuple(np.round(np.float32(p), 3)) for p in (upright, mirrored)
+    }

@@ -133,7 +133,7 @@ def test_hidden_objects_are_difficult_and_invisible_ones_left_out():
         owner = np.where(mask > 127, 0, -1)
         rows, _ = np.nonzero(owner == 0)
         owner[: int(np.quantile(rows, hidden)) + 1 if hidden else 0] = -1
-        shown.append(scene._describe(0, ("square", polygons, mask), owner))
+        shown.append(scene._describe(0, ("square", polygons), owner))
     assert shown[0].difficult == 0 and shown[1].difficult == 1 and shown[2] is None
     x, y, width, height = cv2.boundingRect((mask > 127).astype(np.uint8))
     assert shown[0].box == (x, y, x + width, y + height)

@@ -11,7 +11,7 @@ from gan_kd_ssd.data.targets import SSDTargets
 
 @pytest.fixture(scope="module")
 def gluoncv_targets():
-    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.backend import mx  # isort: skip
     from gluoncv.model_zoo.ssd.target import SSDTargetGenerator
 
     generator = SSDTargetGenerator(iou_thresh=0.5, negative_mining_ratio=-1)

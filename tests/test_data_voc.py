@@ -46,7 +46,7 @@ def test_boxes_become_0_based_corners_with_class_and_difficult_flag(folder):
 
 
 def test_labels_equal_those_of_gluoncv(tmp_path):
-    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.backend import mx  # isort: skip
     from gluoncv.data import VOCDetection
 
     folder = make_random_folder(tmp_path / "pets", 6)

@@ -43,8 +43,15 @@ _TO_YIQ = np.array([_GREY, [0.596, -0.274, -0.321], [0.211, -0.523, 0.311]])
 _FROM_YIQ = np.array([[1, 0.956, 0.621], [1, -0.272, -0.647], [1, -1.107, 1.705]])
 
 
+AUGMENTATIONS = ("ssd", "flip")
+
+
 def train_transform(
-    image: np.ndarray, label: np.ndarray, size: int, rng: np.random.Generator
+    image: np.ndarray,
+    label: np.ndarray,
+    size: int,
+    rng: np.random.Generator,
+    augmentation: str = "ssd",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Augment one image for training.
 
@@ -52,6 +59,8 @@ def train_transform(
         image: uint8 (H, W, 3), RGB.
         label: (M, 6): x0, y0, x1, y1 in pixels, class, difficult; M may be 0.
         size: side S of the input in pixels.
+        augmentation: 'ssd' (GluonCV's, published), or 'flip': colours and flips alone, the whole
+            image; for trainings too short to learn objects of every size.
 
     Returns:
         float32 (3, S, S), normalised; label float32 (M', 6) in pixels of the S x S input, without
@@ -61,14 +70,16 @@ def train_transform(
     label = label.astype(np.float64)
     colour = colour_matrix(rng)
     left = top = 0
-    if rng.random() > 0.5:
+    if augmentation == "ssd" and rng.random() > 0.5:
         ratio = rng.uniform(1, EXPAND)
         inner_height, inner_width = height, width
         height, width = int(height * ratio), int(width * ratio)
         top = int(rng.integers(0, height - inner_height + 1))
         left = int(rng.integers(0, width - inner_width + 1))
         label[:, 0:4] += (left, top, left, top)
-    label, (x, y, width, height) = random_crop(label, (width, height), rng)
+    x = y = 0
+    if augmentation == "ssd":
+        label, (x, y, width, height) = random_crop(label, (width, height), rng)
     interpolation = INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))]
     pixels = _render(image, (x - left, y - top, width, height), size, interpolation, colour)
     label[:, 0:4] *= np.tile((size / width, size / height), 2)

@@ -40,6 +40,7 @@ class TrainBatches:
         batch_size: B; UserError if there are fewer images.
         seed: 0 or more.
         num_workers: processes; 0 for the calling process.
+        augmentation: see :func:`~gan_kd_ssd.data.augment.train_transform`.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class TrainBatches:
         batch_size: int,
         seed: int,
         num_workers: int = 0,
+        augmentation: str = "ssd",
     ):
         if not 1 <= batch_size <= len(dataset):
             raise UserError(
@@ -59,7 +61,7 @@ class TrainBatches:
         if seed < 0:
             raise UserError(f"--seed {seed}: must be 0 or more")
         self._count, self._batch_size, self._seed = len(dataset), batch_size, seed
-        make = _MakeTrainBatch(dataset, size, SSDTargets(anchors), seed)
+        make = _MakeTrainBatch(dataset, size, SSDTargets(anchors), seed, augmentation)
         self._workers = Workers(make, num_workers)
 
     def batches(self, epoch: int) -> int:
@@ -125,8 +127,11 @@ class ValBatches:
 
 
 class _MakeTrainBatch:
-    def __init__(self, dataset: VOCFolder, size: int, targets: SSDTargets, seed: int):
-        self._dataset, self._size, self._targets, self._seed = dataset, size, targets, seed
+    def __init__(
+        self, dataset: VOCFolder, size: int, targets: SSDTargets, seed: int, augmentation: str
+    ):
+        self._dataset, self._size, self._targets = dataset, size, targets
+        self._seed, self._augmentation = seed, augmentation
 
     def __call__(self, keys: Sequence[tuple[int, int]]) -> tuple:
         images = np.empty((len(keys), 3, self._size, self._size), np.float32)
@@ -135,7 +140,11 @@ class _MakeTrainBatch:
         for row, (epoch, index) in enumerate(keys):
             rng = np.random.default_rng(np.random.SeedSequence((self._seed, epoch, index)))
             images[row], label = train_transform(
-                self._dataset.image(index), self._dataset.label(index), self._size, rng
+                self._dataset.image(index),
+                self._dataset.label(index),
+                self._size,
+                rng,
+                self._augmentation,
             )
             classes[row], boxes[row] = self._targets(label)
         return images, classes, boxes, int(np.count_nonzero(classes))

@@ -9,20 +9,20 @@ import numpy as np
 
 # How hard the pictures are; lengths in pixels for pictures with sides of about 160.
 OBJECTS = (1, 5)  # fewest, most
-SIDE = (20.0, 70.0)  # longest extent of an object
+SIDE = (28.0, 80.0)  # longest extent of an object
 STRETCH = 1.3  # largest ratio of an object's axes to those of its regular shape
 SIZE_JITTER = 0.15  # of the picture's sides
-CONTRAST = 50.0  # smallest distance of an object's first colour from the background's, in RGB
-TEXTURE_CONTRAST = (0.15, 0.75)  # how far a texture's second colour is from the first, of all RGB
+CONTRAST = 90.0  # smallest distance of an object's first colour from the background's, in RGB
+TEXTURE_CONTRAST = (0.1, 0.4)  # how far a texture's second colour is from the first, of all RGB
 OVERLAP = 0.45  # largest share of an object that a later one may cover when it is placed
-LINES = (2, 8)
-BLOBS = (2, 7)
-FRAGMENTS = (1, 4)  # pieces of outlines that look like parts of objects
-OCCLUDED = 0.35  # probability that something is drawn over an object
+LINES = (0, 3)
+BLOBS = (0, 3)
+FRAGMENTS = (0, 1)  # pieces of outlines that look like parts of objects
+OCCLUDED = 0.2  # probability that something is drawn over an object
 DIFFICULT = 0.3  # visible share below which an object is marked difficult
 INVISIBLE = 0.1  # visible share below which it is not annotated
-BLUR = (0.0, 1.2)  # standard deviation
-NOISE = (3.0, 16.0)  # standard deviation, of 255
+BLUR = (0.0, 0.8)  # standard deviation
+NOISE = (2.0, 9.0)  # standard deviation, of 255
 DIM = (0.65, 1.1)  # factor on all values
 
 CLASSES = ("cross", "disc", "ring", "square", "star", "triangle")
@@ -57,7 +57,7 @@ def draw_scene(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[Dr
             mask = _fill(owner.shape, polygons)
             _blend(canvas, mask, _Textured(_colour(ground, rng), unit, rng))
             owner[mask > 127] = len(shapes)
-            shapes.append((name, polygons, mask))
+            shapes.append((name, polygons))
         for i in range(len(shapes)):
             if rng.random() < OCCLUDED:
                 _occlude(canvas, owner, shapes[i][1], unit, rng)
@@ -116,7 +116,7 @@ def _place(owner: np.ndarray, unit: float, rng) -> tuple[str, list[np.ndarray]] 
 
 
 def _describe(i: int, shape, owner: np.ndarray) -> Drawn | None:
-    name, polygons, mask = shape
+    name, polygons = shape
     height, width = owner.shape
     x, y = polygons[0].T
     # The share is of the whole shape, the part beyond the picture's edge included.

@@ -207,10 +207,21 @@ def build(
 
 
 def load(
-    network: str, classes: Sequence[str], data_shape: int, params: Path, ctx: list, option: str
+    network: str,
+    classes: Sequence[str],
+    data_shape: int,
+    params: Path,
+    ctx: list,
+    option: str,
+    network_option: str = "--network",
 ) -> SSD:
-    """A trained detector from its ``.params`` file, compiled; UserError names ``option``."""
-    detector = build(network, classes, data_shape, option=option)
+    """A trained detector from its ``.params`` file, compiled.
+
+    Raises:
+        UserError: no such network, or a file that is missing, damaged or another network's; names
+            ``network_option`` or ``option``.
+    """
+    detector = build(network, classes, data_shape, option=network_option)
     detector.load(params, ctx, option)
     detector.hybridize()
     return detector
@@ -271,7 +282,9 @@ def check_params_file(file: Path, expected: dict, detector: SSD, option: str) ->
     for index, generator in enumerate(detector.net.anchor_generators):
         key = f"anchor_generators.{index}.anchors"
         anchors = generator.anchors.value.asnumpy()
-        if shapes[key] == anchors.shape and not np.allclose(found[key].asnumpy(), anchors, rtol=1e-3):
+        if shapes[key] == anchors.shape and not np.allclose(
+            found[key].asnumpy(), anchors, rtol=1e-3
+        ):
             raise UserError(
                 f"{option} {file}: was trained at another input size than {detector.data_shape} pixels "
                 "(its anchors differ); give the --data-shape it was trained with"

@@ -66,6 +66,8 @@ class DetectionStep:
         self.student, self.ctx = student, list(ctx)
         parameters = [*student.parameters(), *extra_parameters]
         self.trainer = make_trainer(parameters, "sgd", settings, kvstore)
+        # Outside the GAN stage nobody writes the extra parameters' gradients: they stay as they are.
+        self.ignore_stale_grad = bool(extra_parameters)
 
     def __call__(self, batch) -> list:
         """Train on a batch (images, class_targets, box_targets, positives).
@@ -78,7 +80,7 @@ class DetectionStep:
         for _levels, losses in self.forward(batch):
             autograd.backward(losses)
             figures.append(self.vector(losses))
-        self.trainer.step(1)  # the losses are normalised already
+        self.trainer.step(1, self.ignore_stale_grad)  # the losses are normalised already
         return figures
 
     def forward(self, batch) -> list:

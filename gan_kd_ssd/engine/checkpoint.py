@@ -141,12 +141,14 @@ def save_state(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
 
 
 def is_state(path: Path) -> bool:
-    """Whether a file is a training state of ours rather than parameters alone."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _META in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False
+    """Whether a file to resume from is a training state rather than parameters alone.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not path.is_file():
+        raise UserError(f"--resume {path}: no such file; give PREFIX_state.zip or a .params file")
+    return zipfile.is_zipfile(path)
 
 
 def load_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:

@@ -18,33 +18,32 @@ class RunLog:
     """Appends records to ``{prefix}_train.log`` and ``{prefix}_metrics.jsonl``.
 
     Args:
-        prefix: of both files; its folder is made. quiet: do not print the text lines as well.
+        prefix: of both files; its folder is made at the first record. quiet: do not print the lines.
 
     Raises:
         UserError: the files cannot be written.
     """
 
     def __init__(self, prefix: str, quiet: bool = False):
+        self.prefix, self.quiet = prefix, quiet
         self.paths = Path(f"{prefix}_train.log"), Path(f"{prefix}_metrics.jsonl")
-        self.quiet = quiet
-        try:
-            self.paths[0].parent.mkdir(parents=True, exist_ok=True)
-            self._files = [open(path, "a", encoding="utf-8") for path in self.paths]  # noqa: SIM115
-        except OSError as error:
-            raise UserError(f"--save-prefix {prefix}: {error.strerror}; choose another") from error
+        self._files: list = []
 
     def write(self, record) -> None:
         """Append a record to both files, and print its text unless quiet."""
         texts = format_record(record), json_record(record)
-        for path, file, text in zip(self.paths, self._files, texts):
-            try:
+        try:
+            if not self._files:  # nothing is left behind by a run that never began
+                self.paths[0].parent.mkdir(parents=True, exist_ok=True)
+                self._files = [path.open("a", encoding="utf-8") for path in self.paths]
+            for file, text in zip(self._files, texts):
                 file.write(text if text.endswith("\n") else text + "\n")
                 file.flush()
-            except OSError as error:
-                raise UserError(
-                    f"{path}: cannot be written ({error.strerror}); free some space and go on with "
-                    "--resume"
-                ) from error
+        except OSError as error:
+            raise UserError(
+                f"--save-prefix {self.prefix}: the log cannot be written ({error.strerror}); free some "
+                "space and go on with --resume, or choose another place"
+            ) from error
         self.say(texts[0].rstrip("\n"))
 
     def say(self, text: str) -> None:

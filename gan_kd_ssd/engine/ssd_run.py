@@ -28,7 +28,10 @@ def run(options: argparse.Namespace) -> int:
     """
     ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
     devices.check_batch(options.batch_size, ctx)
+    prefix = save_prefix(options)
+    plan = _plan(options, prefix)
     train_set, val_set = _open_data(options)
+    resumes_state = bool(options.resume) and checkpoint.is_state(Path(options.resume))
     student = _student(options, train_set.classes, ctx)
     teacher, teacher_file = _teacher(options, train_set.classes, ctx)
 
@@ -48,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         blocks.update(gan.blocks())
         if options.student_head == "teacher" and not options.resume:
             copied = inherit_head(student, teacher, pairs)
-    if options.resume and not checkpoint.is_state(Path(options.resume)):
+    if options.resume and not resumes_state:
         student.load(Path(options.resume), ctx, "--resume")
 
     train_batches = TrainBatches(
@@ -58,12 +61,12 @@ def run(options: argparse.Namespace) -> int:
         options.batch_size,
         options.seed,
         options.num_workers,
+        options.augmentation,
     )
     val_batches = ValBatches(val_set, options.data_shape, options.batch_size, options.num_workers)
-    prefix = save_prefix(options)
     log = runlog.RunLog(prefix, options.quiet)
     training = Training(
-        plan=_plan(options, prefix),
+        plan=plan,
         student=student,
         step_of=step_of,
         figures=lambda sums, batches: steps.level_figures(
@@ -80,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         facts=_facts(options, train_set),
     )
     try:
-        if options.resume and checkpoint.is_state(Path(options.resume)):
+        if resumes_state:
             training.load_state(Path(options.resume))
         info = {"versions": runlog.versions(), "devices": [str(c) for c in ctx]}
         info.update(_describe(student, train_set, val_set, pairs, copied, log, device_line))
@@ -157,10 +160,14 @@ def _teacher(options, classes, ctx):
     """The trained teacher and its file; (None, None) without distillation."""
     if options.distill == "none":
         return None, None
+    networks.check_name(options.teacher, "--teacher")
     option, file = "--teacher-params", Path(options.teacher_params)
     if not options.teacher_params:
         file = ssd.published_weights(options.teacher, options.data_shape, options.dataset, option)
-    return ssd.load(options.teacher, classes, options.data_shape, file, ctx, option=option), file
+    teacher = ssd.load(
+        options.teacher, classes, options.data_shape, file, ctx, option, network_option="--teacher"
+    )
+    return teacher, file
 
 
 def _distill_options(options) -> steps.DistillOptions:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -27,8 +26,10 @@ def run(options: argparse.Namespace) -> int:
     dataset = _open(options)
     ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
     devices.check_batch(options.batch_size, ctx)
-    params = options.params or _published_weights(options)
-    option = "--params" if options.params else "--pretrained"
+    option, params = "--params", options.params
+    if params is None:
+        option = "--pretrained"
+        params = ssd.published_weights(options.network, options.data_shape, options.dataset, option)
     detector = ssd.load(
         options.network, dataset.classes, options.data_shape, params, ctx, option=option
     )
@@ -86,26 +87,6 @@ def _open(options):
         classes=classes,
         val_split=options.val_split,
     )
-
-
-def _published_weights(options) -> Path:
-    """The zoo's file for this network, from MXNet's folder of models, else downloaded."""
-    import gan_kd_ssd.backend  # noqa: F401  isort: skip
-    from gluoncv.model_zoo.model_store import get_model_file
-
-    from gan_kd_ssd.detectors.networks import check_name
-
-    name = f"ssd_{options.data_shape}_{check_name(options.network, '--network')}_voc"
-    root = Path(os.environ.get("MXNET_HOME", Path.home() / ".mxnet")) / "models"
-    try:
-        return Path(get_model_file(name, root=str(root)))
-    except Exception as error:
-        # GluonCV raises ValueError for a name it has not, requests' own errors when offline
-        reason = error if isinstance(error, ValueError) else f"download: {type(error).__name__}"
-        raise UserError(
-            f"--pretrained True: the weights of {name} cannot be had ({reason}); give a file with "
-            "--params"
-        ) from error
 
 
 def _measure(detector, batches, ctx, metrics, images) -> list[voc.Evaluation]:

@@ -12,22 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.options import (
+    Parser,
+    add_devices,
+    class_names,
+    not_negative,
+    positive,
+    with_dashes,
+)
 
 PUBLISHED_DATA_SHAPE = 512  # of the published SSD log's Namespace line
-
-
-class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default where there is one to show."""
-
-    def _get_help_string(self, action):
-        return action.help if action.default in (None, "") else super()._get_help_string(action)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Turns argparse's usage text and exit into one line, like every other error of the user."""
-
-    def error(self, message):
-        raise UserError(f"{message} (see --help)")
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -40,10 +34,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         UserError: an option that does not exist or whose value cannot be right.
     """
     argv = sys.argv[1:] if argv is None else argv
-    options = _parser().parse_args([_dashes(word) for word in argv])
+    options = _parser().parse_args(with_dashes(argv))
     if options.data_shape is None:
         options.data_shape = _data_shape_of(options.network)
-    options.classes = _class_list(options.classes)
+    options.classes = class_names(options.classes)
     if options.params is None and options.pretrained.lower() not in ("true", "false", ""):
         options.params, options.pretrained = Path(options.pretrained), "False"
     if options.params is None and options.pretrained.lower() != "true":
@@ -54,12 +48,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="eval_voc.py",
         description="Measure the VOC mAP of an SSD at IoU 0.5: a table by class, mAP, images/s.",
-        epilog="Option names may be written with dashes or underscores.",
-        allow_abbrev=False,
-        formatter_class=_Defaults,
     )
     model = parser.add_argument_group("detector")
     model.add_argument(
@@ -70,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     model.add_argument(
         "--data-shape",
-        type=_positive,
+        type=positive,
         metavar="PIXELS",
         help="side of the square input (default: that in the network's name, else 512)",
     )
@@ -106,17 +97,10 @@ def _parser() -> argparse.ArgumentParser:
         help="the classes the detector was trained on, in that order "
         "(default: those of the data set)",
     )
-    run = parser.add_argument_group("run")
-    run.add_argument("--batch-size", type=_positive, default=16, help="images in one batch")
+    run = add_devices(parser)
+    run.add_argument("--batch-size", type=positive, default=16, help="images in one batch")
     run.add_argument(
-        "--gpus",
-        help="GPUs such as 0,1; '' is the CPU (default: the first two, one, or the CPU)",
-    )
-    run.add_argument(
-        "--cpu-devices", type=_positive, default=1, help="CPU contexts, where no GPU is used"
-    )
-    run.add_argument(
-        "--num-workers", type=_not_negative, default=0, help="processes that read images"
+        "--num-workers", type=not_negative, default=0, help="processes that read images"
     )
     out = parser.add_argument_group("results")
     out.add_argument(
@@ -133,46 +117,16 @@ def _parser() -> argparse.ArgumentParser:
         help="prefix of the saved results: PREFIX_eval.json where --json is not given",
     )
     out.add_argument("--plot", type=Path, metavar="DIR", help="draw detections and ground truth")
-    out.add_argument("--plot-images", type=_positive, default=16, help="images to draw")
+    out.add_argument("--plot-images", type=positive, default=16, help="images to draw")
     out.add_argument(
         "--score-threshold", type=_fraction, default=0.5, help="lowest score that is drawn"
     )
     return parser
 
 
-def _dashes(word: str) -> str:
-    """``--data_shape=3`` as ``--data-shape=3``; values stay as they are."""
-    if not word.startswith("--"):
-        return word
-    name, equals, value = word.partition("=")
-    return name.replace("_", "-") + equals + value
-
-
 def _data_shape_of(network: str) -> int:
     match = re.match(r"ssd_(\d+)_", network)
     return int(match.group(1)) if match else PUBLISHED_DATA_SHAPE
-
-
-def _class_list(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    names = [name.strip() for name in text.split(",")]
-    if "" in names or len(set(names)) < len(names):
-        raise UserError(f"--classes {text!r}: give names apart by commas, each of them once")
-    return names
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return value
-
-
-def _not_negative(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
 
 
 def _fraction(text: str) -> float:

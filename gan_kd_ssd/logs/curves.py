@@ -30,13 +30,26 @@ def epoch_curves(figures: list[Figure], by_epoch: bool = False) -> dict[tuple[st
     for f in figures:
         if f.state == ACTIVE and f.name not in _NOT_CURVES and (by_epoch or f.images is not None):
             last[f.name, f.phase, f.segment, f.epoch] = f
+    before = _epochs_before(figures)
     curves: dict[tuple[str, str], list[Point]] = {}
     for (name, phase, segment, epoch), f in last.items():
-        images = epoch + 1e6 * (segment - 1) if by_epoch else f.images
-        curves.setdefault((name, phase), []).append(Point(images, f.value, epoch, f.line))
+        at = before[segment] + epoch if by_epoch else f.images
+        curves.setdefault((name, phase), []).append(Point(at, f.value, epoch, f.line))
     for points in curves.values():
         points.sort(key=lambda p: p.images)
     return curves
+
+
+def _epochs_before(figures: list[Figure]) -> dict[int, int]:
+    """Segment -> last epoch of the segments before it, in sum."""
+    last: dict[int, int] = {}
+    for f in figures:
+        last[f.segment] = max(f.epoch, last.get(f.segment, 0))
+    before, total = {}, 0
+    for segment in sorted(last):
+        before[segment] = total
+        total += last[segment]
+    return before
 
 
 def value_at(points: list[Point], images: float, reach: float) -> float | None:

@@ -27,10 +27,16 @@ class Subject:
     options: dict[str, object]
     classes: tuple[str, ...]
     invariants: list[Invariant]
+    published: bool = False
 
     def curves(self, by_epoch: bool = False) -> dict:
         """See :func:`~gan_kd_ssd.logs.curves.epoch_curves`."""
         return epoch_curves(self.figures, by_epoch)
+
+    @property
+    def role(self) -> str:
+        """What a reference is called: ``published``, or ``reference`` for any other log."""
+        return "published" if self.published else "reference"
 
     @property
     def images_seen(self) -> int | None:
@@ -38,7 +44,23 @@ class Subject:
         return max((f.images for f in self.figures if f.images is not None), default=None)
 
 
-def subject(log: Log, number: int | None = None) -> Subject:
+def run_of(log: Log, number: int | None) -> Run:
+    """The ``number``-th run (1-based) of a log, or the last with figures.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    if number is not None:
+        if number > len(log.runs):
+            raise UserError(f"--run {number}: {log.source} has runs 1 to {len(log.runs)}")
+        return log.runs[number - 1]
+    run = last_trained(log)
+    if run is None:
+        raise UserError(f"{log.source}: no figures in it yet: let the run train for an epoch")
+    return run
+
+
+def subject(log: Log, number: int | None = None, published: bool = False) -> Subject:
     """The run of ``log`` to look at: the ``number``-th (1-based), else the last with figures.
 
     A run that resumes an earlier one of the same file goes with it.
@@ -46,14 +68,9 @@ def subject(log: Log, number: int | None = None) -> Subject:
     Raises:
         UserError: there is no such run, or it has no figures.
     """
-    if number is None:
-        run = last_trained(log)
-    elif not 1 <= number <= len(log.runs):
-        raise UserError(f"--run {number}: {log.source} has runs 1 to {len(log.runs)}")
-    else:
-        run = log.runs[number - 1]
-    if run is None or not run.trained:
-        raise UserError(f"{log.source}: no figures in it yet: let the run train for an epoch")
+    run = run_of(log, number)
+    if not run.trained:
+        raise UserError(f"--run {number}: that run of {log.source} has no figures")
     run = with_resumed(log, run)
     figures = run_figures(run)
     options = dict(command_of(log, run).options) if run.start else {}
@@ -67,6 +84,7 @@ def subject(log: Log, number: int | None = None) -> Subject:
         options,
         classes,
         check_invariants(run, figures),
+        published,
     )
 
 

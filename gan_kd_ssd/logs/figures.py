@@ -58,12 +58,12 @@ def _state(name: str, value: float | None, phase: str, kind: str) -> str:
     return INACTIVE if empty and off and name in GAN_FIGURES else DIVERGED
 
 
-def _averaging(record, name: str, usual_speed: float | None) -> str:
+def _averaging(record, name: str, usual_speed: float | None, ours: bool) -> str:
     if name == "speed":
         if isinstance(record, EpochEnd):
             odd = usual_speed is not None and record.speed > 100 * usual_speed
             return ARTEFACT if odd else ONE_EPOCH
-        return LOG_INTERVAL if record.style == "faster_rcnn" else ONE_BATCH
+        return LOG_INTERVAL if ours or record.style == "faster_rcnn" else ONE_BATCH
     if name == "seconds":
         return ONE_EPOCH
     return SINCE_RUN if name in _NEVER_RESET else SINCE_EPOCH
@@ -102,6 +102,7 @@ def segment_figures(
     speeds = [entry.record.speed for entry in segment.of(Step)]
     usual = median(speeds) if speeds else None
     first = segment.epochs[0] if segment.epochs else 0
+    ours = "student" in namespace  # our scripts time a log interval, GluonCV's SSD script a batch
     found = []
     for entry in segment.of(Step, EpochEnd, Validation):
         record = entry.record
@@ -109,7 +110,9 @@ def segment_figures(
         phase = phases.get(record.epoch) or getattr(record, "phase", None) or "detection"
         images = _images(record, first, offset, size, namespace.get("batch_size"))
         for name, value in _values(record):
-            averaging = ONE_VALIDATION if kind == "validation" else _averaging(record, name, usual)
+            averaging = (
+                ONE_VALIDATION if kind == "validation" else _averaging(record, name, usual, ours)
+            )
             found.append(
                 Figure(
                     name,

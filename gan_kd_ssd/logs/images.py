@@ -72,7 +72,9 @@ def _exact(run: Run, batch: int) -> EpochSize | None:
     """From JSON lines, which count images."""
     ends = [e.record for e in run.of(EpochEnd) if e.record.images is not None]
     known = _known_splits(run.namespace.get("dataset"))
-    told = run.start.record.info.get("images_per_epoch") if run.start else None
+    data = run.start.record.info.get("data") if run.start else None
+    train = data.get("train") if isinstance(data, dict) else None
+    told = train.get("images") if isinstance(train, dict) else None
     if isinstance(told, int) and told > 0:
         return _named(told, told, (told // batch, told // batch), known)
     steps = {b.images - a.images for a, b in zip(ends, ends[1:]) if b.epoch == a.epoch + 1}

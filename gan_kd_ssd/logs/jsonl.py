@@ -105,4 +105,4 @@ def parse_json_lines(text: str, source: str = "") -> Log:
         if isinstance(record, (Step, EpochEnd)):
             style = record.style
         entries.append(Entry(record, number))
-    return arrange(entries, source)
+    return arrange(entries, source, text)

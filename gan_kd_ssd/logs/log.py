@@ -102,15 +102,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Log:
-    """A whole file. ``preamble``: what stands before the first run."""
+    """A whole file. ``preamble``: what stands before the first run.
+
+    ``original`` is the file's text where it is not :meth:`text`: that of JSON lines.
+    """
 
     source: str
     entries: tuple[Entry, ...]
     preamble: tuple[Entry, ...]
     runs: tuple[Run, ...]
+    original: str | None = None
 
     def text(self) -> str:
-        """The file again, to the byte."""
+        """The file again, to the byte; JSON lines become the text log of the same run."""
         return "".join(entry.text() for entry in self.entries)
 
     @property
@@ -125,7 +129,7 @@ class Log:
     @property
     def sha256(self) -> str:
         """Of the file's bytes."""
-        return hashlib.sha256(encode(self.text())).hexdigest()
+        return hashlib.sha256(encode(self.original or self.text())).hexdigest()
 
 
 def encode(text: str) -> bytes:
@@ -152,7 +156,7 @@ class _Position:
         return back
 
 
-def arrange(entries: Iterable[Entry], source: str = "") -> Log:
+def arrange(entries: Iterable[Entry], source: str = "", original: str | None = None) -> Log:
     """Put entries into runs (one a RunStart) and segments (a new one where epochs go back)."""
     entries = tuple(entries)
     starts = [i for i, entry in enumerate(entries) if isinstance(entry.record, RunStart)]
@@ -163,7 +167,7 @@ def arrange(entries: Iterable[Entry], source: str = "") -> Log:
         preamble = ()
     for begin, end in zip(starts, [*starts[1:], len(entries)]):
         runs.append(Run(entries[begin], _segments(entries[begin + 1 : end])))
-    return Log(source, entries, preamble, tuple(runs))
+    return Log(source, entries, preamble, tuple(runs), original)
 
 
 def _segments(entries: tuple[Entry, ...]) -> tuple[Segment, ...]:

@@ -6,9 +6,12 @@ import ast
 import re
 
 _NAME = re.compile(r"\s*(\w+)=")
-_VALUE = re.compile(
-    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*" | \[[^][]*\] | \([^()]*\) | [^,()'"\[\]]+""", re.X
+_STRING = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_FLAT = (
+    rf"""[\[({{](?:{_STRING}|[^][(){{}}'"])*[\])}}]"""  # a list, tuple or dict without one inside
 )
+_NESTED = rf"""[\[({{](?:{_STRING}|{_FLAT}|[^][(){{}}'"])*[\])}}]"""
+_VALUE = re.compile(rf"""{_STRING}|{_NESTED}|<[^<>]*>|[^,(){{}}'"\[\]<>]+""")
 
 
 class Verbatim(str):
@@ -21,8 +24,8 @@ class Verbatim(str):
 def parse_namespace(text: str) -> dict[str, object] | None:
     """The options in ``Namespace(a=1, b='x')`` in the line's order, or None if it is not whole.
 
-    Values are str, int, float, bool, None, flat lists and tuples; anything else is a
-    :class:`Verbatim`.
+    Values are str, int, float, bool, None, and lists, tuples and dicts of them, one inside
+    another at most; anything else is a :class:`Verbatim`.
     """
     if not (text.startswith("Namespace(") and text.endswith(")")):
         return None

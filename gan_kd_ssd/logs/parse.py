@@ -163,7 +163,10 @@ def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] |
     prefix, body = _unprefixed(raw[at].rstrip("\r\n"))
     body = body.rstrip()
     match = _GKD_VALIDATION.fullmatch(body)
-    style = "ssd_gkd" if match else style
+    if match:
+        style = "ssd_gkd"
+    elif style == "ssd_gkd":  # GluonCV's own head after a line of ours
+        style = "ssd"
     match = match or _VALIDATION.fullmatch(body)
     if match is None:
         return None
@@ -192,7 +195,8 @@ def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] |
             last = index
             break
         else:
-            classes[found["name"]] = float(found["value"]) / (100 if coco else 1)
+            value = found["value"]
+            classes[found["name"]] = float(value) / 100 if coco else _number(value)
         last = index
     record = Validation(
         int(match["epoch"]), classes, mean, style=style, coco=coco, summary=tuple(summary)

@@ -46,7 +46,7 @@ def _run(run: dict) -> list[str]:
     out = ["", f"run {run['run']}  lines {a}..{b}  {run['detector'] or 'other losses'}"]
     if run["namespace"]:
         keys = ("dataset", "batch_size", "gpus", "epochs", "lr", "lrD", "clamp_upper")
-        told = [f"{k}={run['namespace'][k]}" for k in keys if k in run["namespace"]]
+        told = [f"{k}={run['namespace'][k]}" for k in keys if run["namespace"].get(k) is not None]
         out.append(f"  {'options':<10}{'  '.join(told)}  (all of them: args)")
     else:
         out.append(f"  {'options':<10}none: the log has no Namespace line")

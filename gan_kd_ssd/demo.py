@@ -1,0 +1,270 @@
+"""The whole of GAN-KD on data that it makes itself, in minutes and without a GPU: ``make demo``.
+
+Trains a teacher, then the same student from the same seed for the same epochs without and with GAN-KD,
+all through ``train_ssd_gkd.py``; measures the three with ``eval_voc.py`` on images that neither training
+nor the choice of any option has seen; draws what happened. What is there from an earlier demo is used
+again, and a training that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from gan_kd_ssd.errors import UserError, exit_on_user_error
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = Path("demo")
+DATA = ["--dataset", "shapes", "--data-root", str(OUT / "data")]
+SHAPE = ["--data-shape", "128"]
+TEACHER, STUDENT = "resnet18_v1_0.5", "resnet10_v1_0.25"
+
+# Options of the trainings, chosen on the validation split (experiments/demo.md has the trials).
+COMMON = [
+    *DATA,
+    *SHAPE,
+    *("--gpus", "", "--num-workers", "1", "--batch-size", "16", "--log-interval", "25"),
+    *("--save-interval", "3", "--quiet"),
+]
+
+
+@dataclass(frozen=True)
+class Network:
+    """One row of the table: how it is called, what it is, how it is trained."""
+
+    name: str
+    title: str
+    backbone: str
+    epochs: int
+    seconds: float  # measured on 2 cores; only weighs the progress bar
+    options: list[str] = field(default_factory=list)
+
+    @property
+    def prefix(self) -> Path:
+        return OUT / self.name / self.name
+
+    @property
+    def params(self) -> Path:
+        return Path(f"{self.prefix}_best.params")
+
+    @property
+    def metrics(self) -> Path:
+        return Path(f"{self.prefix}_metrics.jsonl")
+
+    @property
+    def result(self) -> Path:
+        return OUT / self.name / "test.json"
+
+    def train_command(self) -> list[str]:
+        return [
+            *("train_ssd_gkd.py", *COMMON, "--student", self.backbone),
+            *("--epochs", str(self.epochs), "--save-prefix", str(self.prefix), *self.options),
+        ]
+
+    def eval_command(self) -> list[str]:
+        return [
+            *("eval_voc.py", *DATA, *SHAPE, "--gpus", "", "--network", self.backbone),
+            *("--params", str(self.params), "--json", str(self.result)),
+        ]
+
+
+_STUDENT = ["--lr", "0.02", "--lr-decay-epoch", "7,8"]
+NETWORKS = [
+    Network(
+        "teacher",
+        "teacher",
+        TEACHER,
+        12,
+        360,
+        ["--distill", "none", "--lr", "0.02", "--lr-decay-epoch", "9,11"],
+    ),
+    Network("student", "student, plain", STUDENT, 8, 100, [*_STUDENT, "--distill", "none"]),
+    Network(
+        "student_gkd",
+        "student, GAN-KD",
+        STUDENT,
+        8,
+        180,
+        [
+            *_STUDENT,
+            *("--distill", "gan", "--gan-epochs", "6"),
+            *("--teacher", TEACHER, "--teacher-params", str(OUT / "teacher/teacher_best.params")),
+            *("--d-channels", "64", "--student-head", "scratch"),
+        ],
+    ),
+]
+_DATA_SECONDS, _EVAL_SECONDS, _PICTURE_SECONDS = 15, 8, 12
+
+
+def main() -> int:
+    """Run the demo in the current folder; returns the exit code."""
+    OUT.mkdir(exist_ok=True)
+    total = _DATA_SECONDS + _PICTURE_SECONDS
+    total += sum(network.seconds + _EVAL_SECONDS for network in NETWORKS)
+    bar = tqdm(
+        total=total,
+        bar_format="{desc:<28} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left",
+        dynamic_ncols=True,
+        smoothing=0.1,
+    )
+    with bar:
+        _make_data(bar)
+        for network in NETWORKS:
+            _train(network, bar)
+        for network in NETWORKS:
+            _evaluate(network, bar)
+        pictures = _draw(bar)
+    print(table())
+    print(f"\nlogs, metrics and weights: {OUT}/\npictures: {pictures}/")
+    return 0
+
+
+def _make_data(bar) -> None:
+    bar.set_description_str("making the images")
+    from gan_kd_ssd.data.voc import open_dataset
+
+    open_dataset("shapes", "train", data_root=OUT / "data")
+    bar.update(_DATA_SECONDS)
+
+
+def _train(network: Network, bar) -> None:
+    """Train a network, or go on with it, unless it was trained by the same command before."""
+    done = OUT / network.name / "done.json"
+    command = network.train_command()
+    start = bar.n
+    bar.set_description_str(f"training the {network.title}")
+    if not (done.exists() and json.loads(done.read_text()) == command and network.params.exists()):
+        network.prefix.parent.mkdir(exist_ok=True)
+        state = Path(f"{network.prefix}_state.zip")
+        started = OUT / network.name / "started.json"
+        if started.exists() and json.loads(started.read_text()) == command and state.exists():
+            command = [*command, "--resume", str(state)]
+        else:
+            for old in network.prefix.parent.iterdir():
+                old.unlink()
+            started.write_text(json.dumps(command))
+        _run(command, lambda: _set(bar, start + network.seconds * _fraction(network)))
+        done.write_text(json.dumps(network.train_command()))
+        network.result.unlink(missing_ok=True)
+    _set(bar, start + network.seconds)
+
+
+def _evaluate(network: Network, bar) -> None:
+    bar.set_description_str(f"testing the {network.title}")
+    if not network.result.exists():
+        _run(network.eval_command(), bar.refresh)
+    bar.update(_EVAL_SECONDS)
+
+
+def _run(command: list[str], poll) -> None:
+    """Run one of the project's scripts; its output is shown only if it fails."""
+    log = OUT / "output.txt"
+    with open(log, "w", encoding="utf-8") as output:
+        script = [sys.executable, str(ROOT / command[0]), *command[1:]]
+        child = subprocess.Popen(script, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            while child.poll() is None:
+                time.sleep(0.5)
+                poll()
+        except KeyboardInterrupt:  # the child got it as well, and keeps its state
+            child.wait()
+            raise
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                child.wait()
+    if child.returncode:
+        tail = log.read_text(errors="replace").strip().splitlines()[-1:]
+        raise UserError(f"`{shlex.join(command)}` failed: {' '.join(tail)}; see {log}")
+
+
+def _fraction(network: Network) -> float:
+    """How much of a training is done, from its last step in the metrics."""
+    try:
+        lines = network.metrics.read_text().splitlines()
+    except OSError:
+        return 0.0
+    for line in reversed(lines):
+        if '"images"' in line:
+            from gan_kd_ssd.data.shapes import COUNTS
+
+            return min(1.0, json.loads(line)["images"] / (COUNTS["train"] * network.epochs))
+    return 0.0
+
+
+def _set(bar, value: float) -> None:
+    bar.update(value - bar.n)
+    bar.refresh()
+
+
+def _draw(bar) -> Path:
+    """Draw curves, detections and attention maps; returns their folder."""
+    bar.set_description_str("drawing")
+    import numpy as np
+
+    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.data.voc import open_dataset
+    from gan_kd_ssd.detectors import ssd
+    from gan_kd_ssd.evaluation import figures
+
+    folder = OUT / "pictures"
+    folder.mkdir(exist_ok=True)
+    runs = {network.title: network.metrics for network in NETWORKS}
+    figures.loss_curves(runs, folder / "losses.png")
+    figures.map_curves(runs, folder / "map.png")
+    test = open_dataset("shapes", "test", data_root=OUT / "data")
+    detectors = {
+        network.title: ssd.load(
+            network.backbone, test.classes, int(SHAPE[1]), network.params, [mx.cpu()], "--params"
+        )
+        for network in NETWORKS
+    }
+    chosen = np.linspace(0, len(test) - 1, 6).astype(int)  # evenly, not by how well they came out
+    images, labels = [test.image(i) for i in chosen], [test.label(i) for i in chosen]
+    figures.detections_figure(detectors, images, labels, folder / "detections.png")
+    figures.attention_figure(detectors, images[:4], folder / "attention.png")
+    bar.update(_PICTURE_SECONDS)
+    return folder
+
+
+def table() -> str:
+    """The networks with their parameters, mAP on the test split and speed, as Markdown."""
+    rows = [("network", "backbone", "parameters", "mAP@0.5", "images/s")]
+    for network in NETWORKS:
+        result = json.loads(network.result.read_text())
+        with open(network.metrics, encoding="utf-8") as file:
+            parameters = json.loads(file.readline())["parameters"]
+        rows.append(
+            (
+                network.title,
+                network.backbone,
+                f"{parameters:,}",
+                f"{result['mAP']:.3f}",
+                f"{result['network_images_per_second']:.0f}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rows.insert(1, tuple("-" * width for width in widths))
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(exit_on_user_error("demo", main))
+    except KeyboardInterrupt:
+        print("demo: stopped; `make demo` goes on from here", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,18 @@
+"""Any content as JSON knows it."""
+
+from __future__ import annotations
+
+import math
+
+
+def plain(content):
+    """Numbers that are not finite become strings, tuples lists, and bad bytes in text visible."""
+    if isinstance(content, float) and not math.isfinite(content):
+        return str(content)
+    if isinstance(content, dict):
+        return {plain(str(key)): plain(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [plain(value) for value in content]
+    if isinstance(content, str):
+        return content.encode("utf-8", "backslashreplace").decode()
+    return content

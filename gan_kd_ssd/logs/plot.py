@@ -1,0 +1,179 @@
+"""Curves of runs over the published one: losses, mAP and speed by phase, readable in grey."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.logs import canvas
+from gan_kd_ssd.logs.facts import Subject
+from gan_kd_ssd.logs.panel import Panel, Style, bars, line_with_marks
+from gan_kd_ssd.logs.summary import phase_speed
+
+#: Panels by detector: title -> figures in it. mAP and speed come after them.
+PANELS = {
+    "ssd": {
+        "Detection losses": ("CrossEntropy", "SmoothL1"),
+        "Loss_D (real - fake score)": ("Loss_D",),
+        "Loss_G (score of the student)": ("Loss_G",),
+        "Cosine figure": ("cosine",),
+    },
+    "faster_rcnn": {
+        "RPN losses": ("RPN_Conf", "RPN_SmoothL1"),
+        "RCNN losses": ("RCNN_CrossEntropy", "RCNN_SmoothL1"),
+        "Loss_D (real - fake score)": ("Loss_D",),
+        "Loss_G (score of the student)": ("Loss_G",),
+    },
+}
+PHASES = ("discriminator", "gan", "detection")
+SUFFIXES = (".png", ".svg")
+
+REFERENCE_STYLE = Style(canvas.GREY, width=2.8)
+STYLES = (  # colours of Okabe and Ito, told apart by the colour-blind, from dark to light
+    Style("#0072b2", 1.6, (6, 3), "circle", 5),
+    Style("#d55e00", 1.6, (9, 3, 2, 3), "square", 9),
+    Style("#009e73", 2.0, (2, 2.5), "triangle", 3),
+    Style("#cc79a7", 1.8, (12, 4), "diamond", 14),
+)
+_WIDTH, _PANEL, _GAP = 1150, (306, 210), (72, 78)
+_LEFT, _TOP = 62, 34
+
+
+def draw(runs: Sequence[Subject], reference: Subject | None, kind: str = "png") -> bytes:
+    """The picture of ``runs`` over ``reference``, as ``png`` or ``svg``.
+
+    Raises:
+        UserError: more runs than can be told apart.
+    """
+    if len(runs) > len(STYLES):
+        raise UserError(f"{len(runs)} logs: at most {len(STYLES)} can be told apart in one plot")
+    drawn = [(reference, REFERENCE_STYLE)] if reference else []
+    drawn += list(zip(runs, STYLES))
+    shapes = _panels(drawn, reference, _Scale(runs, reference))
+    names = [Path(run.name).name for run in runs]
+    top = _TOP + 2 * _PANEL[1] + _GAP[1] + 62
+    for row, (run, style) in enumerate(drawn):
+        y = top + 20 * row
+        shapes += line_with_marks(((_LEFT, y - 4), (_LEFT + 52, y - 4)), style)
+        name = Path(run.name).name if names.count(Path(run.name).name) == 1 else run.name
+        name = f"{run.role}: {Path(run.name).name}" if run is reference else name
+        shapes.append(canvas.Text(_LEFT + 62, y, name))
+    height = top + 20 * len(drawn)
+    if kind == "svg":
+        return canvas.svg(shapes, _WIDTH, height).encode()
+    return canvas.png(shapes, _WIDTH, height)
+
+
+def save(path: str | Path, content: bytes) -> None:
+    """Write a picture or page.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise UserError(f"--out {path}: cannot write ({error.strerror}): name a file") from None
+
+
+def kind_of(path: str) -> str:
+    """``png`` or ``svg``, by the name of a file.
+
+    Raises:
+        UserError: it is neither.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"--out {path}: name a file that ends in .png or .svg")
+    return suffix[1:]
+
+
+class _Scale:
+    """The horizontal axis: images seen, or epochs where a log does not tell the images of one.
+
+    A short run is not squeezed to nothing: the axis ends a little after the longest of the runs.
+    """
+
+    def __init__(self, runs, reference):
+        self.by_epoch = any(run.images_seen is None for run in runs)
+        everything = [*runs, *([reference] if reference else [])]
+        self._curves = {id(run): run.curves(self.by_epoch) for run in everything}
+        longest = max(map(self._end, runs), default=0)
+        longest = longest or (self._end(reference) if reference else 0) or 1
+        self.limit = 1.04 * longest
+        if self.by_epoch:
+            self.unit, self.label = 1, "epochs"
+        elif longest >= 2e5:
+            self.unit, self.label = 1e6, "million images seen"
+        else:
+            self.unit, self.label = 1e3, "thousand images seen"
+        beyond = self._end(reference) if reference else 0
+        if beyond > 1.2 * self.limit:
+            self.label += f" (the {reference.role} run goes on to {beyond / self.unit:,.3g})"
+
+    def _end(self, run: Subject) -> float:
+        return max((points[-1].images for points in self._curves[id(run)].values()), default=0)
+
+    def curves(self, run: Subject, name: str):
+        """The curves of a figure, one a phase: horizontal and vertical values."""
+        for (known, _), points in self._curves[id(run)].items():
+            if known == name:
+                yield [p.images / self.unit for p in points], [p.value for p in points]
+
+
+def _places():
+    (width, height), (gap, down) = _PANEL, _GAP
+    for row in range(2):
+        for column in range(3):
+            left, top = _LEFT + column * (width + gap), _TOP + row * (height + down)
+            yield left, top, width, height
+
+
+def _panels(drawn, reference, scale: _Scale) -> list:
+    places, shapes = list(_places()), []
+    detector = next((run.detector for run, _ in drawn[::-1] if run.detector in PANELS), "ssd")
+    for place, (title, names) in zip(places, PANELS[detector].items()):
+        panel = Panel(*place, title, scale.label, scale.limit / scale.unit)
+        for run, style in drawn:
+            for name in names:
+                for xs, ys in scale.curves(run, name):
+                    panel.add(xs, ys, style)
+        if len(names) > 1:
+            panel.names = _ends(drawn, names, scale, panel.x_limit)
+        shapes += panel.shapes()
+    shapes += _mean_ap(places[4], drawn, reference, scale).shapes()
+    measured = [(phase_speed(run.figures), style) for run, style in drawn]
+    groups = [
+        (phase, [(of.get(phase, {}).get("samples_per_second"), style) for of, style in measured])
+        for phase in PHASES
+        if any(phase in of for of, _ in measured)
+    ]
+    return shapes + bars(*places[5], "Speed by phase, samples/s (not compared)", groups)
+
+
+def _ends(drawn, names, scale: _Scale, limit: float) -> dict[str, tuple[float, float]]:
+    """Where the curves of each name end in the panel: its label stands there."""
+    ends = {}
+    for name in names:
+        points = [
+            (x, y)
+            for run, _ in drawn
+            for xs, ys in scale.curves(run, name)
+            for x, y in zip(xs, ys)
+            if x <= limit
+        ]
+        if points:
+            ends[name] = max(points)
+    return ends
+
+
+def _mean_ap(place, drawn, reference, scale: _Scale) -> Panel:
+    panel = Panel(*place, "mAP", scale.label, scale.limit / scale.unit)
+    for run, style in drawn:
+        points = sorted(p for xs, ys in scale.curves(run, "mAP") for p in zip(xs, ys))
+        panel.add([x for x, _ in points], [y for _, y in points], style)
+        if run is reference and points:
+            panel.level = max(y for _, y in points)
+            panel.title = f"mAP (dotted: {run.role} best, {panel.level:.4f})"
+    return panel

@@ -1,0 +1,92 @@
+"""What several tests share: a tiny data set, tiny networks, a tiny trained teacher."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+SIZE = 64
+CLASSES = ["disc", "square"]
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Reference material beside the checkout: the published logs, real images. Not in the project."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the published logs and BCCD beside the checkout, in ../shared")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def shapes_folder(tmp_path_factory):
+    """24 + 8 + 8 generated images in VOC layout."""
+    from gan_kd_ssd.data import shapes
+
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    return shapes.generate(folder, {"train": 24, "val": 8, "test": 8}, size=96, progress=False)
+
+
+@pytest.fixture
+def tiny_ssd():
+    """make(seed=0, width='0.125', ctx=one CPU) -> an initialised SSD of 64 pixels and two classes."""
+    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.detectors import ssd
+
+    def make(seed=0, width="0.125", ctx=None, blocks="10", size=SIZE):
+        mx.random.seed(seed)
+        detector = ssd.build(f"resnet{blocks}_v1_{width}", CLASSES, size)
+        detector.initialize(ctx or [mx.cpu()])
+        return detector
+
+    return make
+
+
+@pytest.fixture
+def make_batch():
+    """make(detector, B, seed) -> a training batch of noise with random targets."""
+    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.data.pipeline import Batch
+
+    def make(detector, size=4, seed=0):
+        rng = np.random.RandomState(seed)
+        anchors = len(detector.anchors)
+        classes = rng.randint(1, 3, (size, anchors)) * (rng.rand(size, anchors) < 0.05)
+        arrays = (
+            rng.randn(size, 3, detector.data_shape, detector.data_shape),
+            classes,
+            rng.randn(size, anchors, 4) * (classes > 0)[..., None],
+        )
+        return Batch(*[mx.nd.array(a) for a in arrays], positives=int((classes > 0).sum()))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def train(shapes_folder, tmp_path_factory):
+    """train(*options) -> exit code of a tiny run of ``train_ssd_gkd.py`` in this process.
+
+    Options given later win over the tiny ones given here.
+    """
+    from gan_kd_ssd.engine import ssd_run
+    from gan_kd_ssd.options import parse_train_ssd
+
+    def run(*options):
+        tiny = [
+            *("--dataset", shapes_folder, "--data-shape", SIZE, "--gpus", "", "--num-workers", 0),
+            *("--student", "resnet10_v1_0.125", "--batch-size", 8, "--log-interval", 2, "--quiet"),
+            *("--lr", 0.01, "--d-channels", 16, "--teacher", "resnet10_v1_0.25"),
+        ]
+        return ssd_run.run(parse_train_ssd([str(word) for word in itertools.chain(tiny, options)]))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def teacher_params(train, tmp_path_factory):
+    """Parameters of a tiny teacher after one epoch."""
+    prefix = tmp_path_factory.mktemp("teacher") / "t"
+    options = ["--student", "resnet10_v1_0.25", "--distill", "none", "--epochs", 1]
+    assert train(*options, "--save-prefix", prefix) == 0
+    return Path(f"{prefix}_best.params")
