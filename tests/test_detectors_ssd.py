@@ -38,6 +38,27 @@ def test_pyramid_ends_at_one_cell_and_has_fitting_anchors(network, size, sides):
         assert centres.min() > 0 and centres.max() < size
 
 
+@pytest.mark.parametrize(
+    "size, sides, stride, fractions",
+    [
+        (512, [32, 16, 8, 4, 2, 1], 16, [0.1, 0.2, 0.37, 0.54, 0.71, 0.88, 0.961]),
+        (300, [19, 10, 5, 3, 2, 1], 16, [0.1, 0.2, 0.37, 0.54, 0.71, 0.88, 0.961]),
+        (256, [16, 8, 4, 2, 1], 16, [0.15, 0.37, 0.54, 0.71, 0.88, 0.961]),
+        (128, [8, 4, 2, 1], 16, [0.3, 0.54, 0.71, 0.88, 0.961]),
+        (256, [32, 16, 8, 4, 2, 1], 8, [0.1, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05]),
+        (1024, [64, 32, 16, 8, 4, 2, 1], 16, [0.1, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05]),
+    ],
+)
+def test_anchor_sizes_are_the_zoo_s_for_grids_as_coarse(size, sides, stride, fractions):
+    sizes = networks.anchor_sizes(size, sides, stride)
+    np.testing.assert_allclose(np.array(sizes) / size, fractions, atol=1e-3)
+
+
+def test_input_too_large_for_the_anchors_is_refused():
+    with pytest.raises(UserError, match="--data-shape 2048: too large"):
+        ssd.build("resnet18_v1", VOC, 2048)
+
+
 @pytest.mark.parametrize("network, levels", [("mobilenet1.0", 6), ("vgg16_atrous", 7)])
 def test_anchors_at_512_are_the_zoo_s(network, levels):
     from gluoncv.model_zoo import get_model
@@ -172,7 +193,7 @@ def damaged(path, kind, tiny_ssd):
     elif kind == "wider":
         tiny_ssd(width="0.25").net.save_parameters(str(path))
     elif kind == "other size":
-        tiny_ssd(size=72).net.save_parameters(str(path))
+        tiny_ssd(size=60).net.save_parameters(str(path))
     elif kind == "missing":
         path.unlink()
     return path

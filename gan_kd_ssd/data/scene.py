@@ -10,6 +10,7 @@ import numpy as np
 # How hard the pictures are; lengths in pixels for pictures with sides of about 160.
 OBJECTS = (1, 5)  # fewest, most
 SIDE = (28.0, 80.0)  # longest extent of an object
+TURN = 0.35  # largest rotation from upright, in radians
 STRETCH = 1.3  # largest ratio of an object's axes to those of its regular shape
 SIZE_JITTER = 0.15  # of the picture's sides
 CONTRAST = 90.0  # smallest distance of an object's first colour from the background's, in RGB
@@ -98,7 +99,7 @@ def _place(owner: np.ndarray, unit: float, rng) -> tuple[str, list[np.ndarray]] 
     height, width = owner.shape
     name = CLASSES[rng.integers(len(CLASSES))]
     polygons = outline(name)
-    angle = rng.uniform(0, 2 * np.pi)
+    angle = rng.uniform(-TURN, TURN)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     stretch = STRETCH ** rng.uniform(-0.5, 0.5, 2)
     polygons = [(p * stretch) @ turn for p in polygons]

@@ -81,20 +81,22 @@ def level_sides(first_side: int) -> list[int]:
     return sides
 
 
-def anchor_sizes(data_shape: int, levels: int, first_stride: int) -> list[float]:
-    """Anchor sizes in pixels, ``levels + 1`` of them, in the zoo's proportions.
+def anchor_sizes(data_shape: int, sides: Sequence[int], first_stride: int) -> list[float]:
+    """Anchor sizes in pixels for levels of these sides, ``len(sides) + 1`` of them.
 
-    At 512 px these are the zoo's own numbers. They follow a rule, which serves the other sizes: the
-    first is 0.1 of the image, the rest rise evenly from 0.2 to 0.88 (stride 16) or from 0.15 to 0.9
-    (stride 8), and the last, used only in a geometric mean, is 0.96 or 1.05.
+    A full pyramid gets the zoo's own numbers at 512 px, and their proportions at other sizes. A smaller
+    input lacks the finest levels: it gets the zoo's last sizes, those of grids as coarse, but for the
+    first, which is 2.4 cells wide (at least 0.1 of the image), so that small objects find an anchor.
     """
-    zoo = ZOO_SIZES_STRIDE_16 if first_stride == 16 else ZOO_SIZES_STRIDE_8
-    if data_shape == 512 and levels + 1 == len(zoo):
-        return list(zoo)
-    low, high, last = (0.2, 0.88, 0.96) if first_stride == 16 else (0.15, 0.9, 1.05)
-    steps = max(levels - 2, 1)
-    middle = [low + (high - low) * i / steps for i in range(levels - 1)]
-    return [data_shape * fraction for fraction in (0.1, *middle, last)]
+    zoo = ZOO_SIZES_STRIDE_16
+    if first_stride == 8 or len(sides) >= len(zoo):
+        zoo = ZOO_SIZES_STRIDE_8
+    if len(sides) >= len(zoo):
+        raise UserError(f"--data-shape {data_shape}: too large; give 1024 pixels or fewer")
+    sizes = [size * data_shape / 512 for size in zoo[-len(sides) - 1 :]]
+    if len(sizes) < len(zoo):
+        sizes[0] = data_shape * max(0.1, 2.4 / sides[0])
+    return sizes
 
 
 def anchor_ratios(levels: int) -> list[list[float]]:
@@ -118,8 +120,8 @@ def build_ssd(network: str, classes: Sequence[str], data_shape: int, pretrained_
     from gluoncv.model_zoo.ssd.ssd import get_ssd
 
     thin = THIN.fullmatch(network)
-    if data_shape < 64:
-        raise UserError(f"--data-shape {data_shape}: at least 64 pixels are needed")
+    if data_shape < 32:
+        raise UserError(f"--data-shape {data_shape}: at least 32 pixels are needed")
     config: dict = {}
     if network in EXTRACTORS:
         features, filters, config = _extractor(network, data_shape)
@@ -136,7 +138,7 @@ def build_ssd(network: str, classes: Sequence[str], data_shape: int, pretrained_
         filters = [*backbone.filters, *backbone.filters[-1:] * extra][:extra]
         features = list(backbone.taps)
         config = {
-            "sizes": anchor_sizes(data_shape, len(sides), backbone.first_stride),
+            "sizes": anchor_sizes(data_shape, sides, 16 if thin else backbone.first_stride),
             "ratios": anchor_ratios(len(sides)),
             "steps": [data_shape / side for side in sides],
         }
@@ -194,7 +196,7 @@ def _extractor(network: str, data_shape: int):
         return vgg_atrous.vgg16_atrous_300, None, config
     sides = level_sides(data_shape // 8)
     config = {
-        "sizes": anchor_sizes(data_shape, len(sides), 8),
+        "sizes": anchor_sizes(data_shape, sides, 8),
         "ratios": anchor_ratios(len(sides)),
         "steps": [data_shape // side for side in sides],
     }

@@ -57,7 +57,7 @@ _STEP_HEAD = _pattern(lines.STEP_HEAD)
 _EPOCH_HEAD = _pattern(lines.EPOCH_HEAD)
 _GKD_VALIDATION = _pattern(lines.VALIDATION["ssd_gkd"].rstrip())
 _VALIDATION = _pattern(lines.VALIDATION["ssd"].rstrip())
-_CLASS = re.compile(rf"(?P<name>.*\S.*)=(?P<value>{_NUMBER})")
+_VALUE = re.compile(_NUMBER)
 
 #: How lines of a training log begin; a logger's prefix may stand before it.
 _BEGINNINGS = ("Namespace(", "Start training from [", "[Epoch ", "best_map is ")
@@ -81,15 +81,21 @@ def _unprefixed(line: str) -> tuple[str, str]:
     return "", line
 
 
+def _named(text: str) -> tuple[str, str] | None:
+    """``tv monitor=0.5`` -> name and number. The name may hold an equals sign."""
+    name, _, value = text.rpartition("=")
+    return (name, value) if name.strip() and _VALUE.fullmatch(value) else None
+
+
 def _figures(text: str) -> tuple[dict[str, float], str] | None:
     """``a=1.000,b=2.000`` -> the figures and the style that prints them so."""
     style = "ssd" if ", " in text or "," not in text else "faster_rcnn"
     figures = {}
     for part in text.split(lines.SEPARATOR[style]):
-        match = _CLASS.fullmatch(part)
-        if match is None:
+        pair = _named(part)
+        if pair is None:
             return None
-        figures[match["name"]] = float(match["value"])
+        figures[pair[0]] = float(pair[1])
     return figures, style
 
 
@@ -177,7 +183,7 @@ def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] |
         body = raw[index].rstrip("\r\n")
         if prefix and body.startswith(prefix):
             body = body[len(prefix) :]
-        found = _CLASS.fullmatch(body)
+        found = _named(body)
         if body == lines.COCO_HEAD and index == at + 1:
             coco = True
         elif coco and not classes and body.lstrip("= ").startswith("Average "):
@@ -190,13 +196,13 @@ def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] |
             break
         elif found is None or body.startswith(_BEGINNINGS) or _cut(raw[index], body):
             break
-        elif found["name"] == lines.MEAN:
-            mean = _number(found["value"])
+        elif found[0] == lines.MEAN:
+            mean = _number(found[1])
             last = index
             break
         else:
-            value = found["value"]
-            classes[found["name"]] = float(value) / 100 if coco else _number(value)
+            name, value = found
+            classes[name] = float(value) / 100 if coco else _number(value)
         last = index
     record = Validation(
         int(match["epoch"]), classes, mean, style=style, coco=coco, summary=tuple(summary)
