@@ -91,6 +91,8 @@ def _ssd(run: Run, options: dict[str, object]) -> Command:
         command.remarks.append(f"no counterpart here, left out: {', '.join(left_out)}")
     for name in _NOT_OURS:
         command.options.pop(name, None)
+    if options.get("resume"):
+        command.remarks.append("--resume: the run went on from a file; begin anew without it")
     if "student" in options:
         return command
     student, teacher = student_and_teacher(str(options.get("save_prefix", "")))

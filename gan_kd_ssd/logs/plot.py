@@ -93,33 +93,45 @@ class _Scale:
     """The horizontal axis: images seen, or epochs where a log does not tell the images of one.
 
     A short run is not squeezed to nothing: the axis ends a little after the longest of the runs.
+    Where the reference has hardly begun by then, each run is drawn over its own length.
     """
 
     def __init__(self, runs, reference):
-        self.by_epoch = any(run.images_seen is None for run in runs)
+        by_epoch = any(run.images_seen is None for run in runs)
         everything = [*runs, *([reference] if reference else [])]
-        self._curves = {id(run): run.curves(self.by_epoch) for run in everything}
-        longest = max(map(self._end, runs), default=0)
-        longest = longest or (self._end(reference) if reference else 0) or 1
-        self.limit = 1.04 * longest
-        if self.by_epoch:
-            self.unit, self.label = 1, "epochs"
-        elif longest >= 2e5:
-            self.unit, self.label = 1e6, "million images seen"
-        else:
-            self.unit, self.label = 1e3, "thousand images seen"
+        self._curves = {id(run): run.curves(by_epoch) for run in everything}
+        longest = max(map(self._end, runs), default=0) or 1
         beyond = self._end(reference) if reference else 0
+        self._units: dict[int, float] = {}
+        self.limit = 1.04 * longest
+        if beyond and self._begun(reference) < 2:
+            self._units = {id(run): self._end(run) / 100 or 1 for run in everything}
+            self.limit, self.unit = 104.0, 1
+            self.label = "% of each run (their lengths are too unlike)"
+            return
+        if by_epoch:
+            self.unit, self.label, more = 1, "epochs", f"{beyond:,.0f}"
+        elif longest >= 2e5:
+            self.unit, self.label, more = 1e6, "million images seen", f"{beyond / 1e6:.3g}"
+        else:
+            self.unit, self.label, more = 1e3, "thousand images seen", f"{beyond / 1e3:,.0f}"
         if beyond > 1.2 * self.limit:
-            self.label += f" (the {reference.role} run goes on to {beyond / self.unit:,.3g})"
+            self.label += f" (the {reference.role} run goes on to {more})"
+
+    def _begun(self, reference: Subject) -> int:
+        """How many points of the reference's longest curve are in the panel."""
+        curves = self._curves[id(reference)].values()
+        return max((sum(p.images <= self.limit for p in points) for points in curves), default=0)
 
     def _end(self, run: Subject) -> float:
         return max((points[-1].images for points in self._curves[id(run)].values()), default=0)
 
     def curves(self, run: Subject, name: str):
         """The curves of a figure, one a phase: horizontal and vertical values."""
+        unit = self._units.get(id(run), self.unit)
         for (known, _), points in self._curves[id(run)].items():
             if known == name:
-                yield [p.images / self.unit for p in points], [p.value for p in points]
+                yield [p.images / unit for p in points], [p.value for p in points]
 
 
 def _places():
