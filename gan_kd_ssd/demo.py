@@ -24,14 +24,14 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = Path("demo")
 DATA = ["--dataset", "shapes", "--data-root", str(OUT / "data")]
 SHAPE = ["--data-shape", "128"]
-TEACHER, STUDENT = "resnet18_v1_0.5", "resnet10_v1_0.25"
+TEACHER, STUDENT = "resnet10_v1_0.5", "resnet10_v1_0.125"
 
 # Options of the trainings, chosen on the validation split (experiments/demo.md has the trials).
 COMMON = [
     *DATA,
     *SHAPE,
     *("--gpus", "", "--num-workers", "1", "--batch-size", "16", "--log-interval", "25"),
-    *("--save-interval", "3", "--quiet"),
+    *("--save-interval", "3", "--augmentation", "flip", "--quiet"),
 ]
 
 
@@ -75,26 +75,26 @@ class Network:
         ]
 
 
-_STUDENT = ["--lr", "0.02", "--lr-decay-epoch", "7,8"]
+_STUDENT = ["--lr", "0.02", "--lr-decay-epoch", "9,10"]
 NETWORKS = [
     Network(
         "teacher",
         "teacher",
         TEACHER,
-        12,
-        360,
-        ["--distill", "none", "--lr", "0.02", "--lr-decay-epoch", "9,11"],
+        10,
+        210,
+        ["--distill", "none", "--lr", "0.008", "--lr-decay-epoch", "9"],
     ),
-    Network("student", "student, plain", STUDENT, 8, 100, [*_STUDENT, "--distill", "none"]),
+    Network("student", "student, plain", STUDENT, 10, 75, [*_STUDENT, "--distill", "none"]),
     Network(
         "student_gkd",
         "student, GAN-KD",
         STUDENT,
-        8,
-        180,
+        10,
+        165,
         [
             *_STUDENT,
-            *("--distill", "gan", "--gan-epochs", "6"),
+            *("--distill", "gan", "--gan-epochs", "8"),
             *("--teacher", TEACHER, "--teacher-params", str(OUT / "teacher/teacher_best.params")),
             *("--d-channels", "64", "--student-head", "scratch"),
         ],

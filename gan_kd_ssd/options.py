@@ -99,6 +99,9 @@ def train_ssd_parser() -> Parser:
         description="Train an SSD, alone or with GAN-KD from a trained teacher (arXiv 1906.08467). "
         "Defaults are those of the published log, as far as it shows them.",
     )
+    parser.add_argument(
+        "--like", metavar="LOG", help="take the options of a log's last run; others override them"
+    )
     _networks(parser)
     _data(parser)
     _schedule(parser)
@@ -299,6 +302,28 @@ def _output(parser) -> None:
     add("--quiet", action="store_true", help="no progress bar, and the log in its file alone")
 
 
+def parse_like(parser: Parser, script: str, words: Sequence[str]) -> argparse.Namespace:
+    """Parse the options of a script, those of ``--like LOG`` first: the command line overrides them.
+
+    Raises:
+        UserError: the log cannot be read, or has no run of this script.
+    """
+    words = with_dashes(words)
+    finder = Parser(add_help=False)
+    finder.add_argument("--like")
+    log = finder.parse_known_args(words)[0].like
+    if log is not None:
+        from gan_kd_ssd.logs.arguments import command_like
+
+        command = command_like(log, script)
+        for remark in command.remarks:
+            print(f"--like: {remark}", file=sys.stderr)
+        words = [*command.words(), *words]
+    options = parser.parse_args(words)
+    del options.like  # what it stands for is in the others
+    return options
+
+
 def parse_train_ssd(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read and check the options of ``train_ssd_gkd.py``.
 
@@ -306,7 +331,7 @@ def parse_train_ssd(argv: Sequence[str] | None = None) -> argparse.Namespace:
         UserError: an unknown option, or values that cannot be right, alone or together.
     """
     words = sys.argv[1:] if argv is None else argv
-    options = train_ssd_parser().parse_args(with_dashes(words))
+    options = parse_like(train_ssd_parser(), "train_ssd_gkd.py", words)
     class_names(options.classes)
     if options.clamp_lower >= options.clamp_upper:
         raise UserError(

@@ -61,6 +61,21 @@ def test_published_namespace_lines_are_taken(shared):
             assert {name: options[name] for name in published} == published
 
 
+def test_like_takes_the_options_of_a_log_and_the_command_line_overrides_them(tmp_path, capsys):
+    from gan_kd_ssd.logs.published import reference
+
+    log = tmp_path / "published.log"
+    log.write_bytes(reference("ssd").text().encode())
+    options = parse_train_ssd(["--batch-size", "32", f"--like={log}"])
+    assert (options.student, options.teacher) == ("mobilenet1.0", "resnet50_v1")
+    assert (options.batch_size, options.num_workers, options.gpus) == (32, 32, "4,5,6,7")
+    assert (options.gan_epochs, options.gan_val_interval) == (221, 0)
+    assert not hasattr(options, "like")
+    assert "--like: " in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"none\.log"):
+        parse_train_ssd(["--like", "none.log"])
+
+
 @pytest.mark.parametrize("script", ["train_ssd_gkd.py", "eval_voc.py"])
 def test_help_imports_neither_mxnet_nor_numpy(script):
     code = (
