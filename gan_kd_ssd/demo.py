@@ -186,17 +186,16 @@ def _run(command: list[str], poll) -> None:
 
 
 def _fraction(network: Network) -> float:
-    """How much of a training is done, from its last step in the metrics."""
-    try:
-        lines = network.metrics.read_text().splitlines()
-    except OSError:
-        return 0.0
-    for line in reversed(lines):
-        if '"images"' in line:
-            from gan_kd_ssd.data.shapes import COUNTS
+    """How much of a training is done, from the last step in its metrics."""
+    from gan_kd_ssd.data.shapes import COUNTS
 
-            return min(1.0, json.loads(line)["images"] / (COUNTS["train"] * network.epochs))
-    return 0.0
+    try:
+        lines = network.metrics.read_text(encoding="utf-8").splitlines()
+        steps = [line for line in lines if line.startswith('{"kind": "step"')]
+        images = json.loads(steps[-1])["images"]
+    except (OSError, IndexError, ValueError):  # not begun, or a line half-written
+        return 0.0
+    return min(1.0, images / (COUNTS["train"] * network.epochs))
 
 
 def _set(bar, value: float) -> None:
