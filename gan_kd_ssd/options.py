@@ -8,10 +8,14 @@ their meaning; help texts say of every other choice whether it is published or i
 from __future__ import annotations
 
 import argparse
+import math
+import re
 import sys
 from collections.abc import Sequence
 
 from gan_kd_ssd.errors import UserError
+
+_NEGATIVE = re.compile(r"-[\d.][\d.e+-]*", re.IGNORECASE)
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,12 +40,15 @@ class Defaults(argparse.ArgumentDefaultsHelpFormatter):
 
 def with_dashes(words: Sequence[str]) -> list[str]:
     """``--data_shape=3`` as ``--data-shape=3``; values stay as they are."""
-    names = []
+    names: list[str] = []
     for word in words:
         name, equals, value = word.partition("=")
         if name.startswith("--"):
-            word = name.replace("_", "-") + equals + value
-        names.append(word)
+            names.append(name.replace("_", "-") + equals + value)
+        elif _NEGATIVE.fullmatch(word) and names and names[-1].startswith("--"):
+            names[-1] += f"={word}"  # argparse takes -3e-2 for an option of its own
+        else:
+            names.append(word)
     return names
 
 
@@ -67,6 +74,17 @@ def rate(text: str) -> float:
         value = -1.0
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return value
+
+
+def finite(text: str) -> float:
+    """A finite number, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
     return value
 
 
@@ -184,7 +202,12 @@ def _schedule(parser) -> None:
     add("--epochs", type=not_negative, default=340, help="number of the last epoch")
     add("--start-epoch", type=not_negative, default=1, help="number of the first epoch")
     add("--lr", type=rate, default=0.001, help="learning rate of the detection losses (SGD)")
-    add("--lr-decay", type=rate, default=0.1, help="factor at each of --lr-decay-epoch")
+    add(
+        "--lr-decay",
+        type=rate,
+        default=0.1,
+        help="factor at each of --lr-decay-epoch; of --lr alone",
+    )
     add(
         "--lr-decay-epoch",
         default="80,100",
@@ -220,8 +243,8 @@ def _distillation(parser) -> None:
     add("--lrD", type=rate, default=0.0005, help="learning rate of the discriminators (Adam)")
     add("--lrG", type=rate, default=0.0005, help="of the adversarial update (Adam)")
     add("--beta1", type=rate, default=0.5, help="of both Adams; that they are Adam is inferred")
-    add("--clamp-lower", type=float, default=-0.03, help="least weight in a discriminator")
-    add("--clamp-upper", type=float, default=0.03, help="greatest weight in a discriminator")
+    add("--clamp-lower", type=finite, default=-0.03, help="least weight in a discriminator")
+    add("--clamp-upper", type=finite, default=0.03, help="greatest weight in a discriminator")
     add(
         "--clamp",
         choices=("conv", "all"),
@@ -246,7 +269,8 @@ def _distillation(parser) -> None:
         "--adversarial-weight",
         type=rate,
         default=1.0,
-        help="factor of the adversarial loss (published: none)",
+        help="factor of the adversarial loss (published: none); Adam undoes its scale, so that with "
+        "--update separate it is --lrG that sets the strength",
     )
     add(
         "--cosine-attention",

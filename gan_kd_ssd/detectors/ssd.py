@@ -215,7 +215,7 @@ def load(
     option: str,
     network_option: str = "--network",
 ) -> SSD:
-    """A trained detector from its ``.params`` file, compiled.
+    """A trained detector from its ``.params`` file, compiled, for inference alone.
 
     Raises:
         UserError: no such network, or a file that is missing, damaged or another network's; names
@@ -223,6 +223,7 @@ def load(
     """
     detector = build(network, classes, data_shape, option=network_option)
     detector.load(params, ctx, option)
+    detector.net.collect_params().setattr("grad_req", "null")  # no memory for gradients
     detector.hybridize()
     return detector
 

@@ -25,7 +25,7 @@ class LevelPair:
 
 
 def align(student, teacher) -> list[LevelPair]:
-    """Pair the levels of two detectors by stride, finest first.
+    """Pair the levels of two detectors by stride, which for one input size is by side, finest first.
 
     VGG16's SSD-512 has 7 levels from stride 8, the ResNet and MobileNet ones 6 from stride 16: the
     teacher's finest level then has no partner and is left out (inferred; which six of the seven the

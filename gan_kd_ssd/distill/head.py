@@ -11,8 +11,8 @@ def inherit_head(student, teacher, pairs: Sequence[LevelPair]) -> list[int]:
     """Copy the teacher's class and box predictors to the student where their shapes agree.
 
     Figure 1's caption has the student feed the head of the trained teacher; with the published pair the
-    shapes agree on levels 3 to 6 of 6. The first predictors of both published logs start lower than
-    from scratch, which supports it (inferred).
+    shapes agree on levels 3 to 6 of 6. The first losses of both published logs are lower than from
+    scratch, which supports it (inferred).
 
     Args:
         student, teacher: initialised detectors. pairs: which levels face each other.

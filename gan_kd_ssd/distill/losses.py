@@ -15,9 +15,9 @@ def attention(F, level):
 
 def cosine_distance(F, a, b):
     """1 - cosine similarity of the rows of a and b: (B, D), (B, D) -> (B, 1)."""
-    # The constant keeps the gradient finite for a map that is zero everywhere.
-    norms = F.sqrt(F.sum(F.square(a), axis=1) * F.sum(F.square(b), axis=1) + 1e-12)
-    return F.expand_dims(1 - F.sum(a * b, axis=1) / norms, axis=1)
+    # The constants keep the gradient finite for a map that is zero everywhere (distance 1).
+    norms = [F.sqrt(F.sum(F.square(x), axis=1) + 1e-20) for x in (a, b)]
+    return F.expand_dims(1 - F.sum(a * b, axis=1) / (norms[0] * norms[1]), axis=1)
 
 
 class StudentTerms(mx.gluon.HybridBlock):
@@ -29,7 +29,8 @@ class StudentTerms(mx.gluon.HybridBlock):
 
     Args of a call: adapted student levels, student levels, teacher levels, each finest first:
     3 L arrays (B, C_l, H_l, W_l). Returns scores (B, L) of the adapted maps, and the cosine distances
-    (B, L) between the student's and the teacher's attention maps; a level of one cell has distance 0.
+    (B, L) between the student's and the teacher's attention maps; a level of one
+    cell has distance 0 unless it is dead.
 
     The authors' log prints a "cosine_length_loss_metric" that neither paper nor answers define: the
     cosine distance between attention maps is ours.

@@ -158,7 +158,7 @@ class GanStep:
                 kvstore,
             )
         # Adapters on the teacher's side belong to the discriminators: they are trained with them, on
-        # the same loss, and clamped with them where everything is.
+        # the same loss, and clamped with them.
         critics = [self.discriminator, self.teacher_adapters]
         trained = [p for b in critics for p in b.collect_params().values() if p.grad_req != "null"]
         self.trainer_d = make_trainer(

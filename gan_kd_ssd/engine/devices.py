@@ -43,7 +43,7 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
             raise UserError(
                 f"--gpus {gpus!r}: no GPU {', '.join(missing)}; MXNet found {found} "
                 f"GPU{'' if found == 1 else 's'} (--gpus '' trains on the CPU; "
-                "requirements-gpu.txt is needed for GPUs)"
+                "GPUs need mxnet-cu112 in place of mxnet)"
             )
     if ids:
         return [mx.gpu(i) for i in ids], f"devices: GPU {', '.join(map(str, ids))} of {found} found"
@@ -51,6 +51,12 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
     if not found:
         line += " (MXNet found no GPU)"
     return [mx.cpu(i) for i in range(cpu_devices)], line
+
+
+def check_kvstore(name: str, ctx: list) -> None:
+    """UserError where a kvstore cannot serve these devices."""
+    if name == "nccl" and ctx[0].device_type != "gpu":
+        raise UserError("--kv-store nccl: is for GPUs; give device or local on the CPU")
 
 
 def check_batch(batch_size: int, ctx: list) -> None:

@@ -17,7 +17,7 @@ class Interrupted(Exception):
 
 
 class Interrupt:
-    """Remembers the first signal; the second one of the same kind stops at once."""
+    """Remembers the first signal; a second one stops the process at once."""
 
     signum: int | None = None
 

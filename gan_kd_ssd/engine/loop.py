@@ -69,7 +69,8 @@ class Training:
         blocks, trainers: by name, what the state holds.
         train_batches, validate: data, and ``validate(progress) -> Evaluation``.
         val_batches: batches of one validation. log: :class:`~gan_kd_ssd.engine.runlog.RunLog`.
-        facts: plain facts that the state keeps and a resumed run must agree with.
+        facts: what the state keeps of the options: "fixed", which a resumed run must share, and
+            "options", whose changes are only said. interrupt: remembers a signal to stop.
     """
 
     def __init__(
@@ -87,12 +88,13 @@ class Training:
         val_batches: int,
         log,
         facts: dict,
+        interrupt: interrupt.Interrupt,
     ):
         self.plan, self.student, self.step_of = plan, student, step_of
         self.figures, self.figure_names, self.trainer = figures, figure_names, trainer
         self.blocks, self.trainers = blocks, trainers
         self.train_batches, self.validate, self.val_batches = train_batches, validate, val_batches
-        self.log, self.facts = log, facts
+        self.log, self.facts, self.interrupt = log, facts, interrupt
         self.progress = Progress(plan.phases[0].first)
         self.totals = None  # figures of steps not read yet, one vector a device
 
@@ -112,10 +114,8 @@ class Training:
             states, counts[name] = checkpoint.trainer_arrays(trainer)
             for key, value in states.items():
                 arrays[f"trainers/{name}/{key}"] = value
-        broken = [key for key, value in arrays.items() if not np.isfinite(value).all()]
-        if broken:
-            raise self._diverged(f"{broken[0]} holds a number that is not finite")
-        meta = {"progress": vars(self.progress), "trainers": counts, "facts": self.facts}
+        self._check_finite(arrays)
+        meta = {"progress": vars(self.progress), "trainers": counts, **self.facts}
         checkpoint.save_state(self.plan.state_path, arrays, meta)
 
     def load_state(self, path: Path) -> None:
@@ -125,21 +125,29 @@ class Training:
             UserError: damaged, or of a run with other networks or other data.
         """
         arrays, meta = checkpoint.load_state(path)
-        for name, value in self.facts.items():
-            if meta["facts"].get(name, value) != value:
-                raise UserError(
-                    f"--resume {path}: was written with {name.replace('_', '-')} "
-                    f"{meta['facts'][name]!r}, this run has {value!r}; give the same options"
-                )
         try:
+            self._check_facts(path, meta)
             for name, block in self.blocks.items():
                 checkpoint.restore_block(block, checkpoint.group(arrays, f"blocks/{name}"))
             for name, trainer in self.trainers.items():
                 states = checkpoint.group(arrays, f"trainers/{name}")
                 checkpoint.restore_trainer(trainer, states, meta["trainers"][name])
-        except (KeyError, ValueError) as error:
-            raise UserError(f"--resume {path}: is of another network ({error})") from error
-        self.progress = Progress(**meta["progress"])
+            self.progress = Progress(**meta["progress"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"--resume {path}: is of another network or damaged ({error})"
+            ) from error
+
+    def _check_facts(self, path: Path, meta: dict) -> None:
+        for name, value in self.facts["fixed"].items():
+            if meta["fixed"][name] != value:
+                raise UserError(
+                    f"--resume {path}: was written with {name.replace('_', '-')} "
+                    f"{meta['fixed'][name]!r}, this run has {value!r}; give the same"
+                )
+        for name, value in self.facts["options"].items():
+            if meta["options"].get(name, value) != value:
+                self.log.say(f"resumed with {name} {value!r}, before {meta['options'][name]!r}")
 
     # Training
 
@@ -151,6 +159,8 @@ class Training:
             UserError: a figure that is not finite, or a file that cannot be written.
         """
         self.log.write(Start(self.progress.epoch))
+        if self.progress.epoch > self.plan.phases[-1].last:
+            self.log.say("nothing left to train: give a later --epochs to go on")
         bar = tqdm(
             total=self._total(),
             unit="batch",
@@ -158,7 +168,7 @@ class Training:
             dynamic_ncols=True,
             smoothing=0.05,
         )
-        with interrupt.caught() as self.interrupt, bar as self.bar:
+        with bar as self.bar:
             try:
                 for phase in self.plan.phases:
                     for epoch in range(max(phase.first, self.progress.epoch), phase.last + 1):
@@ -180,15 +190,17 @@ class Training:
 
     def _epoch(self, phase: Phase, epoch: int) -> None:
         self.bar.set_description(f"epoch {epoch}/{self.plan.phases[-1].last} {phase.name}")
+        # For networks with dropout: their random numbers, too, depend on the seed and the epoch alone.
         mx.random.seed(int(np.random.SeedSequence((self.plan.seed, epoch)).generate_state(1)[0]))
         self._set_learning_rate(epoch)
         speed = self._train(phase, epoch)
         self.interrupt.check()
-        figures = self._read_figures(epoch, self.progress.batch)
+        figures = self._read_figures(self.progress.batch)
         self.log.write(
             EpochEnd(epoch, figures, speed, images=self.progress.images, phase=phase.name)
         )
         synchronise_statistics(self.blocks["student"])
+        self._check_finite(checkpoint.block_arrays(self.blocks["student"]))
         mean_ap = self._validate(phase, epoch) if phase.validates(epoch) else math.nan
         self.progress.epoch, self.progress.batch, self.progress.sums = epoch + 1, 0, []
         if epoch % self.plan.save_interval == 0:
@@ -216,14 +228,14 @@ class Training:
             self.interrupt.check()
             vectors = step(batch)
             self._add(vectors)
-            in_flight.append(vectors[-1])
+            in_flight.append((progress.batch, vectors))
             if len(in_flight) > STEPS_IN_FLIGHT:
-                in_flight.popleft().wait_to_read()
+                self._check_figures(epoch, *in_flight.popleft())
             progress.batch += 1
             progress.images += size
             self.bar.update()
             if progress.batch % self.plan.log_interval == 0:
-                figures = self._read_figures(epoch, progress.batch)
+                figures = self._read_figures(progress.batch)
                 now = time.perf_counter()
                 speed = (progress.batch - logged_batch) * size / (now - logged)
                 logged, logged_batch = now, progress.batch
@@ -231,7 +243,11 @@ class Training:
                     Step(epoch, progress.batch - 1, speed, figures, progress.images, phase.name)
                 )
                 self.bar.set_postfix(loss=f"{figures['CrossEntropy'] + figures['SmoothL1']:.3f}")
+        for number, vectors in in_flight:
+            self._check_figures(epoch, number, vectors)
         mx.nd.waitall()
+        if progress.batch == first:  # resumed at the epoch's end
+            return math.nan
         return (progress.batch - first) * size / (time.perf_counter() - started)
 
     def _add(self, vectors) -> None:
@@ -242,14 +258,10 @@ class Training:
         for total, vector in zip(self.totals, vectors):
             total += vector
 
-    def _read_figures(self, epoch: int, batches: int) -> dict:
+    def _read_figures(self, batches: int) -> dict:
         """Means over the epoch so far, by name; waits for the devices."""
         self._read_totals()
-        sums = np.array(self.progress.sums)
-        for name, value in zip(self.figure_names, sums):
-            if not np.isfinite(value):
-                raise self._diverged(f"epoch {epoch}, batch {batches - 1}: {name} is {value}")
-        return self.figures(sums, batches)
+        return self.figures(np.array(self.progress.sums), batches)
 
     def _read_totals(self) -> None:
         """Move the figures that stand on the devices into ``progress.sums``; waits for them."""
@@ -258,6 +270,21 @@ class Training:
         read = np.sum([total.asnumpy().astype(np.float64) for total in self.totals], axis=0)
         before = self.progress.sums or np.zeros_like(read)
         self.progress.sums, self.totals = (read + before).tolist(), None
+
+    def _check_figures(self, epoch: int, batch: int, vectors) -> None:
+        """Stop at the first batch with a figure that is not finite, naming the loss and the level."""
+        figures = np.sum([vector.asnumpy() for vector in vectors], axis=0)
+        broken = [name for name, v in zip(self.figure_names, figures) if not np.isfinite(v)]
+        if broken:
+            more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+            names = ", ".join(broken[:3]) + more
+            raise self._diverged(f"epoch {epoch}, batch {batch}: not finite: {names}")
+
+    def _check_finite(self, arrays: dict) -> None:
+        """Nothing that is not finite is ever saved."""
+        for name, value in arrays.items():
+            if not np.isfinite(value).all():
+                raise self._diverged(f"{name} holds a number that is not finite")
 
     def _diverged(self, what: str) -> UserError:
         path = self.plan.state_path
@@ -277,8 +304,7 @@ class Training:
         best_before = self.progress.best_map
         if result.mean_ap > best_before:
             checkpoint.save_parameters(self.student.net, Path(f"{self.plan.prefix}_best.params"))
-            with open(f"{self.plan.prefix}_best_map.log", "a", encoding="utf-8") as file:
-                file.write(f"{epoch:04d}:\t{result.mean_ap:.4f}\n")
+            self.log.append("best_map.log", f"{epoch:04d}:\t{result.mean_ap:.4f}\n")
             self.progress.best_map = result.mean_ap
         if best_before >= 0:
             self.log.write(BestMap(self.progress.best_map))

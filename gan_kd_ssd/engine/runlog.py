@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 
@@ -18,42 +21,56 @@ class RunLog:
     """Appends records to ``{prefix}_train.log`` and ``{prefix}_metrics.jsonl``.
 
     Args:
-        prefix: of both files; its folder is made at the first record. quiet: do not print the lines.
+        prefix: of both files; their folder is made at the first record. quiet: do not print the lines.
 
     Raises:
-        UserError: the files cannot be written.
+        UserError: at once if there is no place for the files, or by :meth:`write`.
     """
 
     def __init__(self, prefix: str, quiet: bool = False):
         self.prefix, self.quiet = prefix, quiet
-        self.paths = Path(f"{prefix}_train.log"), Path(f"{prefix}_metrics.jsonl")
-        self._files: list = []
+        folder = Path(prefix).parent.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise UserError(
+                f"--save-prefix {prefix}: {folder} cannot be written; choose another place"
+            )
 
     def write(self, record) -> None:
-        """Append a record to both files, and print its text unless quiet."""
-        texts = format_record(record), json_record(record)
+        """Append a record to both files, whole or not at all, and print its text unless quiet."""
+        text = format_record(record)
+        self.append("train.log", text)
+        self.append("metrics.jsonl", json_record(record).rstrip("\n") + "\n")
+        self.say(text.rstrip("\n"))
+
+    def append(self, name: str, text: str) -> None:
+        """Append lines to ``{prefix}_{name}``, on a line of their own, whole or not at all."""
+        path = Path(f"{self.prefix}_{name}")
         try:
-            if not self._files:  # nothing is left behind by a run that never began
-                self.paths[0].parent.mkdir(parents=True, exist_ok=True)
-                self._files = [path.open("a", encoding="utf-8") for path in self.paths]
-            for file, text in zip(self._files, texts):
-                file.write(text if text.endswith("\n") else text + "\n")
-                file.flush()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "a+b", buffering=0) as file:
+                end = file.seek(0, os.SEEK_END)
+                if end:  # what was killed in the middle of a line left no line end
+                    file.seek(end - 1)
+                    text = text if file.read(1) == b"\n" else "\n" + text
+                data = text.encode()
+                try:
+                    if file.write(data) != len(data):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                except OSError:
+                    file.truncate(end)
+                    raise
         except OSError as error:
             raise UserError(
-                f"--save-prefix {self.prefix}: the log cannot be written ({error.strerror}); free some "
-                "space and go on with --resume, or choose another place"
+                f"{path}: cannot be written ({error.strerror}); free some space and go on with --resume, "
+                "or choose another --save-prefix"
             ) from error
-        self.say(texts[0].rstrip("\n"))
 
     def say(self, text: str) -> None:
         """Print a line that is in no file, past the progress bar."""
         if not self.quiet:
             tqdm.write(text)
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
 
 
 def sha256(path: Path) -> str:
@@ -63,6 +80,19 @@ def sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def classes_beside(params: Path) -> list[str] | None:
+    """Classes of the run that wrote a ``.params`` file, from the metrics beside it; None without them.
+
+    A parameter file tells how many classes there are, not which.
+    """
+    prefix = re.sub(r"_(best|\d{4,}_(\d\.\d+|nan))\.params$", "", str(params))
+    try:
+        with open(f"{prefix}_metrics.jsonl", encoding="utf-8") as file:
+            return list(json.loads(file.readline())["classes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def versions() -> dict[str, str]:

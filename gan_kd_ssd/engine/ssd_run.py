@@ -12,9 +12,9 @@ from gan_kd_ssd.data.voc import open_dataset
 from gan_kd_ssd.detectors import networks, ssd
 from gan_kd_ssd.distill import step as steps
 from gan_kd_ssd.distill.head import inherit_head
-from gan_kd_ssd.engine import checkpoint, devices, runlog, schedule
-from gan_kd_ssd.engine.interrupt import Interrupted
+from gan_kd_ssd.engine import checkpoint, devices, interrupt, runlog, schedule
 from gan_kd_ssd.engine.loop import Plan, Training
+from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.evaluation.voc import evaluate
 from gan_kd_ssd.logs.records import RunStart
 from gan_kd_ssd.options import class_names
@@ -26,14 +26,28 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: options, data, weights or files that cannot be used.
     """
+    with interrupt.caught() as stop:
+        try:
+            _run(options, stop)
+        except interrupt.Interrupted as stopped:
+            print(f"train_ssd_gkd.py: stopped by {stopped}", file=sys.stderr)
+            return 128 + stopped.signum
+    return 0
+
+
+def _run(options: argparse.Namespace, stop: interrupt.Interrupt) -> None:
     ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
     devices.check_batch(options.batch_size, ctx)
+    devices.check_kvstore(options.kv_store, ctx)
     prefix = save_prefix(options)
     plan = _plan(options, prefix)
-    train_set, val_set = _open_data(options)
+    log = runlog.RunLog(prefix, options.quiet)
     resumes_state = bool(options.resume) and checkpoint.is_state(Path(options.resume))
+    train_set, val_set = _open_data(options)
+    stop.check()
     student = _student(options, train_set.classes, ctx)
     teacher, teacher_file = _teacher(options, train_set.classes, ctx)
+    stop.check()
 
     settings = {"learning_rate": options.lr, "momentum": options.momentum, "wd": options.wd}
     blocks = {"student": student.net}
@@ -44,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         mx.random.seed(options.seed + 1)  # the student starts the same, with or without a GAN
         gan = steps.GanStep(
-            student, teacher, ctx, settings, options.kv_store, _distill_options(options)
+            student, teacher, ctx, settings, options.kv_store, distill_options(options)
         )
         detection, pairs = gan.detection, gan.pairs
         step_of, trainers = {"gan": gan, "detection": detection}, gan.trainers()
@@ -64,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
         options.augmentation,
     )
     val_batches = ValBatches(val_set, options.data_shape, options.batch_size, options.num_workers)
-    log = runlog.RunLog(prefix, options.quiet)
+    teacher_digest = teacher_file and runlog.sha256(teacher_file)
     training = Training(
         plan=plan,
         student=student,
@@ -80,7 +94,8 @@ def run(options: argparse.Namespace) -> int:
         validate=lambda progress: evaluate(student, val_batches, ctx, "voc07", progress),
         val_batches=len(val_batches),
         log=log,
-        facts=_facts(options, train_set),
+        facts=_facts(options, train_set, teacher_digest),
+        interrupt=stop,
     )
     try:
         if resumes_state:
@@ -89,25 +104,23 @@ def run(options: argparse.Namespace) -> int:
         info.update(_describe(student, train_set, val_set, pairs, copied, log, device_line))
         if teacher is not None:
             log.say(f"teacher: {teacher_file}")
-            result = evaluate(teacher, val_batches, ctx)
+            result = evaluate(teacher, val_batches, ctx, progress=lambda _images: stop.check())
             log.say(f"teacher: mAP {result.mean_ap:.4f} on {val_set.name}")
-            digest = runlog.sha256(teacher_file)
-            info["teacher"] = {"file": str(teacher_file), "sha256": digest, "mAP": result.mean_ap}
+            info["teacher"] = {
+                "file": str(teacher_file),
+                "sha256": teacher_digest,
+                "mAP": result.mean_ap,
+            }
         log.write(RunStart(vars(options), info))
-        training.run()
-    except Interrupted as stop:
-        state = training.plan.state_path
-        where = f"epoch {training.progress.epoch}, batch {training.progress.batch}"
-        print(
-            f"train_ssd_gkd.py: stopped by {stop} at {where}; go on with --resume {state}",
-            file=sys.stderr,
-        )
-        return 128 + stop.signum
+        try:
+            training.run()
+        except interrupt.Interrupted as stopped:
+            where = f"epoch {training.progress.epoch}, batch {training.progress.batch}"
+            stopped.args = (f"{stopped} at {where}; go on with --resume {plan.state_path}",)
+            raise
     finally:
         train_batches.close()
         val_batches.close()
-        log.close()
-    return 0
 
 
 def save_prefix(options: argparse.Namespace) -> str:
@@ -162,6 +175,12 @@ def _teacher(options, classes, ctx):
         return None, None
     networks.check_name(options.teacher, "--teacher")
     option, file = "--teacher-params", Path(options.teacher_params)
+    trained_on = runlog.classes_beside(file)
+    if trained_on is not None and trained_on != list(classes):
+        raise UserError(
+            f"{option} {file}: was trained on the classes {', '.join(trained_on)}; the data has "
+            f"{', '.join(classes)}: give --classes in the teacher's order, or another teacher"
+        )
     if not options.teacher_params:
         file = ssd.published_weights(options.teacher, options.data_shape, options.dataset, option)
     teacher = ssd.load(
@@ -170,7 +189,7 @@ def _teacher(options, classes, ctx):
     return teacher, file
 
 
-def _distill_options(options) -> steps.DistillOptions:
+def distill_options(options) -> steps.DistillOptions:
     return steps.DistillOptions(
         update=options.update,
         levels=options.levels,
@@ -218,23 +237,28 @@ def _figure_names(pairs) -> list[str]:
     return names
 
 
-def _facts(options, train_set) -> dict:
-    """What a resumed run must have in common with the one that wrote its state."""
-    names = (
-        "data_shape",
-        "seed",
-        "batch_size",
-        "distill",
-        "update",
-        "d_norm",
-        "d_channels",
-        "adapter",
-    )
-    facts = {name: getattr(options, name) for name in names}
-    facts["student"] = networks.base_name(options.student)
-    if options.distill == "gan":
-        facts["teacher"] = networks.base_name(options.teacher)
-    return {**facts, "classes": train_set.classes, "training images": len(train_set)}
+#: Options that a resumed run must share with the one that wrote its state. Learning rates may change
+#: (to go on after a divergence), and what has no effect on the figures.
+_FIXED = (
+    *("data_shape", "seed", "batch_size", "start_epoch", "augmentation", "distill"),
+    *("update", "levels", "adversarial_weight", "cosine_attention", "adapter"),
+    *("clamp", "clamp_lower", "clamp_upper", "d_norm", "d_channels"),
+)
+_FREE = (
+    *("lr", "momentum", "wd", "lr_decay", "lr_decay_epoch", "lrD", "lrG", "beta1"),
+    *("gan_epochs", "gpus", "cpu_devices", "kv_store"),
+)
+
+
+def _facts(options, train_set, teacher_digest) -> dict:
+    """What a state keeps of its run, for :meth:`Training.load_state`."""
+    fixed = {name: getattr(options, name) for name in _FIXED}
+    fixed["student"] = networks.base_name(options.student)
+    if teacher_digest:
+        fixed["teacher"] = networks.base_name(options.teacher)
+        fixed["sha256 of the teacher"] = teacher_digest
+    fixed["classes"], fixed["training images"] = train_set.classes, len(train_set)
+    return {"fixed": fixed, "options": {name: getattr(options, name) for name in _FREE}}
 
 
 def _describe(student, train_set, val_set, pairs, copied, log, device_line) -> dict:
