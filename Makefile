@@ -25,9 +25,9 @@ bench: .venv/ready
 setup: .venv/ready
 
 .venv/ready: requirements.txt
-	@$(if $(PYTHON),,echo "make: Python 3.9 to 3.12 with venv is needed, python3 is `python3 -V 2>&1 | head -n 1`; install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2)
-	@$(PYTHON) -c '$(CHECK)' 2>/dev/null || { echo "make: $(PYTHON) is `$(PYTHON) -V 2>&1 | head -n 1`; Python 3.9 to 3.12 with venv is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(if $(PYTHON),,echo "make: Python 3.9 to 3.12 with venv is needed, found: `python3 -V 2>/dev/null || echo none`; install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2)
+	@$(PYTHON) -c '$(CHECK)' 2>/dev/null || { echo "make: $(PYTHON) is `$(PYTHON) -V 2>/dev/null || echo not there`; Python 3.9 to 3.12 with venv is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "installing requirements.txt into .venv (about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

@@ -57,8 +57,8 @@ def measure(options) -> dict[str, list[float]]:
     from gan_kd_ssd.distill.step import DetectionStep, DistillOptions, GanStep
     from gan_kd_ssd.engine import devices
 
-    ctx, line = devices.pick(options.gpus)
-    print(line)
+    ctx = devices.pick(options.gpus)[0][:1]  # one device: the parts add up to the step
+    print(f"device: {ctx[0]}")
     classes = [f"class{i}" for i in range(20)]
     sgd = {"learning_rate": 1e-4, "momentum": 0.9, "wd": 5e-4}
 

@@ -68,6 +68,16 @@ class Network:
             *("--epochs", str(self.epochs), "--save-prefix", str(self.prefix), *self.options),
         ]
 
+    def recipe(self) -> dict:
+        """All that the trained network depends on: another recipe is another training."""
+        from gan_kd_ssd.data.shapes import VERSION
+        from gan_kd_ssd.engine.runlog import sha256
+
+        recipe = {"command": self.train_command(), "data": VERSION}
+        if "--teacher-params" in self.options:
+            recipe["teacher"] = sha256(NETWORKS[0].params)
+        return recipe
+
     def eval_command(self) -> list[str]:
         return [
             *("eval_voc.py", *DATA, *SHAPE, "--gpus", "", "--network", self.backbone),
@@ -136,24 +146,31 @@ def _make_data(bar) -> None:
 
 def _train(network: Network, bar) -> None:
     """Train a network, or go on with it, unless it was trained by the same command before."""
-    done = OUT / network.name / "done.json"
-    command = network.train_command()
+    done, started = (OUT / network.name / f"{name}.json" for name in ("done", "started"))
+    command, recipe = network.train_command(), network.recipe()
     start = bar.n
     bar.set_description_str(f"training the {network.title}")
-    if not (done.exists() and json.loads(done.read_text()) == command and network.params.exists()):
+    if _read(done) != recipe or not network.params.exists():
         network.prefix.parent.mkdir(exist_ok=True)
         state = Path(f"{network.prefix}_state.zip")
-        started = OUT / network.name / "started.json"
-        if started.exists() and json.loads(started.read_text()) == command and state.exists():
+        if _read(started) == recipe and state.exists():
             command = [*command, "--resume", str(state)]
         else:
             for old in network.prefix.parent.iterdir():
                 old.unlink()
-            started.write_text(json.dumps(command))
+            started.write_text(json.dumps(recipe))
         _run(command, lambda: _set(bar, start + network.seconds * _fraction(network)))
-        done.write_text(json.dumps(network.train_command()))
+        done.write_text(json.dumps(recipe))
         network.result.unlink(missing_ok=True)
     _set(bar, start + network.seconds)
+
+
+def _read(path: Path):
+    """Content of a JSON file, None without one that can be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _evaluate(network: Network, bar) -> None:
@@ -227,7 +244,7 @@ def _draw(bar) -> Path:
     }
     chosen = np.linspace(0, len(test) - 1, 6).astype(int)  # evenly, not by how well they came out
     images, labels = [test.image(i) for i in chosen], [test.label(i) for i in chosen]
-    figures.detections_figure(detectors, images, labels, folder / "detections.png")
+    figures.detections_figure(detectors, images, labels, folder / "detections.png", 0.3)
     figures.attention_figure(detectors, images[:4], folder / "attention.png")
     bar.update(_PICTURE_SECONDS)
     return folder

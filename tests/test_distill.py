@@ -354,3 +354,25 @@ def test_teacher_is_not_changed_and_detection_goes_on_after_a_joint_gan_stage(ti
     for a, b in zip(adapters, values(step.adapter_parameters)):
         np.testing.assert_array_equal(a, b)
     assert any((a != b).any() for a, b in zip(weights, values(student.parameters())))
+
+
+def test_each_trainer_has_its_own_learning_rate(tiny_ssd):
+    options = DistillOptions(channels=8, lr_d=0.125, lr_g=0.25, beta1=0.75)
+    _, _, step = make_step(tiny_ssd, options)
+    assert (step.trainer_d.learning_rate, step.trainer_d.optimizer.beta1) == (0.125, 0.75)
+    assert (step.trainer_g.learning_rate, step.trainer_g.optimizer.beta1) == (0.25, 0.75)
+    assert step.detection.trainer.learning_rate == SGD["learning_rate"]
+    assert step.detection.trainer.optimizer.momentum == SGD["momentum"]
+
+
+def test_teacher_side_adapters_are_trained_and_clamped_with_the_discriminators(tiny_ssd):
+    _, _, step = make_step(tiny_ssd, DistillOptions(channels=8, adapter="teacher"))
+    adapters = set(step.teacher_adapters.collect_params().values())
+    assert adapters and adapters <= set(step.clamped) and adapters <= set(step.trainer_d._params)
+    assert not step.adapter_parameters
+
+
+def test_a_teacher_holds_no_gradients(tiny_ssd, tmp_path):
+    tiny_ssd().net.save_parameters(str(tmp_path / "t.params"))
+    teacher = ssd.load("resnet10_v1_0.125", ["a", "b"], 64, tmp_path / "t.params", [mx.cpu()], "-")
+    assert all(p.grad_req == "null" for p in teacher.net.collect_params().values())

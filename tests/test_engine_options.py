@@ -90,12 +90,22 @@ def test_help_imports_neither_mxnet_nor_numpy(script):
     assert "--dataset" in done.stdout
 
 
+def test_negative_numbers_are_values_in_any_spelling():
+    for spelling in (
+        ["--clamp-lower", "-3e-2"],
+        ["--clamp_lower=-.03"],
+        ["--clamp-lower", "-0.03"],
+    ):
+        assert parse_train_ssd(spelling).clamp_lower == -0.03
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
         (["--clamp-lower", "0.1"], "--clamp-lower 0.1 is not below --clamp-upper 0.03"),
         (["--epochs", "3", "--start-epoch", "5"], "--epochs 3"),
         (["--batch-size", "0"], "--batch-size: '0' is not a whole number above 0"),
+        (["--clamp-lower", "nan"], "--clamp-lower: 'nan' is not a finite number"),
         (["--lr", "nan"], "--lr: 'nan' is not a number from 0"),
         (["--lr", "fast"], "--lr: 'fast'"),
         (["--beta1", "1"], "--beta1 1.0"),
@@ -121,6 +131,8 @@ def test_mistakes_are_one_line_that_names_the_option(words, message):
         (["--cpu-devices", "4", "--batch-size", "3"], "--batch-size 3"),
         (["--batch-size", "25"], "--batch-size 25"),
         (["--teacher-params", "none.params"], "--teacher-params none.params"),
+        (["--kv-store", "nccl"], "--kv-store nccl"),
+        (["--resume", "none.zip"], "--resume none.zip: no such file"),
         (["--teacher", "nonet"], "--teacher 'nonet'"),
         (["--lr-decay-epoch", "a"], "--lr-decay-epoch 'a'"),
         (["--classes", "zebra"], "zebra"),

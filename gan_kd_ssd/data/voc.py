@@ -196,6 +196,12 @@ def open_dataset(
     return VOCFolder([(folder, named or _usual_split(folder, split))], classes)
 
 
+def has_split(dataset: str, role: str) -> bool:
+    """Whether a folder in VOC layout has a list for a role, 'train', 'val' or 'test'."""
+    lists = Path(dataset).expanduser() / "ImageSets" / "Main"
+    return any((lists / f"{name}.txt").is_file() for name in _USUAL_SPLITS[role])
+
+
 def _data_root(data_root) -> Path:
     if data_root is not None:
         return Path(data_root).expanduser()

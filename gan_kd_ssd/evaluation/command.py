@@ -68,17 +68,18 @@ def _check_outputs(options) -> None:
 def _open(options):
     """The split to measure on, with the classes that training gave the detector.
 
-    A test split may lack objects of some class, so a folder's classes are those of its training
-    split, as in training, where it has one.
+    Those are in the metrics that a run leaves beside its parameters. Without them a folder's classes
+    are those of its training split, where it has one: a test split may lack objects of some class.
     """
-    from gan_kd_ssd.data.voc import open_dataset
+    from gan_kd_ssd.data.voc import has_split, open_dataset
+    from gan_kd_ssd.engine.runlog import classes_beside
 
     classes = options.classes
-    if classes is None and options.dataset not in ("voc", "voc07", "shapes"):
-        try:
-            classes = open_dataset(options.dataset, "train", data_root=options.data_root).classes
-        except UserError:
-            classes = None  # nothing to train on here: the split's own classes, or its own error
+    if classes is None and options.params is not None:
+        classes = classes_beside(options.params)
+    named = options.dataset in ("voc", "voc07", "shapes")
+    if classes is None and not named and has_split(options.dataset, "train"):
+        classes = open_dataset(options.dataset, "train").classes
     role = "val" if options.val_split else "test"
     return open_dataset(
         options.dataset,
