@@ -123,6 +123,7 @@ def main() -> int:
         bar_format="{desc:<28} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left",
         dynamic_ncols=True,
         smoothing=0.1,
+        mininterval=0.5 if sys.stderr.isatty() else 10,
     )
     with bar:
         _make_data(bar)
@@ -176,7 +177,7 @@ def _read(path: Path):
 def _evaluate(network: Network, bar) -> None:
     bar.set_description_str(f"testing the {network.title}")
     if not network.result.exists():
-        _run(network.eval_command(), bar.refresh)
+        _run(network.eval_command(), lambda: _refresh(bar))
     bar.update(_EVAL_SECONDS)
 
 
@@ -217,7 +218,13 @@ def _fraction(network: Network) -> float:
 
 def _set(bar, value: float) -> None:
     bar.update(value - bar.n)
-    bar.refresh()
+    _refresh(bar)
+
+
+def _refresh(bar) -> None:
+    """Show the time that passes; in a file, where each picture of the bar is a line, it is left out."""
+    if sys.stderr.isatty():
+        bar.refresh()
 
 
 def _draw(bar) -> Path:

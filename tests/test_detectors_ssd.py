@@ -59,15 +59,27 @@ def test_input_too_large_for_the_anchors_is_refused():
         ssd.build("resnet18_v1", VOC, 2048)
 
 
-@pytest.mark.parametrize("network, levels", [("mobilenet1.0", 6), ("vgg16_atrous", 7)])
-def test_anchors_at_512_are_the_zoo_s(network, levels):
+@pytest.mark.parametrize(
+    "name, levels",
+    [
+        ("ssd_512_mobilenet1.0_voc", 6),
+        ("ssd_512_vgg16_atrous_voc", 7),
+        ("ssd_300_vgg16_atrous_voc", 6),
+        ("ssd_300_mobilenet0.25_voc", 6),
+        ("ssd_300_resnet34_v1b_voc", 6),
+        ("ssd_300_mobilenet1.0_lite_coco", 6),
+    ],
+)
+def test_parameters_and_anchors_are_the_zoo_s_where_it_has_the_network(name, levels):
     from gluoncv.model_zoo import get_model
 
-    zoo = get_model(f"ssd_512_{network}_voc", pretrained_base=False)
-    ours = ssd.build(network, VOC, 512).net
+    zoo = get_model(name, pretrained_base=False)
+    ours = ssd.build(name, zoo.classes, int(name.split("_")[1])).net
     for mine, theirs in zip(ours.anchor_generators, zoo.anchor_generators):
         np.testing.assert_array_equal(mine.anchors.value.asnumpy(), theirs.anchors.value.asnumpy())
     assert len(ours.anchor_generators) == levels
+    names = [net._collect_params_with_prefix() for net in (ours, zoo)]
+    assert names[0].keys() == names[1].keys()
 
 
 def test_saved_student_loads_with_plain_gluoncv_and_gives_the_same_levels(tmp_path):

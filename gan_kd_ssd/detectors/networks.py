@@ -50,8 +50,12 @@ BACKBONES = {
         ("stage2_activation7", "stage3_activation35", "stage4_activation2"), first_stride=8
     ),
 }
-#: Networks whose feature extractor is a function of the zoo; value: the input sizes it is made for.
-EXTRACTORS = {"vgg16_atrous": (128, 256, 300, 512), "resnet34_v1b": (300,)}
+#: Networks that the zoo builds by hand; value: the input sizes they are made for.
+EXTRACTORS = {
+    "vgg16_atrous": (128, 256, 300, 512),
+    "resnet34_v1b": (300,),
+    "mobilenet1.0_lite": (300,),
+}
 #: Thin residual networks for machines without a GPU: width multiples of ResNetV1 with basic blocks.
 THIN = re.compile(r"resnet(10|18)_v1_(0\.\d+)")
 THIN_BLOCKS = {"10": (1, 1, 1, 1), "18": (2, 2, 2, 2)}
@@ -142,7 +146,7 @@ def build_ssd(network: str, classes: Sequence[str], data_shape: int, pretrained_
             "ratios": anchor_ratios(len(sides)),
             "steps": [data_shape / side for side in sides],
         }
-    name = network
+    name = network.replace("_lite", "")
     if thin:
         name = _thin_network(thin)
         config["min_depth"] = max(filters[-1:] or [32]) // 2
@@ -176,11 +180,29 @@ def _zoo_300() -> dict:
     }
 
 
+def _lite_300() -> dict:
+    """What sets the zoo's SSDLite on MobileNet 1.0 apart (its presets.py)."""
+    from gluoncv.model_zoo.ssd.anchor import LiteAnchorGenerator
+
+    return {
+        "sizes": [60.0, 105.0, 150.0, 195.0, 240.0, 285.0, 300.0],
+        "ratios": [[1, 2, 0.5]] + [[1, 2, 0.5, 3, 1.0 / 3]] * 5,
+        "steps": [16, 30, 60, 100, 150, 300],
+        "predictors_kernel": (1, 1),
+        "predictors_pad": (0, 0),
+        "min_depth": 64,
+        "reduce_ratio": 0.5,
+        "anchor_generator": LiteAnchorGenerator,
+    }
+
+
 def _extractor(network: str, data_shape: int):
     """Feature function, filters and anchors of the networks that the zoo builds by hand."""
     if data_shape not in EXTRACTORS[network]:
         sizes = ", ".join(str(size) for size in EXTRACTORS[network])
         raise UserError(f"--data-shape {data_shape}: {network} is made for {sizes}")
+    if network == "mobilenet1.0_lite":
+        return list(BACKBONES["mobilenet1.0"].taps), [512, 256, 256, 128], _lite_300()
     if network == "resnet34_v1b":
         from gluoncv.model_zoo.ssd.resnet_v1b_ssd import resnet34_v1b_ssd
 

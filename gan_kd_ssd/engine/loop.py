@@ -7,6 +7,7 @@ and the detector behind it gives names to them.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -166,6 +167,7 @@ class Training:
             unit="batch",
             disable=self.log.quiet,
             dynamic_ncols=True,
+            mininterval=0.5 if sys.stderr.isatty() else 10,
             smoothing=0.05,
         )
         with bar as self.bar:
