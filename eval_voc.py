@@ -8,7 +8,7 @@ from gan_kd_ssd.evaluation.options import parse
 
 def main(argv=None):
     options = parse(argv)
-    from gan_kd_ssd.evaluation.command import run  # imports MXNet, which --help does not need
+    from gan_kd_ssd.engine.eval_run import run  # imports MXNet, which --help does not need
 
     return run(options)
 

@@ -1,4 +1,4 @@
-"""Measuring a detector (voc), its command line (options, command), and pictures (draw, figures).
+"""Measuring a detector (voc), the options of eval_voc.py, and pictures (draw, figures).
 
 Importing this package imports neither MXNet nor matplotlib.
 """

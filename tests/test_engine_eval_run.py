@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from gan_kd_ssd.backend import mx
+from gan_kd_ssd.engine import eval_run
 from gan_kd_ssd.errors import UserError, exit_on_user_error
-from gan_kd_ssd.evaluation import command, options
+from gan_kd_ssd.evaluation import options
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = "resnet10_v1_0.25"
@@ -73,7 +74,7 @@ def complaint(capsys, *words):
     """The one line on stderr of a call that must fail with exit code 2."""
 
     def main():
-        return command.run(options.parse([str(word) for word in words]))
+        return eval_run.run(options.parse([str(word) for word in words]))
 
     assert exit_on_user_error("eval_voc.py", main) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -127,7 +128,7 @@ def test_detections_of_an_image_are_in_its_own_pixels():
             return ids, mx.nd.array([[[0.5], [-1]]]), boxes
 
     image = np.zeros((60, 100, 3), np.uint8)
-    ids, scores, boxes = command.voc.detect_image(Quarter(), image, mx.cpu())
+    ids, scores, boxes = eval_run.voc.detect_image(Quarter(), image, mx.cpu())
     assert ids.tolist() == [1] and scores.tolist() == [0.5]
     np.testing.assert_allclose(boxes, [[0, 0, 50, 30]], atol=1e-5)
 
