@@ -9,6 +9,12 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SIZE = 64
 CLASSES = ["disc", "square"]
+EPOCHS = ["--epochs", 3, "--gan-epochs", 2, "--save-interval", 1]
+
+
+def lines(prefix, name="train.log"):
+    """Lines of a file of a run."""
+    return Path(f"{prefix}_{name}").read_text().splitlines()
 
 
 @pytest.fixture(scope="session")
@@ -90,3 +96,11 @@ def teacher_params(train, tmp_path_factory):
     options = ["--student", "resnet10_v1_0.25", "--distill", "none", "--epochs", 1]
     assert train(*options, "--save-prefix", prefix) == 0
     return Path(f"{prefix}_best.params")
+
+
+@pytest.fixture(scope="session")
+def whole(train, teacher_params, tmp_path_factory):
+    """Prefix of a run that nothing interrupted: two epochs of GAN, one of detection."""
+    prefix = tmp_path_factory.mktemp("whole") / "x"
+    assert train(*EPOCHS, "--teacher-params", teacher_params, "--save-prefix", prefix) == 0
+    return prefix
