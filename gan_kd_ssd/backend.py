@@ -23,7 +23,7 @@ except (ImportError, OSError) as error:
     from gan_kd_ssd.errors import UserError
 
     raise UserError(
-        f"MXNet cannot be imported ({error}): install it with `pip install -r requirements.txt`"
+        f"MXNet cannot be imported ({error}): run `make setup` and `. .venv/bin/activate`"
     ) from error
 
 # GluonCV traces its backbones symbolically; MXNet then warns that 'data' has no declared type.

@@ -118,7 +118,10 @@ def train_ssd_parser() -> Parser:
         "Defaults are those of the published log, as far as it shows them.",
     )
     parser.add_argument(
-        "--like", metavar="LOG", help="take the options of a log's last run; others override them"
+        "--like",
+        metavar="LOG",
+        help="take the options of a log's last run, "
+        "but for --save-prefix and --resume; others override them",
     )
     _networks(parser)
     _data(parser)
@@ -340,6 +343,8 @@ def parse_like(parser: Parser, script: str, words: Sequence[str]) -> argparse.Na
         from gan_kd_ssd.logs.arguments import command_like
 
         command = command_like(log, script)
+        for name in ("save_prefix", "resume"):  # a new run, in files of its own
+            command.options.pop(name, None)
         for remark in command.remarks:
             print(f"--like: {remark}", file=sys.stderr)
         words = [*command.words(), *words]

@@ -71,6 +71,7 @@ def test_like_takes_the_options_of_a_log_and_the_command_line_overrides_them(tmp
     assert (options.batch_size, options.num_workers, options.gpus) == (32, 32, "4,5,6,7")
     assert (options.gan_epochs, options.gan_val_interval) == (221, 0)
     assert not hasattr(options, "like")
+    assert options.save_prefix == "" and options.resume == ""  # never over the run it repeats
     assert "--like: " in capsys.readouterr().err
     with pytest.raises(UserError, match=r"none\.log"):
         parse_train_ssd(["--like", "none.log"])

@@ -143,6 +143,8 @@ def test_a_signal_during_validation_goes_on_with_the_validation(
     monkeypatch.undo()
     assert train(*options, "--resume", tmp_path / "y_state.zip") == 0
     same_arrays(whole, tmp_path / "y")
+    assert without_speed(lines(tmp_path / "y")) == without_speed(lines(whole))
+    assert not [line for line in lines(tmp_path / "y") if "Speed: nan" in line]
 
 
 def test_killed_without_warning_it_goes_on_from_the_last_saved_state(
@@ -169,14 +171,18 @@ def test_killed_without_warning_it_goes_on_from_the_last_saved_state(
     same_arrays(whole, prefix)
 
 
-def test_two_devices_resume_as_if_never_stopped(train, teacher_params, tmp_path):
-    options = ["--teacher-params", teacher_params, "--cpu-devices", 2, "--gan-epochs", 2]
-    options += ["--save-interval", 1]
+def test_two_devices_resume_as_if_never_stopped(train, tmp_path):
+    """To rounding: how many threads a CPU device gets beside another one changes its sums."""
+    options = ["--distill", "none", "--cpu-devices", 2, "--save-interval", 1]
     assert train(*options, "--epochs", 2, "--save-prefix", tmp_path / "whole") == 0
     assert train(*options, "--epochs", 1, "--save-prefix", tmp_path / "half") == 0
     again = ["--epochs", 2, "--save-prefix", tmp_path / "half"]
     assert train(*options, *again, "--resume", tmp_path / "half_state.zip") == 0
-    same_arrays(tmp_path / "whole", tmp_path / "half")
+    states = [checkpoint.load_state(tmp_path / f"{name}_state.zip") for name in ("whole", "half")]
+    (arrays, meta), (others, other_meta) = states
+    assert meta["trainers"] == other_meta["trainers"] and arrays.keys() == others.keys()
+    for name, value in arrays.items():
+        np.testing.assert_allclose(value, others[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize(

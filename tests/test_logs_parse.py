@@ -343,3 +343,22 @@ def test_generated_records_are_read_back_and_written_again(written, newline, pre
     assert all(entry.original is None for entry in log.entries)
     assert [type(entry.record) for entry in log.entries] == [type(record) for record in written]
     assert [format_record(entry.record) for entry in log.entries] == texts
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"kind": "event", "event": "best_map", "value": "x"}',
+        '{"kind": "event", "event": "learning_rate", "epoch": 1, "rate": []}',
+        '{"kind": "event", "event": "text", "text": 5}',
+        '{"kind": "event", "event": "new_best", "epoch": 1, "value": null, "previous": 0, "path": ""}',
+        '{"kind": "event", "event": "start", "epoch": 1, "colour": 3}',
+        '{"kind": "validation", "epoch": 1, "phase": NaN, "mAP": 0.5, "classes": {}}',
+        '{"kind": "step", "epoch": 1, "batch": 1, "speed": 1.0, "phase": 7, "CrossEntropy": 1.0}',
+    ],
+)
+def test_json_lines_with_fields_of_a_wrong_kind_are_kept_as_unknown(line):
+    from gan_kd_ssd.logs.jsonl import parse_json_lines
+
+    (entry,) = parse_json_lines(line + "\n").entries
+    assert entry.record == Unknown(line)

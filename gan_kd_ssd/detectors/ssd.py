@@ -301,8 +301,8 @@ def check_params_file(file: Path, expected: dict, detector: SSD, option: str) ->
             f"({', '.join(detector.classes[:5])}, ...); give the --classes it was trained with"
         )
     raise UserError(
-        f"{option} {file}: {different[0]!r} has shape {shapes[different[0]]} where {detector.name} at "
-        f"{detector.data_shape} pixels has {expected[different[0]]}; name the network it is of"
+        f"{option} {file}: {different[0]!r} is {shapes[different[0]][0]} wide where {detector.name} at "
+        f"{detector.data_shape} pixels has {expected[different[0]][0]}; name the network it is of"
     )
 
 

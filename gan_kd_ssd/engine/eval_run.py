@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     _check_outputs(options)
     from gan_kd_ssd.data.pipeline import ValBatches
     from gan_kd_ssd.detectors import ssd
-    from gan_kd_ssd.engine import checkpoint, devices
+    from gan_kd_ssd.engine import checkpoint, devices, runlog
 
     dataset = _open(options)
     ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
     if params is None:
         option = "--pretrained"
         params = ssd.published_weights(options.network, options.data_shape, options.dataset, option)
+    runlog.check_classes(params, dataset.classes, option)
     detector = ssd.load(
         options.network, dataset.classes, options.data_shape, params, ctx, option=option
     )

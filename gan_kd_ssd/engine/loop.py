@@ -36,6 +36,7 @@ class Progress:
     batch: int = 0  # its next batch, from 0
     images: int = 0  # seen since the start of the run
     best_map: float = -1.0  # below 0: none measured yet
+    told: bool = False  # whether the log has the line of this epoch's end
     sums: list[float] = field(default_factory=list)  # of the epoch's figures so far
 
 
@@ -179,6 +180,9 @@ class Training:
                 self._read_totals()
                 self.save_state()
                 raise
+        if self.progress.best_map >= 0:
+            best = f"{self.plan.prefix}_best.params"
+            self.log.say(f"best mAP {self.progress.best_map:.4f}: {best}")
 
     def _total(self) -> int:
         """Batches to go, those of validation counted as well."""
@@ -196,15 +200,16 @@ class Training:
         mx.random.seed(int(np.random.SeedSequence((self.plan.seed, epoch)).generate_state(1)[0]))
         self._set_learning_rate(epoch)
         speed = self._train(phase, epoch)
-        self.interrupt.check()
         figures = self._read_figures(self.progress.batch)
-        self.log.write(
-            EpochEnd(epoch, figures, speed, images=self.progress.images, phase=phase.name)
-        )
+        if not self.progress.told:  # it stands there where a signal stopped the validation
+            images = self.progress.images
+            self.log.write(EpochEnd(epoch, figures, speed, images=images, phase=phase.name))
+            self.progress.told = True
         synchronise_statistics(self.blocks["student"])
         self._check_finite(checkpoint.block_arrays(self.blocks["student"]))
         mean_ap = self._validate(phase, epoch) if phase.validates(epoch) else math.nan
         self.progress.epoch, self.progress.batch, self.progress.sums = epoch + 1, 0, []
+        self.progress.told = False
         if epoch % self.plan.save_interval == 0:
             path = Path(f"{self.plan.prefix}_{epoch:04d}_{mean_ap:.4f}.params")
             self.save_state()

@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -93,6 +94,16 @@ def classes_beside(params: Path) -> list[str] | None:
             return list(json.loads(file.readline())["classes"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def check_classes(params: Path, classes: Sequence[str], option: str) -> None:
+    """UserError where a ``.params`` file is known to be trained on other classes, or in another order."""
+    trained_on = classes_beside(params)
+    if trained_on is not None and trained_on != list(classes):
+        raise UserError(
+            f"{option} {params}: was trained on the classes {', '.join(trained_on)}, these are "
+            f"{', '.join(classes)}: give --classes as it was trained, or another file"
+        )
 
 
 def versions() -> dict[str, str]:

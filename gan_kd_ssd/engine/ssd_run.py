@@ -14,7 +14,6 @@ from gan_kd_ssd.distill import step as steps
 from gan_kd_ssd.distill.head import inherit_head
 from gan_kd_ssd.engine import checkpoint, devices, interrupt, runlog, schedule
 from gan_kd_ssd.engine.loop import Plan, Training
-from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.evaluation.voc import evaluate
 from gan_kd_ssd.logs.records import RunStart
 from gan_kd_ssd.options import class_names
@@ -111,6 +110,8 @@ def _run(options: argparse.Namespace, stop: interrupt.Interrupt) -> None:
                 "sha256": teacher_digest,
                 "mAP": result.mean_ap,
             }
+        if not options.resume and Path(f"{prefix}_best.params").exists():
+            log.say(f"{prefix}: an earlier run's log is continued, its parameters are replaced")
         log.write(RunStart(vars(options), info))
         try:
             training.run()
@@ -175,12 +176,7 @@ def _teacher(options, classes, ctx):
         return None, None
     networks.check_name(options.teacher, "--teacher")
     option, file = "--teacher-params", Path(options.teacher_params)
-    trained_on = runlog.classes_beside(file)
-    if trained_on is not None and trained_on != list(classes):
-        raise UserError(
-            f"{option} {file}: was trained on the classes {', '.join(trained_on)}; the data has "
-            f"{', '.join(classes)}: give --classes in the teacher's order, or another teacher"
-        )
+    runlog.check_classes(file, classes, option)
     if not options.teacher_params:
         file = ssd.published_weights(options.teacher, options.data_shape, options.dataset, option)
     teacher = ssd.load(
@@ -272,6 +268,10 @@ def _describe(student, train_set, val_set, pairs, copied, log, device_line) -> d
         if dataset.summary_line():
             log.say(f"{role}: {dataset.summary_line()}")
         info["data"][role] = {"name": dataset.name, **dataset.summary}
+    seen = {int(i) for n in range(len(train_set)) for i in train_set.label(n)[:, 4]}
+    without = [name for i, name in enumerate(train_set.classes) if i not in seen]
+    if without:
+        log.say(f"train: no object of {', '.join(without)}: nothing to learn of it")
     log.say(f"student: {student.name}, {student.parameter_count():,} parameters")
     if pairs is not None:
         strides = [pair.stride for pair in pairs]

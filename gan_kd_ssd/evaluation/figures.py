@@ -62,7 +62,10 @@ def loss_curves(runs: Mapping[str, Path], out: Path) -> None:
     panels = (
         ("classification loss (cross-entropy)", {"CrossEntropy": ""}),
         ("box loss (smooth L1)", {"SmoothL1": ""}),
-        ("scores of the discriminators", {"Loss_D_real": "teacher", "Loss_D_fake": "student"}),
+        (
+            "discriminators (real down, fake up)",
+            {"Loss_D_real": "teacher", "Loss_D_fake": "student"},
+        ),
         ("cosine distance of the attention maps", {"cosine": ""}),
     )
     curves = {name: _loss_records(read_metrics(path)) for name, path in runs.items()}

@@ -89,10 +89,11 @@ def _ssd(run: Run, options: dict[str, object]) -> Command:
     left_out = [name for name in _NOT_OURS if command.options.pop(name, None)]
     if left_out:
         command.remarks.append(f"no counterpart here, left out: {', '.join(left_out)}")
-    for name in _NOT_OURS:
-        command.options.pop(name, None)
-    if options.get("resume"):
-        command.remarks.append("--resume: the run went on from a file; begin anew without it")
+    if str(options.get("resume", "")).endswith(".zip"):
+        command.options.pop("resume")
+        command.remarks.append("--resume: the run went on from a state; this begins it anew")
+    elif options.get("resume"):
+        command.remarks.append("--resume: the run began with the weights of a file")
     if "student" in options:
         return command
     student, teacher = student_and_teacher(str(options.get("save_prefix", "")))

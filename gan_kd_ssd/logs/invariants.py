@@ -107,7 +107,7 @@ def _costs(run: Run, figures, at_least: float) -> list[Invariant]:
         return [Invariant("cost of a phase", None, "no two phases to set against each other")]
     found = []
     for phase, cost in costs.items():
-        aside = f"; published {published[phase]:.2f}x" if phase in published else ""
-        detail = f"{cost:.2f}x of detection only{aside}"
+        aside = f"; published {published[phase]:.2f}x, not compared" if phase in published else ""
+        detail = f"{cost:.2f}x of detection only, at least {at_least}x is possible{aside}"
         found.append(Invariant(f"cost of phase {phase}", cost >= at_least, detail))
     return found

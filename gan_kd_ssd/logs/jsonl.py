@@ -46,6 +46,42 @@ def _figure(value) -> float:
     return float(value)
 
 
+def _number(value) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"not a number: {value!r}")
+    return value
+
+
+def _text(value) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"not a text: {value!r}")
+    return value
+
+
+def _flag(value) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"not true or false: {value!r}")
+    return value
+
+
+def _phase(fields: dict) -> str | None:
+    phase = fields.get("phase")
+    return None if phase is None else _text(phase)
+
+
+#: What each field of an event must be; a field of another name is none of ours (KeyError).
+_EVENT_FIELDS = {
+    "epoch": _count,
+    "iteration": lambda value: None if value is None else _count(value),
+    "value": _number,
+    "previous": _number,
+    "rate": _number,
+    "gan": _flag,
+    "path": _text,
+    "text": _text,
+}
+
+
 def _style(figures: dict) -> str:
     if {"CrossEntropy", "SmoothL1", "Loss_D_real"} <= figures.keys():
         return "ssd_gkd"
@@ -61,7 +97,7 @@ def _step_or_epoch(fields: dict):
     common = {
         "figures": figures,
         "images": None if images is None else _count(images),
-        "phase": fields.get("phase"),
+        "phase": _phase(fields),
         "style": style,
     }
     epoch = _count(fields["epoch"])
@@ -86,10 +122,10 @@ def record_from_json(fields: dict, style: str = "ssd_gkd"):
     if kind == "validation":
         classes = {str(name): _figure(value) for name, value in fields["classes"].items()}
         mean = _figure(fields["mAP"])
-        return Validation(_count(fields["epoch"]), classes, mean, fields.get("phase"), style)
+        return Validation(_count(fields["epoch"]), classes, mean, _phase(fields), style)
     if kind == "event":
         rest = {name: v for name, v in fields.items() if name not in ("kind", "event")}
-        return _EVENTS[fields["event"]](**rest)
+        return _EVENTS[fields["event"]](**{n: _EVENT_FIELDS[n](v) for n, v in rest.items()})
     raise ValueError(f"unknown kind {kind!r}")
 
 
