@@ -111,8 +111,8 @@ class Head(gluon.HybridBlock):
 class RCNNLoss(gluon.HybridBlock):
     """The four losses of Faster R-CNN (arXiv 1506.01497), normalised as in GluonCV 0.4's script.
 
-    Args of a call: RPN targets, classes (B, A): 1 object, 0 background, -1 ignored; boxes and masks
-    (B, A, 4); then the fields of :class:`Predictions`. Returns, each (B,):
+    Args of a call: RPN targets, classes (B, A): 1 object, 0 background, -1 ignored; boxes (B, A, 4),
+    read where there is an object; then the fields of :class:`Predictions`. Returns, each (B,):
 
     - RPN_Conf: binary cross-entropy of the sampled anchors, summed, by the number of sampled anchors;
     - RPN_SmoothL1: smooth L1 (quadratic below 1/9), summed, by the same number;
@@ -124,15 +124,15 @@ class RCNNLoss(gluon.HybridBlock):
     image is normalised by its own numbers (ours).
     """
 
-    def hybrid_forward(self, F, rpn_classes, rpn_targets, rpn_masks, *predictions):
+    def hybrid_forward(self, F, rpn_classes, rpn_targets, *predictions):
         p = Predictions(*predictions)
         sampled = rpn_classes >= 0
         count = F.maximum(sampled.sum(axis=1), 1)
         x = p.rpn_scores.reshape((0, -1))
         entropy = F.relu(x) - x * rpn_classes + F.Activation(-F.abs(x), act_type="softrelu")
         conf = F.where(sampled, entropy, F.zeros_like(entropy)).sum(axis=1) / count
-        distance = F.smooth_l1(p.rpn_boxes - rpn_targets, scalar=3.0) * rpn_masks
-        rpn_location = distance.sum(axis=(1, 2)) / count
+        distance = F.smooth_l1(p.rpn_boxes - rpn_targets, scalar=3.0).sum(axis=2)
+        rpn_location = (distance * (rpn_classes > 0)).sum(axis=1) / count
         used = p.class_targets >= 0
         rois = F.maximum(used.sum(axis=1), 1)
         picked = -F.pick(F.log_softmax(p.classes, axis=-1), F.relu(p.class_targets), axis=-1)
