@@ -154,6 +154,7 @@ class FasterRCNN:
     """
 
     loss_names = ("RPN_Conf", "RPN_SmoothL1", "RCNN_CrossEntropy", "RCNN_SmoothL1")
+    any_size = True
     size_option = "--short"
 
     def __init__(self, name: str, classes: Sequence[str], net, per_device: int = 1):
@@ -223,6 +224,36 @@ class FasterRCNN:
         Thresholds are the zoo's: 0.3 over the best 400 for C4, 0.5 for FPN.
         """
         return self.net(x)
+
+    @property
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """(C, H, W) of each level, finest first, for the largest lying image."""
+        sides = (self.short, self.max_size)
+        return [
+            (channels, *(-(-side // stride) for side in sides))
+            for channels, stride in zip(self.channels, self.strides)
+        ]
+
+    def parts(self, batch: Sequence, ctx: Sequence) -> list[tuple]:
+        """What each device gets of a batch: images (B, 3, H, W) first, then what the losses need."""
+        share = 1.0 / sum(len(part.images) for part in batch)
+        return [
+            (*(array.as_in_context(device) for array in part), share)
+            for part, device in zip(batch, ctx)
+        ]
+
+    def forward(self, part: tuple) -> tuple:
+        """Levels and losses (B,) of a part; recorded for its gradients.
+
+        The losses' sum over all devices is what is minimised: their mean over the images of the
+        batch, as GluonCV's ``trainer.step(batch_size)``.
+        """
+        x, boxes, labels, rpn_classes, rpn_boxes, share = part
+        with mx.autograd.record():
+            levels = self.pyramid(x)
+            predictions = self.head(x, boxes, labels, *levels)
+            losses = self.loss(rpn_classes, rpn_boxes, *predictions)
+            return levels, [loss * share for loss in losses]
 
     def pyramid_parameters(self) -> list:
         """Trained parameters of the pyramid, in the order of their creation."""

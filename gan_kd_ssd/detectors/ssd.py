@@ -141,6 +141,29 @@ class SSD:
         """
         return self.net(x)
 
+    def parts(self, batch, ctx: Sequence) -> list[tuple]:
+        """What each device gets of a batch: images (B, 3, S, S) first, then what the losses need.
+
+        The first devices get one more image where the batch does not divide by their number.
+        """
+        scale = 1.0 / max(1, batch.positives)
+        arrays = [gluon.utils.split_and_load(a, list(ctx), even_split=False) for a in batch[:3]]
+        weights = [nd.full((1,), scale, ctx=x.context) for x in arrays[0]]
+        return list(zip(*arrays, weights))
+
+    def forward(self, part: tuple) -> tuple:
+        """Levels and losses (B,) of a part; recorded for its gradients.
+
+        The losses' sum over all devices is what is minimised: they are divided by the number of
+        positive anchors of the whole batch.
+        """
+        x, class_targets, box_targets, weight = part
+        with mx.autograd.record():
+            levels = self.pyramid(x)
+            classes, boxes = self.head(*levels)
+            losses = self.loss(classes, boxes, class_targets, box_targets, weight)
+        return levels, list(losses)
+
     def pyramid_parameters(self) -> list:
         """Trained parameters of the pyramid, in the order of their creation."""
         return trained(self.net.features)
@@ -154,6 +177,10 @@ class SSD:
         """Number of trained scalars."""
         return sum(int(np.prod(parameter.shape)) for parameter in self.parameters())
 
+    #: Names of the losses, in their order, as the log has them.
+    loss_names = ("CrossEntropy", "SmoothL1")
+    #: Whether the levels' sizes differ from image to image.
+    any_size = False
     #: The option that an input size is given by, for messages.
     size_option = "--data-shape"
 
