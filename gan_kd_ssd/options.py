@@ -127,6 +127,13 @@ def train_ssd_parser() -> Parser:
     _data(parser)
     _schedule(parser)
     _distillation(parser)
+    add_training_devices(parser)
+    add_output(parser, save_interval=10)
+    return parser
+
+
+def add_training_devices(parser: argparse.ArgumentParser) -> None:
+    """Devices, how they share gradients, and the processes that feed them."""
     devices = add_devices(parser)
     devices.add_argument(
         "--kv-store",
@@ -137,8 +144,6 @@ def train_ssd_parser() -> Parser:
     devices.add_argument(
         "--num-workers", type=not_negative, default=4, help="processes that prepare images"
     )
-    _output(parser)
-    return parser
 
 
 def _networks(parser) -> None:
@@ -177,6 +182,17 @@ def _data(parser) -> None:
         default="voc",
         help="voc (07+12 trainval, 07 test), voc07, shapes (generated), or a folder in VOC layout",
     )
+    add_folder(group)
+    group.add_argument(
+        "--augmentation",
+        choices=("ssd", "flip"),
+        default="ssd",
+        help="ssd: GluonCV's, as published; flip: colours and flips alone, for short trainings",
+    )
+
+
+def add_folder(group) -> None:
+    """Where the data is, which classes and splits of it, and the seed."""
     group.add_argument(
         "--data-root",
         metavar="DIR",
@@ -187,12 +203,6 @@ def _data(parser) -> None:
     )
     group.add_argument("--train-split", metavar="NAME", help="a folder's ImageSets/Main/NAME.txt")
     group.add_argument("--val-split", metavar="NAME", help="likewise, for validation")
-    group.add_argument(
-        "--augmentation",
-        choices=("ssd", "flip"),
-        default="ssd",
-        help="ssd: GluonCV's, as published; flip: colours and flips alone, for short trainings",
-    )
     group.add_argument(
         "--seed", type=not_negative, default=233, help="of weights, order, augmentation"
     )
@@ -243,6 +253,12 @@ def _distillation(parser) -> None:
         default=221,
         help="last epoch of the GAN stage; detection losses alone after it (published: 221)",
     )
+    add_adversarial(group, clamp="conv")
+
+
+def add_adversarial(group, clamp: str) -> None:
+    """Options of the GAN; ``clamp`` is the default of --clamp, which differs between detectors."""
+    add = group.add_argument
     add("--lrD", type=rate, default=0.0005, help="learning rate of the discriminators (Adam)")
     add("--lrG", type=rate, default=0.0005, help="of the adversarial update (Adam)")
     add("--beta1", type=rate, default=0.5, help="of both Adams; that they are Adam is inferred")
@@ -251,9 +267,9 @@ def _distillation(parser) -> None:
     add(
         "--clamp",
         choices=("conv", "all"),
-        default="conv",
+        default=clamp,
         help="clamp the convolutions, or every parameter with BatchNorm's; "
-        "inferred: conv for SSD, from the size of the published scores",
+        "inferred: conv for SSD, all for Faster R-CNN, from the size of the published scores",
     )
     add(
         "--update",
@@ -308,7 +324,8 @@ def _distillation(parser) -> None:
     )
 
 
-def _output(parser) -> None:
+def add_output(parser: argparse.ArgumentParser, save_interval: int) -> None:
+    """Where files go, and how often they are written."""
     group = parser.add_argument_group("output")
     add = group.add_argument
     add(
@@ -317,7 +334,7 @@ def _output(parser) -> None:
         metavar="PREFIX",
         help="of every file; a folder ends with / (default: named after the networks)",
     )
-    add("--save-interval", type=positive, default=10, help="epochs between saved states")
+    add("--save-interval", type=positive, default=save_interval, help="epochs between saved states")
     add("--log-interval", type=positive, default=100, help="batches between lines of the log")
     add(
         "--resume",
@@ -361,22 +378,27 @@ def parse_train_ssd(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """
     words = sys.argv[1:] if argv is None else argv
     options = parse_like(train_ssd_parser(), "train_ssd_gkd.py", words)
-    class_names(options.classes)
-    if options.clamp_lower >= options.clamp_upper:
-        raise UserError(
-            f"--clamp-lower {options.clamp_lower} is not below --clamp-upper {options.clamp_upper}: "
-            "give the lower bound first, such as -0.03 and 0.03"
-        )
+    check_common(options)
     if options.epochs < options.start_epoch:
         raise UserError(
             f"--epochs {options.epochs}: the last epoch comes before --start-epoch "
             f"{options.start_epoch}"
         )
-    if options.beta1 >= 1:
-        raise UserError(f"--beta1 {options.beta1}: give a number below 1")
     if options.distill == "gan" and options.gan_epochs < options.start_epoch and not options.resume:
         raise UserError(
             f"--gan-epochs {options.gan_epochs}: ends before --start-epoch {options.start_epoch}; "
             "give a later epoch, or --distill none"
         )
     return options
+
+
+def check_common(options: argparse.Namespace) -> None:
+    """Raise :class:`UserError` for values of either script that cannot be right."""
+    class_names(options.classes)
+    if options.clamp_lower >= options.clamp_upper:
+        raise UserError(
+            f"--clamp-lower {options.clamp_lower} is not below --clamp-upper {options.clamp_upper}: "
+            "give the lower bound first, such as -0.03 and 0.03"
+        )
+    if options.beta1 >= 1:
+        raise UserError(f"--beta1 {options.beta1}: give a number below 1")

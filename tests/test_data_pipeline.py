@@ -75,7 +75,7 @@ def test_left_over_samples_open_the_next_epoch_with_their_own_key(dataset):
     batches = train_batches(dataset)
     keys = []
     for epoch in range(8):
-        of_epoch = batches._keys(epoch, 0)
+        of_epoch = batches._order.keys(epoch, 0)
         assert len(of_epoch) == batches.batches(epoch)
         assert {len(batch) for batch in of_epoch} == {BATCH}
         keys += [key for batch in of_epoch for key in batch]

@@ -41,6 +41,8 @@ def test_published_pair_differs_in_channels_on_two_levels_and_has_43_8_million_c
 
 
 class _Detector:
+    size_option = "--data-shape"
+
     def __init__(self, name, sides):
         self.name, self.shapes = name, [(8, side, side) for side in sides]
         self.strides = [512 // side for side in sides]

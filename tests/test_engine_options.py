@@ -213,6 +213,23 @@ def test_phases_are_gan_up_to_its_last_epoch_then_detection():
     assert (late.name, late.first) == ("detection", 4)
 
 
+def test_faster_rcnn_s_phases_are_the_published_run_s():
+    phases = schedule.phases(0, 37, 26, "gan", 1, 1, discriminator_epochs=2)
+    found = [(phase.name, phase.first, phase.last) for phase in phases]
+    assert found == [("discriminator", 0, 1), ("gan", 2, 26), ("detection", 27, 37)]
+    resumed = schedule.phases(5, 37, 26, "gan", 1, 1, discriminator_epochs=2)
+    assert [(phase.name, phase.first) for phase in resumed] == [("gan", 5), ("detection", 27)]
+    short = schedule.phases(0, 3, 0, "gan", 1, 1, discriminator_epochs=2)
+    assert [(p.name, p.last) for p in short] == [("discriminator", 0), ("detection", 3)]
+    (plain,) = schedule.phases(0, 3, 2, "none", 1, 1, discriminator_epochs=2)
+    assert plain.name == "detection"
+
+
+def test_epochs_that_are_none_name_their_option():
+    with pytest.raises(UserError, match="--lr-decay-GAN-epoch 'five'"):
+        schedule.decay_epochs("five", "--lr-decay-GAN-epoch")
+
+
 def test_learning_rate_falls_at_its_epochs_and_is_a_function_of_the_epoch():
     at = schedule.decay_epochs("100, 80")
     assert at == [80, 100] and schedule.decay_epochs("") == []

@@ -228,6 +228,11 @@ def _resize(pixels: np.ndarray, size: int, interpolation: int) -> np.ndarray:
     return cv2.resize(pixels, (size, size), interpolation=interpolation)
 
 
+def normalised_planes(image: np.ndarray) -> np.ndarray:
+    """Image uint8 (H, W, 3), RGB, as float32 (3, H, W) less MEAN, over STD."""
+    return _planes(_recolour(image, _NORMALISE))
+
+
 def _recolour(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return cv2.transform(np.asarray(pixels, np.float32), matrix)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gan_kd_ssd.data.augment import train_transform, val_transform
+from gan_kd_ssd.data.order import SampleOrder, sample_rng
 from gan_kd_ssd.data.targets import SSDTargets
 from gan_kd_ssd.data.voc import VOCFolder
 from gan_kd_ssd.data.workers import Workers
@@ -53,49 +54,25 @@ class TrainBatches:
         num_workers: int = 0,
         augmentation: str = "ssd",
     ):
-        if not 1 <= batch_size <= len(dataset):
-            raise UserError(
-                f"--batch-size {batch_size}: {dataset.name} has {len(dataset)} images; "
-                f"give a batch size from 1 to {len(dataset)}"
-            )
-        if seed < 0:
-            raise UserError(f"--seed {seed}: must be 0 or more")
-        self._count, self._batch_size, self._seed = len(dataset), batch_size, seed
+        self._order = SampleOrder(dataset, batch_size, seed)
         make = _MakeTrainBatch(dataset, size, SSDTargets(anchors), seed, augmentation)
         self._workers = Workers(make, num_workers)
 
     def batches(self, epoch: int) -> int:
         """Number of (whole) batches of an epoch, the first being 0."""
-        return (self._left_over(epoch) + self._count) // self._batch_size
+        return self._order.batches(epoch)
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from batch first_batch on (0-based)."""
         from gan_kd_ssd.backend import mx
 
-        for images, classes, boxes, positives in self._workers.map(self._keys(epoch, first_batch)):
+        keys = self._order.keys(epoch, first_batch)
+        for images, classes, boxes, positives in self._workers.map(keys):
             yield Batch(mx.nd.array(images), mx.nd.array(classes), mx.nd.array(boxes), positives)
 
     def close(self) -> None:
         """Stop the worker processes; they start again when needed."""
         self._workers.close()
-
-    def _left_over(self, epoch: int) -> int:
-        return epoch * self._count % self._batch_size
-
-    def _order(self, epoch: int) -> np.ndarray:
-        # The spawn key keeps this stream apart from that of sample (seed, epoch, 0).
-        seeds = np.random.SeedSequence((self._seed, epoch), spawn_key=(1,))
-        return np.random.default_rng(seeds).permutation(self._count)
-
-    def _keys(self, epoch: int, first_batch: int) -> list[list[tuple[int, int]]]:
-        """(epoch, index) of the samples of each batch."""
-        left_over = self._left_over(epoch)
-        keys = [(epoch, int(i)) for i in self._order(epoch)]
-        if left_over:
-            late = self._order(epoch - 1)[self._count - left_over :]
-            keys = [(epoch - 1, int(i)) for i in late] + keys
-        size = self._batch_size
-        return [keys[b * size : (b + 1) * size] for b in range(first_batch, self.batches(epoch))]
 
 
 class ValBatches:
@@ -138,7 +115,7 @@ class _MakeTrainBatch:
         classes = np.empty((len(keys), len(self._targets)), np.float32)
         boxes = np.empty((len(keys), len(self._targets), 4), np.float32)
         for row, (epoch, index) in enumerate(keys):
-            rng = np.random.default_rng(np.random.SeedSequence((self._seed, epoch, index)))
+            rng = sample_rng(self._seed, epoch, index)
             images[row], label = train_transform(
                 self._dataset.image(index),
                 self._dataset.label(index),

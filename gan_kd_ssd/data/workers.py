@@ -81,7 +81,11 @@ def _start(function: Callable) -> None:
     global _function
     _function = function
     cv2.setNumThreads(0)  # one process a core is enough
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # the parent's to handle, which needs its workers
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 

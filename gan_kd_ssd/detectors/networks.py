@@ -148,7 +148,7 @@ def build_ssd(network: str, classes: Sequence[str], data_shape: int, pretrained_
         }
     name = network.replace("_lite", "")
     if thin:
-        name = _thin_network(thin)
+        name = thin_network(thin)
         config["min_depth"] = max(filters[-1:] or [32]) // 2
     try:
         return get_ssd(
@@ -244,20 +244,21 @@ def _extractor(network: str, data_shape: int):
 def _thin_backbone(match: re.Match) -> Backbone:
     last = THIN_BLOCKS[match[1]][0] - 1
     taps = tuple(f"stage{stage}_activation{last}" for stage in (2, 3, 4))
-    return Backbone(taps, filters=(_thin_channels(match)[-1],) * 2, first_stride=8)
+    return Backbone(taps, filters=(thin_channels(match)[-1],) * 2, first_stride=8)
 
 
-def _thin_channels(match: re.Match) -> list[int]:
+def thin_channels(match: re.Match) -> list[int]:
     """Channels of the stem and the four stages; at least 8, so that a width of 0.05 still trains."""
     return [max(8, round(width * float(match[2]))) for width in (64, 64, 128, 256, 512)]
 
 
-def _thin_network(match: re.Match):
+def thin_network(match: re.Match, prefix: str = PREFIX):
+    """The thin residual network of a name that :data:`THIN` matches."""
     from gluoncv.model_zoo.resnet import BasicBlockV1, ResNetV1
 
     blocks = list(THIN_BLOCKS[match[1]])
     # The prefix is the one that a backbone built by name would get; see PREFIX.
-    return ResNetV1(BasicBlockV1, blocks, _thin_channels(match), prefix=PREFIX + "resnetv10_")
+    return ResNetV1(BasicBlockV1, blocks, thin_channels(match), prefix=prefix + "resnetv10_")
 
 
 def level_shapes(features, data_shape: int) -> list[tuple[int, int, int]]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.detectors import networks
+from gan_kd_ssd.detectors.parameters import check_params_file, initialize_by_name, trained
 from gan_kd_ssd.errors import UserError
 
 gluon, nd = mx.gluon, mx.nd
@@ -116,18 +117,10 @@ class SSD:
     def initialize(self, ctx: list) -> None:
         """Give every parameter without a value its first one, by its name, from MXNet's seed.
 
-        Convolutions get He's normal initialisation, predictors N(0, 0.01), biases and running means 0,
-        scales and running variances 1. GluonCV's default would give the appended levels' BatchNorm
+        GluonCV's default would give the appended levels' BatchNorm
         negative variances, and its Xavier predictors start the loss at 20 to 36.
         """
-        for name, parameter in self.net.collect_params().items():
-            if parameter._data is not None or parameter._deferred_init:
-                parameter.reset_ctx(ctx)
-            elif isinstance(parameter, gluon.Constant):
-                parameter.initialize(ctx=ctx)
-            else:
-                initializer = _initializer(name)
-                parameter.initialize(init=initializer, ctx=ctx, force_reinit=True)
+        initialize_by_name(self.net, ctx)
         with mx.autograd.pause():  # shapes are known after one small forward
             x = nd.zeros((1, 3, self.data_shape, self.data_shape), ctx=ctx[0])
             self.head(*self.pyramid(x))
@@ -148,18 +141,72 @@ class SSD:
         """
         return self.net(x)
 
+    def parts(self, batch, ctx: Sequence) -> list[tuple]:
+        """What each device gets of a batch: images (B, 3, S, S) first, then what the losses need.
+
+        The first devices get one more image where the batch does not divide by their number.
+        """
+        scale = 1.0 / max(1, batch.positives)
+        arrays = [gluon.utils.split_and_load(a, list(ctx), even_split=False) for a in batch[:3]]
+        weights = [nd.full((1,), scale, ctx=x.context) for x in arrays[0]]
+        return list(zip(*arrays, weights))
+
+    def forward(self, part: tuple) -> tuple:
+        """Levels and losses (B,) of a part; recorded for its gradients.
+
+        The losses' sum over all devices is what is minimised: they are divided by the number of
+        positive anchors of the whole batch.
+        """
+        x, class_targets, box_targets, weight = part
+        with mx.autograd.record():
+            levels = self.pyramid(x)
+            classes, boxes = self.head(*levels)
+            losses = self.loss(classes, boxes, class_targets, box_targets, weight)
+        return levels, list(losses)
+
     def pyramid_parameters(self) -> list:
         """Trained parameters of the pyramid, in the order of their creation."""
-        return _trained(self.net.features)
+        return trained(self.net.features)
 
     def parameters(self) -> list:
         """All trained parameters: those of the pyramid, then those of the head."""
         blocks = (self.net.features, self.net.class_predictors, self.net.box_predictors)
-        return [parameter for block in blocks for parameter in _trained(block)]
+        return [parameter for block in blocks for parameter in trained(block)]
 
     def parameter_count(self) -> int:
         """Number of trained scalars."""
         return sum(int(np.prod(parameter.shape)) for parameter in self.parameters())
+
+    #: Names of the losses, in their order, as the log has them.
+    loss_names = ("CrossEntropy", "SmoothL1")
+    #: Whether the levels' sizes differ from image to image.
+    any_size = False
+    #: The option that an input size is given by, for messages.
+    size_option = "--data-shape"
+
+    @property
+    def input_size(self) -> str:
+        """Size of the input, for messages."""
+        return f"{self.data_shape} pixels"
+
+    @property
+    def description(self) -> str:
+        """What this is, for messages."""
+        return f"{self.name} at {self.input_size}"
+
+    def anchor_constants(self) -> dict:
+        """Constants in a parameter file that depend on the input size: name -> numpy array."""
+        return {
+            f"anchor_generators.{index}.anchors": generator.anchors.value.asnumpy()
+            for index, generator in enumerate(self.net.anchor_generators)
+        }
+
+    def classes_in(self, shapes: dict, different: list) -> int | None:
+        """Number of classes of a parameter file; None if more than the classes differs."""
+        if not all(key.startswith("class_predictors") for key in different):
+            return None
+        anchors = self.net.anchor_generators[0].num_depth
+        return shapes["class_predictors.0.predictor.bias"][0] // anchors - 1
 
     def load(self, file: Path, ctx: list, option: str) -> None:
         """Load a ``.params`` file; UserError if it is missing, damaged or another network's."""
@@ -169,23 +216,6 @@ class SSD:
         }
         check_params_file(Path(file), expected, self, option)
         self.net.load_parameters(str(file), ctx=ctx)
-
-
-def _trained(block) -> list:
-    return [p for p in block.collect_params().values() if p.grad_req != "null"]
-
-
-def _initializer(name: str):
-    """First values of a parameter, by the last part of its name; None is the parameter's own."""
-    if name.endswith(("gamma", "running_var")):
-        return mx.init.One()
-    if name.endswith(("beta", "running_mean", "bias")):
-        return mx.init.Zero()
-    if "convpredictor" in name:
-        return mx.init.Normal(0.01)
-    if name.endswith("weight"):
-        return mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
-    return None
 
 
 def build(
@@ -258,56 +288,3 @@ def published_weights(network: str, data_shape: int, dataset: str, option: str) 
             f"{option}: the weights of {full} cannot be downloaded ({reason}); check the network, or "
             f"give a .params file"
         ) from error
-
-
-def check_params_file(file: Path, expected: dict, detector: SSD, option: str) -> None:
-    """Raise a UserError that says what is wrong with a parameter file, before anything is loaded."""
-    if not file.is_file():
-        raise UserError(f"{option} {file}: no such file; give a .params file of {detector.name}")
-    try:
-        found = mx.nd.load(str(file))
-        shapes = {key: value.shape for key, value in found.items()}
-    except Exception as error:
-        raise UserError(
-            f"{option} {file}: truncated, or not a parameter file; fetch or train it again"
-        ) from error
-    missing = sorted(set(expected) - set(shapes))
-    if missing or set(shapes) - set(expected):
-        name = missing[0] if missing else sorted(set(shapes) - set(expected))[0]
-        raise UserError(
-            f"{option} {file}: parameters of another network than {detector.name} at "
-            f"{detector.data_shape} pixels ({name!r} {'is missing' if missing else 'is too many'}); "
-            "name the network and --data-shape it was trained with"
-        )
-    different = [key for key in expected if not _agree(expected[key], shapes[key])]
-    for index, generator in enumerate(detector.net.anchor_generators):
-        key = f"anchor_generators.{index}.anchors"
-        anchors = generator.anchors.value.asnumpy()
-        if shapes[key] == anchors.shape and not np.allclose(
-            found[key].asnumpy(), anchors, rtol=1e-3
-        ):
-            raise UserError(
-                f"{option} {file}: was trained at another input size than {detector.data_shape} pixels "
-                "(its anchors differ); give the --data-shape it was trained with"
-            )
-    if not different:
-        return
-    if all(key.startswith("class_predictors") for key in different):
-        bias = "class_predictors.0.predictor.bias"
-        anchors = detector.net.anchor_generators[0].num_depth
-        count = shapes[bias][0] // anchors - 1
-        raise UserError(
-            f"{option} {file}: trained for {count} classes, but the data has {len(detector.classes)} "
-            f"({', '.join(detector.classes[:5])}, ...); give the --classes it was trained with"
-        )
-    raise UserError(
-        f"{option} {file}: {different[0]!r} is {shapes[different[0]][0]} wide where {detector.name} at "
-        f"{detector.data_shape} pixels has {expected[different[0]][0]}; name the network it is of"
-    )
-
-
-def _agree(expected, found) -> bool:
-    """Whether two shapes agree; 0 and None stand for a length not known yet."""
-    if expected is None:
-        return True
-    return len(expected) == len(found) and all(e in (0, f) for e, f in zip(expected, found))

@@ -32,10 +32,10 @@ def align(student, teacher) -> list[LevelPair]:
     authors used is not known).
 
     Args:
-        student, teacher: detectors with ``shapes`` (C, H, W), ``strides`` and ``name``.
+        student, teacher: detectors with ``shapes`` (C, H, W), ``strides``, ``name`` and ``size_option``.
 
     Raises:
-        UserError: fewer than two levels pair.
+        UserError: fewer than two levels pair, of pyramids that have more than one.
     """
     by_side = {height: index for index, (_, height, _) in enumerate(teacher.shapes)}
     pairs = []
@@ -45,11 +45,11 @@ def align(student, teacher) -> list[LevelPair]:
             stride = student.strides[index]
             teacher_channels = teacher.shapes[other][0]
             pairs.append(LevelPair(index, other, channels, teacher_channels, height, stride))
-    if len(pairs) < 2:
+    if len(pairs) < min(2, max(len(student.shapes), len(teacher.shapes))):
         raise UserError(
             f"--student {student.name} and --teacher {teacher.name}: their pyramids cannot be aligned "
             f"at these sizes (levels of side {[h for _, h, _ in student.shapes]} and "
-            f"{[h for _, h, _ in teacher.shapes]}); choose another pair or --data-shape"
+            f"{[h for _, h, _ in teacher.shapes]}); choose another pair or {student.size_option}"
         )
     return pairs
 

@@ -13,6 +13,9 @@ nn = mx.gluon.nn
 #: :class:`LevelDiscriminator`.
 NORMALISATIONS = ("batch", "instance", "none")
 
+#: Cells of the short side at which a discriminator for maps of any size stops halving (ours).
+POOLED_SIDE = 4
+
 
 class LevelDiscriminator(mx.gluon.HybridBlock):
     """Scores the maps of one level: (B, C, H, H) -> (B, 1).
@@ -23,8 +26,14 @@ class LevelDiscriminator(mx.gluon.HybridBlock):
     reference WGAN's DCGAN discriminator. Why normalised: the published scores stay within about 12,
     and in trials 512 channels without normalisation gave hundreds to thousands.
 
+    Maps of any size, (B, C, H, W), are read by a stack that stops halving at :data:`POOLED_SIDE` cells
+    and takes the mean over what is left before the last convolution (inferred). Halving on to one cell
+    cannot be what the authors did there: with one image a device, BatchNorm of a single cell is a
+    constant, while the published scores of real and fake maps differ.
+
     Args:
-        in_channels: C. side: H, in cells. channels: width of the convolutions.
+        in_channels: C. side: H, in cells; of maps of any size, that of the short side.
+        channels: width of the convolutions. any_size: see above.
         normalisation: 'batch', 'instance' or 'none', after each convolution but the last.
     """
 
@@ -34,10 +43,11 @@ class LevelDiscriminator(mx.gluon.HybridBlock):
         side: int,
         channels: int = 512,
         normalisation: str = "batch",
+        any_size: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        halvings = math.ceil(math.log2(side))
+        halvings = max(0, math.ceil(math.log2(side / (POOLED_SIDE if any_size else 1))))
         with self.name_scope():
             self.body = nn.HybridSequential(prefix="")
             with self.body.name_scope():
@@ -53,6 +63,8 @@ class LevelDiscriminator(mx.gluon.HybridBlock):
                     elif normalisation == "instance":
                         self.body.add(nn.InstanceNorm(in_channels=channels))
                     self.body.add(nn.LeakyReLU(0.2))
+                if any_size:
+                    self.body.add(nn.GlobalAvgPool2D())
                 self.body.add(nn.Conv2D(1, kernel_size=1, in_channels=channels, use_bias=False))
 
     def hybrid_forward(self, F, x):
@@ -63,19 +75,24 @@ class PyramidDiscriminator(mx.gluon.HybridBlock):
     """A discriminator for each level: levels (B, C_l, H_l, H_l) -> scores (B, L).
 
     Args:
-        shapes: (channels, side) of each level, finest first. channels, normalisation: see
+        shapes: (channels, side) of each level, finest first. channels, normalisation, any_size: see
             :class:`LevelDiscriminator`.
     """
 
     def __init__(
-        self, shapes: Sequence[tuple[int, int]], channels: int, normalisation: str, **kwargs
+        self,
+        shapes: Sequence[tuple[int, int]],
+        channels: int,
+        normalisation: str,
+        any_size: bool = False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.normalisation = normalisation
         with self.name_scope():
             for index, (width, side) in enumerate(shapes):
                 level = LevelDiscriminator(
-                    width, side, channels, normalisation, prefix=f"level{index}_"
+                    width, side, channels, normalisation, any_size, prefix=f"level{index}_"
                 )
                 self.register_child(level, str(index))
 

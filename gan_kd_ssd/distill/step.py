@@ -41,18 +41,13 @@ class DistillOptions:
     beta1: float = 0.5
 
 
-def split(array, ctx: Sequence) -> list:
-    """Parts of a batch on their devices; the first ones get one more where it does not divide."""
-    return gluon.utils.split_and_load(array, list(ctx), even_split=False)
-
-
 def make_trainer(parameters, optimizer: str, settings: dict, kvstore: str):
     """A trainer that sums gradients over devices and keeps its optimizer's state on them."""
     return gluon.Trainer(parameters, optimizer, settings, kvstore=kvstore, update_on_kvstore=False)
 
 
 class DetectionStep:
-    """A plain iteration: forward, the two SSD losses, one SGD step.
+    """A plain iteration: forward, the detector's losses, one SGD step.
 
     Args:
         student: detector, initialised on ``ctx``.
@@ -70,32 +65,18 @@ class DetectionStep:
         self.ignore_stale_grad = bool(extra_parameters)
 
     def __call__(self, batch) -> list:
-        """Train on a batch (images, class_targets, box_targets, positives).
+        """Train on a batch, as the detector's ``parts`` takes it.
 
-        Returns a vector for each device, whose sum over devices has the figures of the batch in the
-        order of :data:`DETECTION_FIGURES`. CrossEntropy and SmoothL1 are sums over the batch, divided
-        by its number of positive anchors: what GluonCV's script, and so the published log, prints.
+        Returns a vector for each device, whose sum over devices has the figures of the batch, by the
+        detector's ``loss_names``: what GluonCV's scripts, and so the published logs, print.
         """
         figures = []
-        for _levels, losses in self.forward(batch):
+        for part in self.student.parts(batch, self.ctx):
+            _levels, losses = self.student.forward(part)
             autograd.backward(losses)
             figures.append(self.vector(losses))
         self.trainer.step(1, self.ignore_stale_grad)  # the losses are normalised already
         return figures
-
-    def forward(self, batch) -> list:
-        """(levels, losses) of each device's part, recorded; losses are (B,), normalised."""
-        scale = 1.0 / max(1, batch.positives)
-        parts = zip(*(split(array, self.ctx) for array in batch[:3]))
-        results = []
-        for x, class_targets, box_targets in parts:
-            with autograd.record():
-                levels = self.student.pyramid(x)
-                classes, boxes = self.student.head(*levels)
-                weight = nd.full((1,), scale, ctx=x.context)
-                losses = self.student.loss(classes, boxes, class_targets, box_targets, weight)
-            results.append((levels, list(losses)))
-        return results
 
     @staticmethod
     def vector(losses):
@@ -126,7 +107,11 @@ class GanStep:
             for pair in self.pairs
         ]
         self.discriminator = PyramidDiscriminator(
-            shapes, options.channels, options.normalisation, prefix="discriminator_"
+            shapes,
+            options.channels,
+            options.normalisation,
+            student.any_size,
+            prefix="discriminator_",
         )
         widths = [(pair.student_channels, pair.teacher_channels) for pair in self.pairs]
         same = [(0, 0)] * len(widths)
@@ -182,16 +167,20 @@ class GanStep:
             trainers["adversarial"] = self.trainer_g
         return trainers
 
-    def __call__(self, batch) -> list:
+    def __call__(self, batch, adversarial: bool = True) -> list:
         """Train on a batch; a vector for each device, whose sum has the figures of the batch.
 
-        The vector holds :data:`DETECTION_FIGURES`, then L values for each of :data:`LEVEL_FIGURES`:
+        Without ``adversarial`` the discriminators learn and the student trains on its detection losses
+        alone; its score and the cosine distances are measured all the same.
+
+        The vector holds the detection losses, then L values for each of :data:`LEVEL_FIGURES`:
         means over the batch's images. Loss_G is the score of the student's maps after the
         discriminators' step, as in the reference WGAN.
         """
-        size = batch.images.shape[0]
-        real_levels = [self._teacher_levels(x) for x in split(batch.images, self.ctx)]
-        forwards = self.detection.forward(batch)
+        parts = self.detection.student.parts(batch, self.ctx)
+        size = sum(len(part[0]) for part in parts)
+        real_levels = [self._teacher_levels(part[0]) for part in parts]
+        forwards = [self.detection.student.forward(part) for part in parts]
         student = [self._student_levels(levels) for levels, _ in forwards]
 
         clamp(self.clamped, self.options.clamp_lower, self.options.clamp_upper)
@@ -211,8 +200,6 @@ class GanStep:
             with autograd.record():
                 scores, distances = self.terms(*adapted, *leaves, *real_levels[device])
                 loss = self._term_loss(scores, distances) / size
-            at = [*leaves, *[p.data(self.ctx[device]) for p in self.adapter_parameters]]
-            gradients = autograd.grad(loss, at)
             figures.append(
                 nd.concat(
                     self.detection.vector(losses),
@@ -220,9 +207,14 @@ class GanStep:
                     dim=0,
                 )
             )
+            if not adversarial:
+                autograd.backward(losses)
+                continue
+            at = [*leaves, *[p.data(self.ctx[device]) for p in self.adapter_parameters]]
+            gradients = autograd.grad(loss, at)
             later.append(self._student_backward(device, levels, losses, gradients))
-        self.detection.trainer.step(1)
-        if self.trainer_g:
+        self.detection.trainer.step(1, not adversarial and self.detection.ignore_stale_grad)
+        if self.trainer_g and adversarial:
             for device, gradients in enumerate(later):
                 self._write_gradients(self.adversarial_parameters, gradients, device)
             self.trainer_g.step(1)
@@ -279,21 +271,24 @@ class GanStep:
             parameter.data(ctx)._fresh_grad = True  # the trainer would call it stale
 
 
-def level_figures(sums, pairs: int, levels: str, batches: int) -> dict:
+def level_figures(
+    sums, pairs: int, levels: str, batches: int, losses: Sequence[str] = DETECTION_FIGURES
+) -> dict:
     """Means over batches of the figures, by name, from the sum of the vectors of all devices.
 
     Args:
-        sums: numpy (2 + 4 L,) or (2,). pairs: L. levels: 'mean' or 'sum' over levels.
-        batches: how many batches were summed.
+        sums: numpy (K + 4 L,) or (K,). pairs: L. levels: 'mean' or 'sum' over levels.
+        batches: how many batches were summed. losses: names of the detector's K losses.
 
     Returns:
-        CrossEntropy, SmoothL1; and, with a GAN, Loss_D, Loss_G, Loss_D_real, Loss_D_fake and cosine
+        The detection losses; and, with a GAN, Loss_D, Loss_G, Loss_D_real, Loss_D_fake and cosine
         (always the mean over levels).
     """
     means = sums / batches
-    figures = dict(zip(DETECTION_FIGURES, means[:2].tolist()))
-    if len(means) > 2:
-        rows = means[2:].reshape(len(LEVEL_FIGURES), pairs)
+    count = len(losses)
+    figures = dict(zip(losses, means[:count].tolist()))
+    if len(means) > count:
+        rows = means[count:].reshape(len(LEVEL_FIGURES), pairs)
         for name, row in zip(LEVEL_FIGURES, rows):
             total = float(row.sum())
             figures[name] = total / pairs if levels == "mean" or name == "cosine" else total

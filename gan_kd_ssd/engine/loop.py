@@ -176,10 +176,13 @@ class Training:
                 for phase in self.plan.phases:
                     for epoch in range(max(phase.first, self.progress.epoch), phase.last + 1):
                         self._epoch(phase, epoch)
-            except interrupt.Interrupted:
+            except (interrupt.Interrupted, UserError):
+                # A signal to the whole group may end the workers first: then it is no error.
+                if self.interrupt.signum is None:
+                    raise
                 self._read_totals()
                 self.save_state()
-                raise
+                raise interrupt.Interrupted(self.interrupt.signum) from None
         if self.progress.best_map >= 0:
             best = f"{self.plan.prefix}_best.params"
             self.log.say(f"best mAP {self.progress.best_map:.4f}: {best}")

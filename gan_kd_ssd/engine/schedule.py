@@ -13,7 +13,8 @@ class Phase:
     """Consecutive epochs that update the same networks.
 
     Attributes:
-        name: 'gan' (student and discriminators) or 'detection' (student alone).
+        name: 'discriminator' (they learn, the student has its detection losses alone), 'gan' (student
+        and discriminators) or 'detection' (student alone).
         first, last: epochs, both inclusive. val_interval: validate each so many epochs, and at the
         last one; 0 validates at the last one alone.
     """
@@ -32,27 +33,38 @@ class Phase:
 
 
 def phases(
-    start: int, last: int, gan_epochs: int, distill: str, val_interval: int, gan_val_interval: int
+    start: int,
+    last: int,
+    gan_epochs: int,
+    distill: str,
+    val_interval: int,
+    gan_val_interval: int,
+    discriminator_epochs: int = 0,
 ) -> list[Phase]:
     """The phases of a run: the GAN stage up to epoch ``gan_epochs``, then detection losses alone.
+
+    In epochs before number ``discriminator_epochs`` of that stage, the discriminators learn alone: the
+    published Faster R-CNN run has 2 of those, 0 and 1, by their cost (inferred).
 
     The published SSD run had 221 epochs of the first, validated at its end alone, then epochs that
     count from 1 again; here they go on counting.
     """
     end_of_gan = min(gan_epochs, last) if distill == "gan" else start - 1
-    both = [
-        Phase("gan", start, end_of_gan, gan_val_interval),
+    end_of_discriminator = min(discriminator_epochs - 1, end_of_gan)
+    all_phases = [
+        Phase("discriminator", start, end_of_discriminator, gan_val_interval),
+        Phase("gan", max(start, end_of_discriminator + 1), end_of_gan, gan_val_interval),
         Phase("detection", max(start, end_of_gan + 1), last, val_interval),
     ]
-    return [phase for phase in both if phase.first <= phase.last]
+    return [phase for phase in all_phases if phase.first <= phase.last]
 
 
-def decay_epochs(text: str) -> list[int]:
-    """Epochs of ``--lr-decay-epoch``, '80,100' -> [80, 100]; '' -> []."""
+def decay_epochs(text: str, option: str = "--lr-decay-epoch") -> list[int]:
+    """Epochs of an option, '80,100' -> [80, 100]; '' -> []."""
     try:
         return sorted(int(part) for part in text.replace(" ", "").split(",") if part)
     except ValueError:
-        raise UserError(f"--lr-decay-epoch {text!r}: give epochs such as 80,100") from None
+        raise UserError(f"{option} {text!r}: give epochs such as 80,100") from None
 
 
 def learning_rate(base: float, decay: float, decay_at: Sequence[int], epoch: int) -> float:

@@ -1,0 +1,189 @@
+"""The options of ``train_faster_rcnn_gkd.py``; see :mod:`gan_kd_ssd.options` for what they share.
+
+Options of the eight published Namespace lines keep their name, their default and their meaning; where
+those eight differ (devices, batch size, workers, clamp), defaults are the last one's, the published
+run's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from gan_kd_ssd import options as shared
+from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.options import not_negative, positive, rate
+
+SCRIPT = "train_faster_rcnn_gkd.py"
+
+
+def train_faster_rcnn_parser() -> shared.Parser:
+    """The parser of ``train_faster_rcnn_gkd.py``."""
+    parser = shared.Parser(
+        prog=SCRIPT,
+        description="Train a Faster R-CNN, alone or with GAN-KD from a trained teacher "
+        "(arXiv 1906.08467). Defaults are those of the published log, as far as it shows them.",
+    )
+    parser.add_argument(
+        "--like", metavar="LOG", help="take the options of a log's last run; others override them"
+    )
+    _networks(parser)
+    _data(parser)
+    _schedule(parser)
+    _distillation(parser)
+    shared.add_training_devices(parser)
+    shared.add_output(parser, save_interval=1)
+    parser.add_argument(
+        "--verbose", action="store_true", help="print the names of the trained parameters"
+    )
+    return parser
+
+
+def _networks(parser) -> None:
+    group = parser.add_argument_group("networks")
+    add = group.add_argument
+    add(
+        "--student",
+        default="resnet50_v1b",
+        help="network to train, by its backbone in GluonCV's zoo (faster_rcnn_resnet50_v1b is the "
+        "same) or a thin one (resnet10_v1_0.25); published pair",
+    )
+    add("--teacher", default="resnet101_v1d", help="network to learn from")
+    add(
+        *("--Teacher-param-path", "--teacher-params"),
+        default="",
+        metavar="FILE",
+        help="the trained teacher; the zoo publishes none for VOC",
+    )
+    add(
+        "--network",
+        default="resnet50_resnet101_v1b_g_d",
+        help="in the published Namespace, where it names the pair; not used: student and teacher "
+        "have options",
+    )
+    add(
+        "--pretrained-base",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="start the student's backbone from the zoo's ImageNet weights, as GluonCV's script",
+    )
+    add("--use-fpn", action="store_true", help="levels of strides 4 to 64, not one of 16")
+    add("--roi-mode", choices=("align", "pool"), default="align", help="how RoIs are pooled")
+    add("--short", type=positive, metavar="PIXELS", help="short side (default: the zoo's, 600)")
+    add("--max-size", type=positive, metavar="PIXELS", help="greatest side (the zoo's, 1000)")
+    add(
+        "--norm-layer",
+        choices=("bn",),
+        help="bn trains BatchNorm in the backbone; by default it keeps its ImageNet values",
+    )
+    add("--static-alloc", action="store_true", help="keep the memory of each graph")
+    add("--disable-hybridization", action="store_true", help="run layer by layer, uncompiled")
+
+
+def _data(parser) -> None:
+    group = parser.add_argument_group("data")
+    add = group.add_argument
+    add(
+        "--dataset",
+        default="voc",
+        help="voc (07 trainval, 07 test: the published run's 1252 batches of 4), voc0712 (07+12 "
+        "trainval, 07 test), shapes (generated), or a folder in VOC layout",
+    )
+    shared.add_folder(group)
+    add("--mixup", action="store_true", help="train on mixtures of two images (published: off)")
+    add("--no-mixup-epochs", type=not_negative, default=20, help="last epochs without --mixup")
+
+
+def _schedule(parser) -> None:
+    add = parser.add_argument_group("schedule").add_argument
+    add("--batch-size", type=positive, help="images in a step (default: one a device)")
+    add("--epochs", type=positive, default=38, help="number of epochs, counted from 0")
+    add("--start-epoch", type=not_negative, default=0, help="number of the first epoch")
+    add("--lr", type=rate, default=0.0001, help="learning rate of the detection losses (SGD)")
+    add("--lr-decay", type=rate, default=0.1, help="factor at each of --lr-decay-epoch")
+    add(
+        "--lr-decay-epoch",
+        default="32,36",
+        help="epochs at which --lr is decayed; it had no visible effect in the published run",
+    )
+    add(
+        "--lr-warmup",
+        type=_warmup,
+        default=-1,
+        metavar="BATCHES",
+        help="batches over which --lr rises from a third; -1: none",
+    )
+    add("--momentum", type=rate, default=0.9, help="of SGD")
+    add("--wd", type=rate, default=0.0005, help="weight decay of SGD")
+    add("--val-interval", type=positive, default=1, help="epochs between validations")
+
+
+def _distillation(parser) -> None:
+    group = parser.add_argument_group("distillation")
+    add = group.add_argument
+    add(
+        "--distill",
+        choices=("gan", "none"),
+        default="gan",
+        help="none trains the student alone: the plain baseline, or a teacher",
+    )
+    add(
+        *("--GAN-epochs", "--gan-epochs"),
+        type=not_negative,
+        default=26,
+        help="last epoch with the GAN; detection losses alone after it",
+    )
+    add(
+        *("--train-D-eopch", "--train-D-epoch"),
+        type=not_negative,
+        default=2,
+        help="first epochs in which the discriminators learn and the student gets no adversarial "
+        "gradient (inferred from the cost of the published epochs; spelt as there, and right)",
+    )
+    add(
+        "--lr-decay-GAN-epoch",
+        default="5,20",
+        help="epochs at which --lrD and --lrG are halved (published: at 5; nothing seen at 20)",
+    )
+    shared.add_adversarial(group, clamp="all")
+
+
+def _warmup(text: str) -> int:
+    """-1, or a whole number from 0, for argparse."""
+    return -1 if text == "-1" else not_negative(text)
+
+
+def data_set(name: str) -> str:
+    """What :func:`~gan_kd_ssd.data.voc.open_dataset` calls a data set of ``--dataset``.
+
+    VOC is VOC 2007 alone for Faster R-CNN: the published run has 1252 batches of 4 an epoch, which is
+    its 5,011 images.
+    """
+    return {"voc": "voc07", "voc0712": "voc"}.get(name, name)
+
+
+def parse_train_faster_rcnn(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read and check the options of ``train_faster_rcnn_gkd.py``.
+
+    Raises:
+        UserError: an unknown option, or values that cannot be right, alone or together.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    options = shared.parse_like(train_faster_rcnn_parser(), SCRIPT, words)
+    shared.check_common(options)
+    if options.epochs <= options.start_epoch:
+        raise UserError(
+            f"--epochs {options.epochs}: counted from 0, none is left from --start-epoch "
+            f"{options.start_epoch}"
+        )
+    if options.short and options.max_size and options.max_size < options.short:
+        raise UserError(
+            f"--max-size {options.max_size} is below --short {options.short}: give the larger side"
+        )
+    if options.distill == "gan" and options.GAN_epochs < options.start_epoch and not options.resume:
+        raise UserError(
+            f"--GAN-epochs {options.GAN_epochs}: ends before --start-epoch {options.start_epoch}; "
+            "give a later epoch, or --distill none"
+        )
+    return options
