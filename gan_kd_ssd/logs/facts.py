@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.logs.arguments import command_of
+from gan_kd_ssd.logs.arguments import backbone, command_of
 from gan_kd_ssd.logs.curves import Key, Point, epoch_curves, epoch_lines
 from gan_kd_ssd.logs.figures import Figure, last_trained, run_figures
 from gan_kd_ssd.logs.images import EpochSize, agree, counted, epoch_size, narrower
@@ -123,6 +123,10 @@ def of_one_size(subjects: Sequence[Subject]) -> list[Subject]:
     return found
 
 
+#: GluonCV's Faster R-CNNs take images of these sides, in pixels, where the options do not tell.
+_ZOO_SIZES = {"short": 600, "max_size": 1000}
+
+
 def disagreement(mine: Subject, reference: Subject, names: list[str]) -> str | None:
     """The first of ``names`` on which two runs differ, in words. What one does not tell passes."""
     for name in names:
@@ -145,6 +149,8 @@ def _told(of: Subject, name: str):
     value = of.options.get(name)
     if value is None and name == "distill" and "lrD" in of.options:
         return "gan"
+    if value is None and of.detector == "faster_rcnn":
+        return _ZOO_SIZES.get(name)
     return value
 
 
@@ -153,4 +159,6 @@ def _agree(name: str, a, b) -> bool:
         return agree(a, b)
     if name == "classes":
         return set(a) == set(b)
+    if name in ("student", "teacher"):
+        return backbone(a) == backbone(b)
     return a == b
