@@ -180,7 +180,9 @@ def _losses(mine: Subject, reference: Subject, blocked: dict, last: int) -> list
         else:
             rows.append(_loss_row(label, pairs, last, mine.detector))
     if not ours and mine.size is None and not by_epoch:
-        why = "no whole epoch with step lines, so its images cannot be counted"
+        known = "batch_size" in mine.run.namespace
+        why = "no whole epoch with step lines" if known else "its options tell no batch size"
+        why += ", so its images cannot be counted"
         rows = [Row("losses", "losses", None, None, None, None, NOT_COMPARABLE, why)]
     for phase in dict.fromkeys(p for n, p in theirs if p not in phases and not _is_map(n)):
         why = "this run has no such phase"

@@ -78,10 +78,9 @@ def _segment(number: int, segment: dict) -> list[str]:
         )
     for rate in segment["learning_rates"]:
         whose = "adversarial" if rate["gan"] else "student's"
-        out.append(
-            f"    line {rate['line']}: {whose} learning rate {rate['rate']}"
-            f" at epoch {rate['epoch']}"
-        )
+        at = f"epoch {rate['epoch']}"
+        at += f", iteration {rate['iteration']}" if rate["iteration"] is not None else ""
+        out.append(f"    line {rate['line']}: {whose} learning rate {rate['rate']:.4g} at {at}")
     return out
 
 
