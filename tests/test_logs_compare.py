@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.logs.argument_rows import compare_arguments
 from gan_kd_ssd.logs.compare import (
     NO_REFERENCE,
     NOT_COMPARABLE,
     OUTSIDE,
     WITHIN,
     compare,
-    compare_arguments,
 )
 from gan_kd_ssd.logs.curves import Point, value_at
 from gan_kd_ssd.logs.facts import subject

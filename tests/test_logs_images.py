@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from gan_kd_ssd.logs.argument_rows import compare_arguments
 from gan_kd_ssd.logs.compare import (
     NO_REFERENCE,
     NOT_COMPARABLE,
     OUTSIDE,
     WITHIN,
     compare,
-    compare_arguments,
 )
 from gan_kd_ssd.logs.curves import LinesOfEpochs, Point, epoch_curves, value_at
 from gan_kd_ssd.logs.facts import of_one_size, subject
