@@ -22,7 +22,7 @@ class Argument:
 
 
 def compare_arguments(mine: Subject, reference: Subject) -> list[Argument]:
-    """Options by name, then what the logs show: images an epoch, first epoch, phases, classes."""
+    """What the logs show (images an epoch, first epoch, phases, classes), then options by name."""
     found = []
     ours, theirs = _shown(mine), _shown(reference)
     for name in [*ours, *(n for n in theirs if n not in ours)]:
