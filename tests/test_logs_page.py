@@ -5,9 +5,10 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from test_logs_verdicts import run
+from log_runs import run
 
 from gan_kd_ssd.logs.compare import compare
+from gan_kd_ssd.logs.facts import subject
 from gan_kd_ssd.logs.page import page
 from gan_kd_ssd.logs.parse import parse
 
@@ -101,8 +102,6 @@ def test_of_many_rows_outside_eight_stand_first():
 def test_a_figure_that_diverged_stands_first_with_its_line():
     mine = run()
     text = mine.run.start.text() + "".join(e.text() for e in mine.run.segments[0].entries)
-    from gan_kd_ssd.logs.facts import subject
-
     lost = subject(parse(text.replace("CrossEntropy=4.000", "CrossEntropy=nan", 1), "x.log"))
     before = tree(lost, mine).text
     assert "CrossEntropy in phase gan: diverged: nan in line 2" in before[: before.index("Curves")]
@@ -129,7 +128,7 @@ def test_arguments_that_differ_are_shown_and_the_same_ones_folded():
     same = tree(run(), run())
     assert "All arguments are the same." in same.text
     assert "All arguments are the same." not in found.text
-    unlike = run([4.0] * 8, gan=0), run([4.0] * 8, maps={}, namespace=None, gan=8)
+    unlike = run([4.0] * 8, gan=0), run([4.0] * 8, maps={}, namespace=False, gan=8)
     assert "1 the same" in tree(*unlike).text  # the first epoch
 
 
