@@ -155,7 +155,7 @@ def _warmup(text: str) -> int:
 
 
 def data_set(name: str) -> str:
-    """What :func:`~gan_kd_ssd.data.voc.open_dataset` calls a data set of ``--dataset``.
+    """What :func:`~gan_kd_ssd.data.sets.open_dataset` calls a data set of ``--dataset``.
 
     VOC is VOC 2007 alone for Faster R-CNN: the published run has 1252 batches of 4 an epoch, which is
     its 5,011 images.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gan_kd_ssd.data.dataset import Dataset
 from gan_kd_ssd.data.order import SampleOrder, sample_rng
 from gan_kd_ssd.data.rcnn_transform import RPNTargets, train_transform, val_transform
-from gan_kd_ssd.data.voc import VOCFolder
 from gan_kd_ssd.data.workers import Workers
 from gan_kd_ssd.errors import UserError
 
@@ -44,7 +44,7 @@ class TrainBatches:
 
     def __init__(
         self,
-        dataset: VOCFolder,
+        dataset: Dataset,
         short: int,
         max_size: int,
         targets: RPNTargets,
@@ -80,7 +80,7 @@ class TrainBatches:
 class ValBatches:
     """Single images in the data set's order."""
 
-    def __init__(self, dataset: VOCFolder, short: int, max_size: int, num_workers: int = 0):
+    def __init__(self, dataset: Dataset, short: int, max_size: int, num_workers: int = 0):
         self._count = len(dataset)
         self._workers = Workers(_MakeValBatch(dataset, short, max_size), num_workers)
 

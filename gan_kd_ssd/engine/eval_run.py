@@ -72,7 +72,7 @@ def _open(options):
     Those are in the metrics that a run leaves beside its parameters. Without them a folder's classes
     are those of its training split, where it has one: a test split may lack objects of some class.
     """
-    from gan_kd_ssd.data.voc import has_split, open_dataset
+    from gan_kd_ssd.data.sets import has_split, open_dataset
     from gan_kd_ssd.engine.runlog import classes_beside
 
     classes = options.classes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.data.pipeline import TrainBatches, ValBatches
-from gan_kd_ssd.data.voc import open_dataset
+from gan_kd_ssd.data.sets import open_dataset
 from gan_kd_ssd.detectors import networks, ssd
 from gan_kd_ssd.distill import step as steps
 from gan_kd_ssd.distill.head import inherit_head
