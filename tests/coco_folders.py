@@ -39,7 +39,7 @@ def random_objects(rng, images, most=5, size=(60, 48)):
     for image in images:
         for _ in range(rng.integers(0, most + 1)):
             x, y = rng.uniform(-8, size[0]), rng.uniform(-8, size[1])
-            box = np.round([x, y, *rng.uniform(0, 40, 2)], 2).tolist()
+            box = np.round([x, y, *rng.uniform(0, 0.8 * min(size), 2)], 2).tolist()
             category = list(CATEGORIES)[rng.integers(len(CATEGORIES))]
             more = {"iscrowd": int(rng.random() < 0.2), "ignore": int(rng.random() < 0.1)}
             if rng.random() < 0.1:

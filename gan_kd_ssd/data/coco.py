@@ -11,7 +11,7 @@ import numpy as np
 
 from gan_kd_ssd.data import coco_file
 from gan_kd_ssd.data.annotation import REASONS
-from gan_kd_ssd.data.dataset import Dataset, check_classes, class_ids, some
+from gan_kd_ssd.data.dataset import OBJECTS, Dataset, check_classes, class_ids, some
 from gan_kd_ssd.errors import UserError
 
 COCO_CLASSES = (  # in the order of their ids, as in GluonCV's COCODetection
@@ -27,15 +27,6 @@ COCO_CLASSES = (  # in the order of their ids, as in GluonCV's COCODetection
     *("clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush"),
 )
 _PREFIX, _SUFFIX = "instances_", ".json"
-
-#: Annotated objects as they stand in the file: image (its place in the data set), class, box as
-#: x, y, width, height in pixels, area in pixels, whether a crowd, whether to be ignored in training.
-OBJECTS = np.dtype(
-    [
-        *(("image", "i4"), ("class", "i4"), ("box", "f8", 4)),
-        *(("area", "f8"), ("crowd", "?"), ("ignore", "?")),
-    ]
-)
 
 
 class COCOFolder(Dataset):
@@ -100,7 +91,7 @@ class COCOFolder(Dataset):
         return self._path
 
     def objects(self) -> np.ndarray:
-        """All objects of the known classes as they stand in the file, see OBJECTS; for the metric."""
+        """All objects of the known classes as they stand in the file, see OBJECTS."""
         return self._objects
 
     def _images(self, entries) -> list[coco_file.ImageEntry]:

@@ -11,6 +11,15 @@ import numpy as np
 from gan_kd_ssd.data.images import read_image
 from gan_kd_ssd.errors import UserError
 
+#: Annotated objects as COCO's metric takes them: image (its place in the data set), class, box as
+#: x, y, width, height in pixels, area in pixels, whether a crowd, whether to be ignored in training.
+OBJECTS = np.dtype(
+    [
+        *(("image", "i4"), ("class", "i4"), ("box", "f8", 4)),
+        *(("area", "f8"), ("crowd", "?"), ("ignore", "?")),
+    ]
+)
+
 
 class Dataset:
     """Images and labels in a fixed order; the images are read when they are asked for.
@@ -69,6 +78,19 @@ class Dataset:
     def label(self, i: int) -> np.ndarray:
         """Objects of image i, float32 (M, 6): x0, y0, x1, y1 (pixels, 0-based), class, difficult."""
         return self._labels[i].copy()
+
+    def objects(self) -> np.ndarray:
+        """All objects as COCO's metric takes them, see OBJECTS: boxes to their last pixel, difficult
+        ones as crowds, which it does not ask for."""
+        count = [len(label) for label in self._labels]
+        labels = np.concatenate(self._labels).astype(np.float64)
+        objects = np.zeros(len(labels), OBJECTS)
+        objects["image"], objects["class"] = np.repeat(np.arange(len(count)), count), labels[:, 4]
+        objects["box"][:, :2] = labels[:, :2]
+        objects["box"][:, 2:] = labels[:, 2:4] - labels[:, :2] + 1
+        objects["area"] = objects["box"][:, 2:].prod(axis=1)
+        objects["crowd"] = labels[:, 5] > 0
+        return objects
 
     def image(self, i: int) -> np.ndarray:
         """Image i, uint8 (H, W, 3), RGB.
