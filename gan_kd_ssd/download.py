@@ -178,9 +178,11 @@ def _receive(url, part: Path, expected: Expected, attempts: int, timeout: float,
         except OSError as error:  # of the disk: those of requests have become others before
             raise _no_place(part, error) from error
     times = "once" if attempts == 1 else f"{attempts} times"
-    raise UserError(
-        f"{shown(url)}: {reason} (asked {times}); try again later: it goes on from there"
+    kept = part.stat().st_size if part.exists() else 0
+    remedy = (
+        f"{kept} bytes are kept: ask again to go on" if kept else "check the network, ask again"
     )
+    raise UserError(f"{shown(url)}: {reason} (asked {times}); {remedy}")
 
 
 def _attempt(url: str, part: Path, expected: Expected, timeout: float, quiet: bool) -> None:
@@ -294,6 +296,5 @@ def _cause(error: BaseException) -> str:
     """What lies at the bottom of an error of requests, in a few words."""
     while (below := error.__cause__ or error.__context__) is not None:
         error = below
-    number = getattr(error, "errno", None)
-    text = os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
+    text = getattr(error, "strerror", None) or str(error)
     return (text.splitlines() or [type(error).__name__])[0][:150]
