@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from gan_kd_ssd.errors import exit_on_user_error
-from gan_kd_ssd.options import Parser, with_dashes
+from gan_kd_ssd.options import Parser, class_names, not_negative, with_dashes
 
 PROGRAM = "python -m gan_kd_ssd.data"
 
@@ -23,6 +24,14 @@ def parser() -> Parser:
             help="fetch a data set and lay it out as GluonCV expects it",
             description="Download, check, unpack and lay out a data set; what is there already is "
             "left as it is, what was interrupted goes on.",
+        )
+    )
+    _check_options(
+        commands.add_parser(
+            "check",
+            help="read a whole data set and tell what is wrong with it",
+            description="Read a whole data set in VOC or COCO layout and tell what is wrong with it. "
+            "Exit code 0: nothing; 1: faults; 2: wrong use.",
         )
     )
     return top
@@ -58,6 +67,58 @@ def _prepare_options(added: argparse.ArgumentParser) -> None:
     )
     add("--keep", action="store_true", help="keep the downloaded archives, in DIR/NAME/downloads")
     add("--quiet", action="store_true", help="no progress bars")
+
+
+def _check_options(added: argparse.ArgumentParser) -> None:
+    added.set_defaults(run=_check)
+    add = added.add_argument
+    add("dataset", metavar="DIR|NAME", help="a folder, or voc, voc07, coco, shapes, shapes_coco")
+    add(
+        "--data-root",
+        type=Path,
+        metavar="DIR",
+        help="where the named sets are (default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)",
+    )
+    add(
+        "--classes",
+        metavar="A,B,…",
+        help="the classes there should be (default: a named set's own, any in a folder)",
+    )
+    add("--splits", metavar="A,B,…", help="the splits to check (default: all)")
+    add("--examples", type=not_negative, default=5, help="examples shown of each problem")
+    add(
+        "--images",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="read every image, and not the annotations alone",
+    )
+    add(
+        "--num-workers",
+        type=not_negative,
+        help="processes that read images (default: one a processor)",
+    )
+    add("--json", action="store_true", help="print JSON")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
+def _check(options) -> int:
+    from gan_kd_ssd.data.check_set import check, report_text
+
+    report = check(
+        options.dataset,
+        data_root=options.data_root,
+        classes=class_names(options.classes),
+        splits=options.splits and [name.strip() for name in options.splits.split(",")],
+        examples=options.examples,
+        images=options.images,
+        num_workers=options.num_workers,
+        quiet=options.quiet,
+    )
+    text = json.dumps(report.to_json(), indent=1) + "\n" if options.json else report_text(report)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.flush()
+    return 1 if report.faults else 0
 
 
 def _prepare(options) -> int:

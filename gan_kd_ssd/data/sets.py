@@ -16,7 +16,7 @@ NAMED = ("voc", "voc07", "coco", "shapes", "shapes_coco")
 
 # The published splits (paper, section 4; log 2): 07+12 trainval -> 07 test, 07 trainval -> 07 test,
 # COCO 2017 train -> val.
-_VOC = {
+VOC_SPLITS = {
     "voc": {
         "train": (("VOC2007", "trainval"), ("VOC2012", "trainval")),
         "val": (("VOC2007", "test"),),
@@ -62,35 +62,44 @@ def open_dataset(
     if split not in _USUAL_SPLITS:
         raise ValueError(f"split {split!r}: expected one of {sorted(_USUAL_SPLITS)}")
     root = default_root(data_root)
-    if dataset in _VOC or dataset == "coco":
+    if dataset in VOC_SPLITS or dataset == "coco":
         for option, value in (("--train-split", train_split), ("--val-split", val_split)):
             if value:
                 raise UserError(
                     f"{option} {value}: {dataset} has published splits; leave {option} out, or "
                     f"give the folder as --dataset"
                 )
-    if dataset in _VOC:
-        pairs = [(root / "voc" / year, name) for year, name in _VOC[dataset][split]]
+    if dataset in VOC_SPLITS:
+        pairs = [(root / "voc" / year, name) for year, name in VOC_SPLITS[dataset][split]]
         for folder, _ in pairs:
-            _check_unpacked(dataset, "voc", "Pascal VOC", folder)
+            check_unpacked(dataset, "voc", "Pascal VOC", folder)
         return voc.VOCFolder(pairs, voc.VOC_CLASSES if classes is None else classes)
+    folder, own = folder_of(dataset, root)
+    classes = own if classes is None else classes
     if dataset == "coco":
-        _check_unpacked(dataset, "coco", "COCO 2017", root / "coco")
-        classes = coco.COCO_CLASSES if classes is None else classes
-        return coco.COCOFolder(root / "coco", _COCO[split], classes, skip_empty=split == "train")
+        return coco.COCOFolder(folder, _COCO[split], classes, skip_empty=split == "train")
+    kind = layout(folder, "--dataset ")
+    named = {"train": train_split, "val": val_split, "test": None}[split]
+    named = named or _usual_split(folder, split)
+    if kind == "coco":
+        return coco.COCOFolder(folder, named, classes, skip_empty=split == "train")
+    return voc.VOCFolder([(folder, named)], classes)
+
+
+def folder_of(dataset: str, root: Path) -> tuple[Path, Sequence[str] | None]:
+    """The folder of any set but VOC, which has two, and a named set's own classes.
+
+    Raises UserError where COCO is not there. Shapes are generated on first use.
+    """
+    if dataset == "coco":
+        check_unpacked(dataset, "coco", "COCO 2017", root / "coco")
+        return root / "coco", coco.COCO_CLASSES
     if dataset in ("shapes", "shapes_coco"):
         from gan_kd_ssd.data import shapes
 
-        folder = shapes.ensure(root) if dataset == "shapes" else shapes.ensure_coco(root)
-        classes = shapes.CLASSES if classes is None else classes
-    else:
-        folder = Path(dataset).expanduser()
-    named = {"train": train_split, "val": val_split, "test": None}[split]
-    if layout(folder) == "coco":
-        return coco.COCOFolder(
-            folder, named or _usual_split(folder, split), classes, skip_empty=split == "train"
-        )
-    return voc.VOCFolder([(folder, named or _usual_split(folder, split))], classes)
+        ensure = shapes.ensure if dataset == "shapes" else shapes.ensure_coco
+        return ensure(root), shapes.CLASSES
+    return Path(dataset).expanduser(), None
 
 
 def has_split(dataset: str, role: str) -> bool:
@@ -107,11 +116,14 @@ def default_root(data_root: str | os.PathLike | None = None) -> Path:
     return Path(home).expanduser() / "datasets"
 
 
-def layout(folder: Path) -> str:
-    """'voc' or 'coco': how a folder is laid out; UserError where it is neither."""
+def layout(folder: Path, option: str = "") -> str:
+    """'voc' or 'coco': how a folder is laid out; UserError where it is neither.
+
+    ``option`` goes before the folder in the message.
+    """
     if not folder.is_dir():
         raise UserError(
-            f"--dataset {folder}: no such data set or folder; give {', '.join(NAMED)}, or a folder "
+            f"{option}{folder}: no such data set or folder; give {', '.join(NAMED)}, or a folder "
             f"with {', '.join(voc.PARTS)}, or with annotations/instances_*.json"
         )
     if coco.list_splits(folder):
@@ -119,16 +131,17 @@ def layout(folder: Path) -> str:
     missing = [part for part in voc.PARTS if not (folder / part).is_dir()]
     if missing:
         raise UserError(
-            f"--dataset {folder}: has no {missing[0]}; a folder in VOC layout holds "
+            f"{option}{folder}: has no {missing[0]}; a folder in VOC layout holds "
             f"{', '.join(voc.PARTS)}; one in COCO layout annotations/instances_*.json"
         )
     return "voc"
 
 
-def _check_unpacked(dataset: str, name: str, title: str, folder: Path) -> None:
+def check_unpacked(dataset: str, name: str, title: str, folder: Path) -> None:
+    """UserError that says how to get a published set whose folder is not there."""
     if not folder.is_dir():
         raise UserError(
-            f"--dataset {dataset}: {folder} does not exist; fetch {title} with `python -m "
+            f"{dataset}: {folder} does not exist; fetch {title} with `python -m "
             f"gan_kd_ssd.data prepare {name}`, or name the folder that holds {name} with --data-root"
         )
 
