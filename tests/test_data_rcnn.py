@@ -195,6 +195,36 @@ def test_images_without_objects_train_and_validate(tmp_path):
     assert (label.asnumpy() == -1).all()
 
 
+@pytest.mark.parametrize("sizes", [((40, 60), (50, 30)), ((20, 20), (20, 20))])
+def test_a_mixture_is_gluoncv_s_with_a_ratio_of_one_half(sizes):
+    from gluoncv.data.mixup.detection import MixupDetection
+    from mxnet import nd
+
+    rng = np.random.RandomState(0)
+    images = [rng.randint(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
+    labels = [rng.rand(2, 6).astype(np.float32), rng.rand(1, 6).astype(np.float32)]
+    mixed = MixupDetection(list(zip(map(nd.array, images), labels)), lambda: 0.5)
+    expected, label = mixed[0]
+    image, got = rcnn_transform.mixture(images, labels)
+    np.testing.assert_array_equal(image, expected.asnumpy())
+    np.testing.assert_allclose(got, label[:, :6])
+
+
+def test_mixtures_are_of_two_images_until_their_last_epoch(dataset):
+    targets = RPNTargets(*grids(), samples=64)
+    args = (dataset, SHORT, MAX, targets, 7, 1, 3)
+    mixed, plain = TrainBatches(*args, mixup_before=1), TrainBatches(*args)
+    counts = []
+    for batches in (mixed, plain):
+        (part,) = next(iter(batches.epoch(0)))
+        counts.append(int((part.labels.asnumpy() >= 0).sum()))
+    assert counts[0] > counts[1]
+    assert_same(as_numpy(mixed.epoch(1)), as_numpy(plain.epoch(1)))
+    again = TrainBatches(*args, num_workers=2, mixup_before=1)
+    assert_same(as_numpy(mixed.epoch(0)), as_numpy(again.epoch(0)))
+    again.close()
+
+
 def test_a_batch_that_does_not_divide_by_the_devices_is_refused(dataset):
     with pytest.raises(UserError, match=r"--batch-size 3: give a multiple .* 2"):
         train_batches(dataset, devices=2, batch_size=3)

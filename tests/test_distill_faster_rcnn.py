@@ -131,6 +131,40 @@ def test_two_devices_with_images_of_two_sizes_take_one_step_together():
     )  # GluonCV's trainer.step(batch_size) on losses summed over devices
 
 
+def test_a_step_waits_for_no_device(monkeypatch):
+    """The second device is given its work while the first one computes."""
+    student = build(devices=2)
+    step = gan_step(student, devices=2)
+    batch = make_batch(student, devices=2)
+    step(batch)  # traces the graphs and starts the kvstore
+    mx.nd.waitall()
+
+    def wait(*_args, **_kwargs):
+        raise AssertionError("the step waits for a device")
+
+    for name in ("asnumpy", "asscalar", "wait_to_read"):
+        monkeypatch.setattr(mx.nd.NDArray, name, wait)
+    monkeypatch.setattr(mx.nd, "waitall", wait)
+    for adversarial in (False, True):
+        vectors = step(batch, adversarial)
+    monkeypatch.undo()
+    assert np.isfinite(sum(vector.asnumpy() for vector in vectors)).all()
+
+
+def test_the_teacher_s_head_is_inherited_where_its_shapes_agree():
+    from gan_kd_ssd.distill.adapter import align
+    from gan_kd_ssd.distill.head import inherit_head
+
+    student, twin, wide = build(seed=1), build(seed=2), build("0.25", seed=3)
+    copied = inherit_head(student, twin, align(student, twin))
+    assert copied == ["region proposals", "RoI features", "class and box predictors"]
+    for block in ("rpn", "top_features", "class_predictor", "box_predictor"):
+        ours, theirs = (getattr(d.net, block).collect_params().values() for d in (student, twin))
+        for a, b in zip(values(ours), values(theirs)):
+            np.testing.assert_array_equal(a, b)
+    assert inherit_head(student, wide, align(student, wide)) == []
+
+
 def test_some_steps_of_detection_lower_the_losses():
     student = build()
     step = steps.DetectionStep(student, [mx.cpu()], {**SGD, "learning_rate": 0.02}, "device")
