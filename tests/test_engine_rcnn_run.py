@@ -347,3 +347,29 @@ def test_bad_input_is_named_and_leaves_nothing(options, message, distil, tmp_pat
 def test_a_state_of_another_run_is_refused(options, message, whole, distil, tmp_path):
     with pytest.raises(UserError, match=message):
         distil(tmp_path / "y", "--resume", f"{whole}_state.zip", *options)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_eval_voc_gives_the_map_that_the_run_gave(devices, whole, shapes_folder, tmp_path):
+    """Sizes and classes are those of the run, whose metrics lie beside the parameters."""
+    from gan_kd_ssd.engine import eval_run
+    from gan_kd_ssd.evaluation import options
+
+    words = ["--network", "faster_rcnn_resnet10_v1_0.125", "--params", f"{whole}_best.params"]
+    words += ["--dataset", shapes_folder, "--val-split", "val", "--gpus", ""]
+    words += ["--cpu-devices", devices, "--json", tmp_path / "r.json", "--plot", tmp_path / "p"]
+    assert eval_run.run(options.parse([str(word) for word in [*words, "--plot-images", 2]])) == 0
+    result = json.loads((tmp_path / "r.json").read_text())
+    maps = [float(line[4:]) for line in lines(whole) if line.startswith("mAP=")]
+    assert result["mAP"] == pytest.approx(max(maps), abs=1e-9)
+    assert (result["short"], result["max_size"], result["images"]) == (64, 96, 8)
+    assert len(list((tmp_path / "p").iterdir())) == 3
+
+
+def test_a_size_of_the_other_kind_of_detector_is_refused():
+    from gan_kd_ssd.evaluation import options
+
+    with pytest.raises(UserError, match="--data-shape: faster_rcnn_.* takes --short"):
+        options.parse(["--network", "faster_rcnn_resnet50_v1b_voc", "--data-shape", "512"])
+    with pytest.raises(UserError, match="--short: resnet50_v1 is an SSD"):
+        options.parse(["--network", "resnet50_v1", "--short", "600"])
