@@ -369,7 +369,7 @@ def test_eval_voc_gives_the_map_that_the_run_gave(devices, whole, shapes_folder,
 def test_a_size_of_the_other_kind_of_detector_is_refused():
     from gan_kd_ssd.evaluation import options
 
-    with pytest.raises(UserError, match="--data-shape: faster_rcnn_.* takes --short"):
+    with pytest.raises(UserError, match=r"--data-shape: faster_rcnn_.* takes --short"):
         options.parse(["--network", "faster_rcnn_resnet50_v1b_voc", "--data-shape", "512"])
     with pytest.raises(UserError, match="--short: resnet50_v1 is an SSD"):
         options.parse(["--network", "resnet50_v1", "--short", "600"])
