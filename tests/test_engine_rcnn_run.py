@@ -373,3 +373,47 @@ def test_a_size_of_the_other_kind_of_detector_is_refused():
         options.parse(["--network", "faster_rcnn_resnet50_v1b_voc", "--data-shape", "512"])
     with pytest.raises(UserError, match="--short: resnet50_v1 is an SSD"):
         options.parse(["--network", "resnet50_v1", "--short", "600"])
+
+
+def test_the_map_is_that_of_gluoncv_s_own_transform_network_and_metric(
+    train_rcnn, shapes_folder, tmp_path
+):
+    from gluoncv.data.transforms.presets.rcnn import FasterRCNNDefaultValTransform
+    from gluoncv.nn.bbox import BBoxClipToImage
+    from gluoncv.utils.metrics.voc_detection import VOC07MApMetric
+
+    from gan_kd_ssd.data.rcnn_pipeline import ValBatches
+    from gan_kd_ssd.data.rcnn_transform import val_transform
+    from gan_kd_ssd.data.voc import open_dataset
+    from gan_kd_ssd.evaluation.voc import evaluate
+
+    options = ["--student", "resnet10_v1_0.25", "--distill", "none", "--batch-size", 2]
+    train_rcnn(*options, "--epochs", 8, "--save-prefix", tmp_path / "t", "--val-interval", 8)
+    data = open_dataset(str(shapes_folder), "train")
+    params = tmp_path / "t_best.params"
+    sizes = {"short": 64, "max_size": 96}
+    detector = faster_rcnn.load("resnet10_v1_0.25", CLASSES, params, [mx.cpu()], "--x", **sizes)
+    ours = evaluate(detector, ValBatches(data, 64, 96), [mx.cpu()])
+
+    metric, clip = VOC07MApMetric(iou_thresh=0.5, class_names=CLASSES), BBoxClipToImage()
+    transform = FasterRCNNDefaultValTransform(64, 96)
+    for index in range(len(data)):
+        label = data.label(index)
+        image, boxes, scale = transform(mx.nd.array(data.image(index)), label)
+        same, _, _ = val_transform(data.image(index), label, 64, 96)
+        np.testing.assert_allclose(same, image.asnumpy(), atol=2e-5)
+        x = mx.nd.array(same[None])  # an object at IoU 0.5 would turn on the last digit of a pixel
+        ids, scores, found = detector.net(x)
+        scale = float(scale.asnumpy().reshape(-1)[0])
+        metric.update(
+            clip(found, x) * scale,
+            ids,
+            scores,
+            mx.nd.array(boxes[None, :, :4]) * scale,
+            mx.nd.array(label[None, :, 4:5]),
+            mx.nd.array(label[None, :, 5:6]),
+        )
+    names, values = metric.get()
+    assert names[-1] == "mAP" and values[-1] > 0.01
+    assert ours.mean_ap == pytest.approx(values[-1], abs=1e-6)
+    assert list(ours.ap.values()) == pytest.approx(values[:-1], abs=1e-6)
