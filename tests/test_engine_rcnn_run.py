@@ -399,7 +399,7 @@ def test_the_map_is_that_of_gluoncv_s_own_transform_network_and_metric(
     transform = FasterRCNNDefaultValTransform(64, 96)
     for index in range(len(data)):
         label = data.label(index)
-        image, boxes, scale = transform(mx.nd.array(data.image(index)), label)
+        image, boxes, scale = transform(mx.nd.array(data.image(index), dtype="uint8"), label)
         same, _, _ = val_transform(data.image(index), label, 64, 96)
         np.testing.assert_allclose(same, image.asnumpy(), atol=2e-5)
         x = mx.nd.array(same[None])  # an object at IoU 0.5 would turn on the last digit of a pixel
