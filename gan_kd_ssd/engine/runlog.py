@@ -83,16 +83,27 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def run_beside(params: Path) -> dict:
+    """Facts of the run that wrote a ``.params`` file, from the metrics beside it; {} without them.
+
+    They are what :mod:`gan_kd_ssd.engine.run` writes first: "namespace", "classes" and more.
+    """
+    prefix = re.sub(r"_(best|\d{4,}_(\d\.\d+|nan))\.params$", "", str(params))
+    try:
+        with open(f"{prefix}_metrics.jsonl", encoding="utf-8") as file:
+            return dict(json.loads(file.readline()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
 def classes_beside(params: Path) -> list[str] | None:
     """Classes of the run that wrote a ``.params`` file, from the metrics beside it; None without them.
 
     A parameter file tells how many classes there are, not which.
     """
-    prefix = re.sub(r"_(best|\d{4,}_(\d\.\d+|nan))\.params$", "", str(params))
     try:
-        with open(f"{prefix}_metrics.jsonl", encoding="utf-8") as file:
-            return list(json.loads(file.readline())["classes"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return list(run_beside(params)["classes"])
+    except (KeyError, TypeError):
         return None
 
 
