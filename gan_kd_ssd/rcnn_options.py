@@ -88,7 +88,8 @@ def _data(parser) -> None:
         "--dataset",
         default="voc",
         help="voc (07 trainval, 07 test: the published run's 1252 batches of 4), voc0712 (07+12 "
-        "trainval, 07 test), shapes (generated), or a folder in VOC layout",
+        "trainval, 07 test), coco (2017 train, val), shapes or shapes_coco (generated), or a folder in "
+        "VOC or COCO layout",
     )
     shared.add_folder(group)
     add("--mixup", action="store_true", help="train on mixtures of two images (published: off)")

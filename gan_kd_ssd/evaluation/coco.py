@@ -38,6 +38,11 @@ class COCOFigures:
         """AP over IoU 0.50 to 0.95, the figure of the paper's table 2."""
         return self.figures["AP"]
 
+    @property
+    def log_lines(self) -> tuple[str, ...]:
+        """The summary as GluonCV's scripts log it: ``name=value`` with an empty name."""
+        return (f"={self.summary[0].lstrip()}", *self.summary[1:])
+
 
 class COCOMetric:
     """Collects the detections of a data set's images, in its order, and measures them.
