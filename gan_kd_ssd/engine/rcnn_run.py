@@ -11,6 +11,7 @@ from gan_kd_ssd.detectors import faster_rcnn, networks, rcnn_networks
 from gan_kd_ssd.engine import run as engine
 from gan_kd_ssd.engine import runlog, schedule
 from gan_kd_ssd.engine.loop import Plan
+from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.rcnn_options import SCRIPT, data_set
 
 
@@ -99,6 +100,11 @@ class FasterRCNNKind(engine.Kind):
         options = self.options
         name, _ = rcnn_networks.check_name(options.student, "--student")
         thin = networks.THIN.fullmatch(name)
+        if not (options.pretrained_base or options.resume or options.norm_layer or thin):
+            raise UserError(
+                f"--no-pretrained-base: BatchNorm of {name} keeps the values it starts with, and from "
+                "scratch the training diverges; give --norm-layer bn as well"
+            )
         student = faster_rcnn.build(
             options.student,
             classes,
