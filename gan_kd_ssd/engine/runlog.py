@@ -84,16 +84,22 @@ def sha256(path: Path) -> str:
 
 
 def classes_beside(params: Path) -> list[str] | None:
-    """Classes of the run that wrote a ``.params`` file, from the metrics beside it; None without them.
+    """Classes that a ``.params`` file is for, from what stands beside it; None without that.
 
-    A parameter file tells how many classes there are, not which.
+    A parameter file tells how many classes there are, not which. A run leaves ``PREFIX_metrics.jsonl``,
+    the model zoo ``NAME-12345678.json``, of one object.
     """
     prefix = re.sub(r"_(best|\d{4,}_(\d\.\d+|nan))\.params$", "", str(params))
-    try:
-        with open(f"{prefix}_metrics.jsonl", encoding="utf-8") as file:
-            return list(json.loads(file.readline())["classes"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    for path, read in (
+        (f"{prefix}_metrics.jsonl", lambda file: file.readline()),
+        (Path(params).with_suffix(".json"), lambda file: file.read()),
+    ):
+        try:
+            with open(path, encoding="utf-8") as file:
+                return list(json.loads(read(file))["classes"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
 
 
 def check_classes(params: Path, classes: Sequence[str], option: str) -> None:
