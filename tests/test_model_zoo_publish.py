@@ -302,12 +302,49 @@ def test_a_network_that_gluoncv_publishes_is_plain(run):
 
 def test_faster_rcnn_is_named_with_its_pooling(run):
     student = {"student": "faster_rcnn_fpn_resnet50_v1b_coco", "teacher": "resnet101_v1d"}
-    options = {**student, "use_fpn": False, "roi_mode": "pool", "dataset": "voc"}
-    del options["use_fpn"]
-    found = with_options(run, **options, use_fpn=False)
+    found = with_options(run, **student, use_fpn=False, roi_mode="pool", dataset="voc")
     assert str(found.name) == "faster_rcnn_fpn_resnet50_v1b_voc_gkd_resnet101_v1d_roipool"
     found = with_options(run, student="resnet50_v1b", dataset="voc07", cosine_attention=1.0)
     assert str(found.name) == "faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d_cos_roipool"
+
+
+def test_a_faster_rcnn_is_published_and_comes_back_with_its_sides(run, tmp_path, here, monkeypatch):
+    from gan_kd_ssd.detectors import faster_rcnn
+
+    sides = {"short": 96, "max_size": 160}
+    classes = metrics(run)[0]["classes"]
+    detector = faster_rcnn.build("resnet10_v1_0.25", classes, roi_mode="pool", **sides)
+    detector.initialize([mx.cpu()])
+    detector.net.save_parameters(f"{run}_best.params")
+    student = {"student": "resnet10_v1_0.25", "teacher": "resnet18_v1_0.25", "use_fpn": False}
+    with_options(run, **student, **sides, roi_mode="pool", dataset="shapes")
+    entry = publish(run, tmp_path / "zoo")
+    assert entry.name == "faster_rcnn_resnet10_v1_0.25_shapes_gkd_resnet18_v1_0.25_roipool"
+    assert entry.input_size == (96, 160)
+    assert (
+        "RoI pool, sides of 96 to 160 pixels" in (tmp_path / "zoo" / f"{entry.stem}.md").read_text()
+    )
+    monkeypatch.setenv("GAN_KD_SSD_REPO", f"file:{tmp_path / 'zoo'}")
+    net = model_zoo.get_model(entry.name, pretrained=True)
+    assert (net.short, net.max_size, net._roi_mode) == (96, 160, "pool")
+    saved = mx.nd.load(f"{run}_best.params")
+    for key, parameter in net._collect_params_with_prefix().items():
+        np.testing.assert_array_equal(parameter.data().asnumpy(), saved[key].asnumpy())
+
+
+def test_weights_that_change_while_they_are_copied_are_not_released(run, tmp_path, monkeypatch):
+    copy = shutil.copyfile
+
+    def changing(source, target):
+        copy(source, target)
+        if str(source).endswith(".params"):
+            with open(target, "ab") as file:
+                file.write(b"more")
+
+    monkeypatch.setattr(shutil, "copyfile", changing)
+    with pytest.raises(UserError, match="is being written"):
+        publish(run, tmp_path / "zoo")
+    assert not (tmp_path / "zoo" / "index.json").exists()
 
 
 @pytest.mark.parametrize(

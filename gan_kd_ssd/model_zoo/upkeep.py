@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.model_zoo.index import FILE, INDEX, Index
-from gan_kd_ssd.model_zoo.names import ours
 from gan_kd_ssd.model_zoo.store import WORK, Store, damage, digests
 
 _PART = re.compile(r"(?P<name>[a-z0-9_.]+)-[0-9a-f]{8}-[0-9a-f]{64}\.part", re.ASCII)
@@ -85,11 +84,7 @@ def purge(store: Store, chosen: set[str] | None) -> list[Path]:
     named += [(path, _PART.fullmatch(path.name)) for path in parts]
     removed = []
     for path, match in named:
-        if (
-            match is None
-            or not ours(match["name"])
-            or (chosen is not None and match["name"] not in chosen)
-        ):
+        if match is None or (chosen is not None and match["name"] not in chosen):
             continue
         try:
             path.unlink()
