@@ -40,8 +40,8 @@ def test_every_figure_of_the_tables_is_listed_or_published_by_gluoncv():
     for cell in cells():
         name = str(names.of_cell(cell))
         assert name in listed or (cell.teacher is None and name in names.GLUONCV_PUBLISHES)
-    own = [name for name in listed if names.parse(name).cell is None]
-    assert own == ["faster_rcnn_resnet101_v1d_voc_roialign"]  # the teacher that must be trained
+    own = {name for name in listed if names.parse(name).cell is None}  # teachers to be trained
+    assert own == {f"faster_rcnn_resnet101_v1d_voc_roi{mode}" for mode in ("align", "pool")}
 
 
 def test_a_name_of_the_paper_has_its_figure():
@@ -119,7 +119,9 @@ def test_no_name_leads_out_of_a_folder(text):
 
 def test_the_command_of_a_row_is_that_of_the_tables():
     for cell in cells():
-        assert names.of_cell(cell).command() == cell.command()
+        command = names.of_cell(cell).command()
+        assert {**cell.command().options, "student": cell.student} == command.options
+        assert cell.command().script == command.script
 
 
 def test_the_commands_are_options_that_the_scripts_take():
@@ -149,10 +151,15 @@ def test_the_commands_are_options_that_the_scripts_take():
 def test_a_teacher_that_nobody_publishes_comes_first_in_the_advice():
     tables = names.parse("ssd_512_mobilenet1.0_voc_gkd_resnet50_v1")
     assert tables.teacher_name() == "ssd_512_resnet50_v1_voc"
-    assert "--teacher-params" not in tables.advice()
+    assert tables.teacher_command() is None and "--teacher-params" not in tables.advice()
     faster = names.parse("faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d_cos_roipool")
-    first, _, then = faster.advice().partition("--teacher-params")
-    assert "--student resnet101_v1d" in first and "--roi-mode pool" in then
+    assert faster.teacher_name() == "faster_rcnn_resnet101_v1d_voc_roipool"
+    first, _, then = faster.advice().partition(" trains its teacher")
+    assert "--student resnet101_v1d" in first and "--distill none" in first
+    assert "--roi-mode pool" in first and "--roi-mode pool" in then
+    thin = names.parse("ssd_128_resnet10_v1_0.125_shapes_gkd_resnet10_v1_0.5")
+    prefix = thin.teacher_command().options["save_prefix"]
+    assert thin.command().options["teacher_params"] == f"{prefix}_best.params"
 
 
 def test_names_are_answered_without_mxnet():

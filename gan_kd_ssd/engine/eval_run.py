@@ -1,4 +1,8 @@
-"""What eval_voc.py does: load, measure, show, save."""
+"""What eval_voc.py does: load, measure, show, save.
+
+The two kinds of detectors differ in how they are loaded and in what a batch is: :func:`_load_ssd`,
+:func:`_load_faster_rcnn`.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,38 @@ def run(options: argparse.Namespace) -> int:
         UserError: data, weights, devices or output paths that cannot be used.
     """
     _check_outputs(options)
-    from gan_kd_ssd.data.pipeline import ValBatches
-    from gan_kd_ssd.detectors import ssd
-    from gan_kd_ssd.engine import checkpoint, devices, runlog
+    from gan_kd_ssd.engine import checkpoint, devices
 
     dataset = _open(options)
     ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
     devices.check_batch(options.batch_size, ctx)
+    load = _load_faster_rcnn if options.faster_rcnn else _load_ssd
+    detector, params, batches = load(options, dataset, ctx)
+    print(device_line)
+    print(f"data: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects")
+    if dataset.summary_line():
+        print(f"data: {dataset.summary_line()}")
+
+    metrics = voc.METRICS if options.metric == "both" else (options.metric,)
+    evaluations = _measure(detector, batches, ctx, metrics, len(dataset))
+    _show(evaluations)
+    if options.json:
+        results = _results(options, detector, params, dataset, evaluations)
+        text = json.dumps(results, indent=2) + "\n"
+        checkpoint.write_atomically(options.json, lambda file: file.write_text(text, "utf-8"))
+        print(f"results: {options.json}")
+    if options.plot:
+        drawn = _plot(detector, dataset, ctx, options)
+        print(f"pictures: {options.plot}{os.sep} ({drawn} images and grid.png)")
+    return 0
+
+
+def _load_ssd(options, dataset, ctx):
+    """The detector, its file, and batches of the data set."""
+    from gan_kd_ssd.data.pipeline import ValBatches
+    from gan_kd_ssd.detectors import ssd
+    from gan_kd_ssd.engine import runlog
+
     option, params = "--params", options.params
     if params is None:
         option = "--pretrained"
@@ -34,23 +63,39 @@ def run(options: argparse.Namespace) -> int:
     detector = ssd.load(
         options.network, dataset.classes, options.data_shape, params, ctx, option=option
     )
-    print(device_line)
-    print(f"data: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects")
-    if dataset.summary_line():
-        print(f"data: {dataset.summary_line()}")
-
     batches = ValBatches(dataset, options.data_shape, options.batch_size, options.num_workers)
-    metrics = voc.METRICS if options.metric == "both" else (options.metric,)
-    evaluations = _measure(detector, batches, ctx, metrics, len(dataset))
-    _show(evaluations)
-    if options.json:
-        text = json.dumps(_results(options, params, dataset, evaluations), indent=2) + "\n"
-        checkpoint.write_atomically(options.json, lambda file: file.write_text(text, "utf-8"))
-        print(f"results: {options.json}")
-    if options.plot:
-        drawn = _plot(detector, dataset, ctx, options)
-        print(f"pictures: {options.plot}{os.sep} ({drawn} images and grid.png)")
-    return 0
+    return detector, params, batches
+
+
+def _load_faster_rcnn(options, dataset, ctx):
+    """The same; what the options leave open is taken from the run that trained the detector."""
+    from gan_kd_ssd.data.rcnn_pipeline import ValBatches
+    from gan_kd_ssd.detectors import faster_rcnn
+    from gan_kd_ssd.engine import runlog
+
+    option, params = "--params", options.params
+    if params is None:
+        option = "--pretrained"
+        params = faster_rcnn.published_weights(
+            options.network, options.use_fpn, options.dataset, option
+        )
+    runlog.check_classes(params, dataset.classes, option)
+    trained = runlog.run_beside(params).get("namespace", {})
+    detector = faster_rcnn.load(
+        options.network,
+        dataset.classes,
+        params,
+        ctx,
+        option,
+        fpn=options.use_fpn or bool(trained.get("use_fpn")),
+        roi_mode=options.roi_mode or trained.get("roi_mode") or "align",
+        short=options.short or trained.get("short"),
+        max_size=options.max_size or trained.get("max_size"),
+        norm_layer=options.norm_layer or trained.get("norm_layer"),
+        devices=len(ctx),
+    )
+    batches = ValBatches(dataset, detector.short, detector.max_size, len(ctx), options.num_workers)
+    return detector, params, batches
 
 
 def _check_outputs(options) -> None:
@@ -114,11 +159,14 @@ def _show(evaluations) -> None:
     )
 
 
-def _results(options, params, dataset, evaluations) -> dict:
+def _results(options, detector, params, dataset, evaluations) -> dict:
     first = evaluations[0].to_json()
+    size = {"data_shape": options.data_shape}
+    if options.faster_rcnn:
+        size = {"short": detector.short, "max_size": detector.max_size}
     return {
         "network": options.network,
-        "data_shape": options.data_shape,
+        **size,
         "params": str(params),
         "dataset": dataset.name,
         "batch_size": options.batch_size,

@@ -83,11 +83,11 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def classes_beside(params: Path) -> list[str] | None:
-    """Classes that a ``.params`` file is for, from what stands beside it; None without that.
+def run_beside(params: Path) -> dict:
+    """Facts of the run that a ``.params`` file is of, from what stands beside it; {} without that.
 
-    A parameter file tells how many classes there are, not which. A run leaves ``PREFIX_metrics.jsonl``,
-    the model zoo ``NAME-12345678.json``, of one object.
+    A run leaves them in the first line of ``PREFIX_metrics.jsonl``, the model zoo in
+    ``NAME-12345678.json``: "namespace", "classes" and more, as :mod:`gan_kd_ssd.engine.run` writes them.
     """
     prefix = re.sub(r"_(best|\d{4,}_(\d\.\d+|nan))\.params$", "", str(params))
     for path, read in (
@@ -96,10 +96,21 @@ def classes_beside(params: Path) -> list[str] | None:
     ):
         try:
             with open(path, encoding="utf-8") as file:
-                return list(json.loads(read(file))["classes"])
-        except (OSError, ValueError, KeyError, TypeError):
+                return dict(json.loads(read(file)))
+        except (OSError, ValueError, TypeError):
             continue
-    return None
+    return {}
+
+
+def classes_beside(params: Path) -> list[str] | None:
+    """Classes that a ``.params`` file is for, from what stands beside it; None without that.
+
+    A parameter file tells how many classes there are, not which.
+    """
+    try:
+        return list(run_beside(params)["classes"])
+    except (KeyError, TypeError):
+        return None
 
 
 def check_classes(params: Path, classes: Sequence[str], option: str) -> None:

@@ -81,7 +81,9 @@ def evaluate(
         detector: its ``detect(x)`` gives ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4) in pixels
             of the input, ids -1 as padding; its ``classes`` are in the order of the ids.
         batches: pairs of images (B, 3, S, S) and labels (B, M, 6): x0, y0, x1, y1 (pixels of the
-            input, 0-based corners), class, difficult; rows of -1 as padding.
+            input, 0-based corners), class, difficult; rows of -1 as padding. Or, for images of any
+            size, lists of at most as many (image, label, scale) as there are contexts: (1, 3, H, W),
+            (1, M, 6), and the factor from pixels of the input to those of the image.
         ctx: MXNet contexts; a batch is split over them, and they compute at the same time.
         metric: 'voc07' (11-point, published) or 'voc12' (area under the curve).
         progress: called after each batch with its number of images (``tqdm.update`` fits).
@@ -104,22 +106,24 @@ def evaluate_metrics(
     counts = np.zeros(len(detector.classes), dtype=np.int64)
     spans = []  # of each batch: images, seconds since the batch before, seconds in the network
     started = time.perf_counter()
-    for images, labels in batches:
+    for batch in batches:
         loaded = time.perf_counter()
-        ids, scores, boxes = detect(detector, images, ctx)
+        parts = _parts(batch, ctx)
+        found = _detect_parts(detector, [images for images, _, _ in parts])
         network_seconds = time.perf_counter() - loaded
-        labels = _as_numpy(labels)
-        # Arrays and not lists: GluonCV then pairs images with their difficult flags one by one,
-        # where lists of arrays with another number of objects would drop the flags.
-        arrays = (boxes, ids[..., 0], scores[..., 0], labels[..., :4], labels[..., 4])
-        for gluoncv_metric in gluoncv_metrics.values():
-            gluoncv_metric.update(*arrays, gt_difficults=labels[..., 5])
-        counts += _count_objects(labels, len(counts))
+        for (_, labels, scale), (ids, scores, boxes) in zip(parts, found):
+            # Arrays and not lists: GluonCV then pairs images with their difficult flags one by one,
+            # where lists of arrays with another number of objects would drop the flags.
+            places = (boxes * scale, ids[..., 0], scores[..., 0], labels[..., :4] * scale)
+            for gluoncv_metric in gluoncv_metrics.values():
+                gluoncv_metric.update(*places, labels[..., 4], gt_difficults=labels[..., 5])
+            counts += _count_objects(labels, len(counts))
         ended = time.perf_counter()
-        spans.append((len(images), ended - started, network_seconds))
+        size = sum(len(images) for images, _, _ in parts)
+        spans.append((size, ended - started, network_seconds))
         started = ended
         if progress is not None:
-            progress(len(images))
+            progress(size)
 
     timed = spans[1:] or spans  # the graph is traced during the first batch
     classes = list(detector.classes)
@@ -145,40 +149,77 @@ def detect(detector, images, ctx: Sequence) -> tuple[np.ndarray, np.ndarray, np.
     """Detections of one batch, computed on all contexts at once.
 
     The batch (B, 3, S, S) is split into one part for each context, as even as may be; a batch
-    smaller than the number of contexts uses fewer of them. Every part is queued before the first
-    result is waited for. Boxes are clipped to the input, as GluonCV's evaluation does.
+    smaller than the number of contexts uses fewer of them.
 
     Returns:
         ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4) in pixels of the input, as numpy arrays.
+    """
+    found = _detect_parts(detector, _split(images, ctx))
+    ids, scores, boxes = (np.concatenate(arrays) for arrays in zip(*found))
+    return ids, scores, boxes
+
+
+def _split(images, ctx: Sequence) -> list:
+    """A batch in parts, one on each context."""
+    parts = min(len(ctx), len(images))
+    edges = [len(images) * part // parts for part in range(parts + 1)]
+    return [
+        images[start:end].as_in_context(device) for device, start, end in zip(ctx, edges, edges[1:])
+    ]
+
+
+def _parts(batch, ctx: Sequence) -> list[tuple]:
+    """(images on a context, their labels as numpy, scale) of a batch of either kind."""
+    if isinstance(batch, list):
+        return [
+            (image.as_in_context(device), _as_numpy(label), scale)
+            for (image, label, scale), device in zip(batch, ctx)
+        ]
+    images, labels = batch
+    parts, labels, first = [], _as_numpy(labels), 0
+    for part in _split(images, ctx):
+        parts.append((part, labels[first : first + len(part)], 1.0))
+        first += len(part)
+    return parts
+
+
+def _detect_parts(detector, parts: Sequence) -> list[list[np.ndarray]]:
+    """Ids, scores and boxes of each part; all are queued before the first result is waited for.
+
+    Boxes are clipped to the input, as GluonCV's evaluation does.
     """
     import gan_kd_ssd.backend  # noqa: F401  isort: skip
     from gluoncv.nn.bbox import BBoxClipToImage
 
     clip = BBoxClipToImage()
-    parts = min(len(ctx), len(images))
-    edges = [len(images) * part // parts for part in range(parts + 1)]
     queued = []
-    for device, start, end in zip(ctx, edges, edges[1:]):
-        part = images[start:end].as_in_context(device)
+    for part in parts:
         ids, scores, boxes = detector.detect(part)
         queued.append((ids, scores, clip(boxes, part)))
-    fetched = [[array.asnumpy() for array in arrays] for arrays in queued]
-    ids, scores, boxes = (np.concatenate(arrays) for arrays in zip(*fetched))
-    return ids, scores, boxes
+    return [[array.asnumpy() for array in arrays] for arrays in queued]
 
 
 def detect_image(detector, image: np.ndarray, device):
     """Detections of an image uint8 (H, W, 3): ids (N,), scores (N,), boxes (N, 4) in its pixels."""
     from gan_kd_ssd.backend import mx
-    from gan_kd_ssd.data.augment import val_transform
 
-    height, width = image.shape[:2]
-    no_objects = np.zeros((0, 6), dtype=np.float32)
-    x, _ = val_transform(image, no_objects, detector.data_shape)
+    x = input_of(detector, image)
     ids, scores, boxes = detect(detector, mx.nd.array(x[None]), [device])
-    scale = np.array([width, height, width, height], dtype=np.float32) / detector.data_shape
+    scale = np.array(image.shape[1::-1] * 2, np.float32) / np.array(x.shape[:0:-1] * 2, np.float32)
     kept = ids[0, :, 0] >= 0
     return ids[0, kept, 0].astype(int), scores[0, kept, 0], boxes[0, kept] * scale
+
+
+def input_of(detector, image: np.ndarray) -> np.ndarray:
+    """An image uint8 (H, W, 3) as the detector takes it: float32 (3, H', W'), normalised."""
+    no_objects = np.zeros((0, 6), dtype=np.float32)
+    if getattr(detector, "any_size", False):
+        from gan_kd_ssd.data.rcnn_transform import val_transform
+
+        return val_transform(image, no_objects, detector.short, detector.max_size)[0]
+    from gan_kd_ssd.data.augment import val_transform
+
+    return val_transform(image, no_objects, detector.data_shape)[0]
 
 
 def table(evaluation: Evaluation | Sequence[Evaluation]) -> str:

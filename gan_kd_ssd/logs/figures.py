@@ -25,6 +25,9 @@ ARTEFACT = "none: the timer had just been reset"
 #: GluonCV's script never resets these between epochs (seen in the published Faster R-CNN log).
 _NEVER_RESET = ("RPNAcc", "RPNL1Loss", "RCNNAcc", "RCNNL1Loss")
 
+#: Adversarial figures that exist where discriminators are trained alone.
+_OF_DISCRIMINATORS = ("Loss_D", "Loss_D_real", "Loss_D_fake")
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -54,7 +57,7 @@ def _state(name: str, value: float | None, phase: str, kind: str) -> str:
     empty = value is None or math.isnan(value)
     if kind == "validation":  # no object of this class in the split
         return INACTIVE if empty and name != "mAP" else DIVERGED
-    off = phase == "detection" or (phase == "discriminator" and name != "Loss_D")
+    off = phase == "detection" or (phase == "discriminator" and name not in _OF_DISCRIMINATORS)
     return INACTIVE if empty and off and name in GAN_FIGURES else DIVERGED
 
 

@@ -50,3 +50,8 @@ SSD_GKD_EPOCH = (
 STEP_HEAD = "[Epoch {epoch}][Batch {batch}], Speed: {speed} samples/sec, "
 EPOCH_HEAD = "[Epoch {epoch}] Training cost: {seconds}, "
 SEPARATOR = {"faster_rcnn": ",", "ssd": ", "}
+
+#: Figures of the faster_rcnn style that the published text lines do not have: a record may hold them,
+#: and its JSON line does.
+JSON_ALONE_STEP = ("Loss_D_real", "Loss_D_fake", "cosine")
+JSON_ALONE_EPOCH = (*JSON_ALONE_STEP, "RPNAcc", "RPNL1Loss", "RCNNAcc", "RCNNL1Loss")

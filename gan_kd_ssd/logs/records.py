@@ -10,9 +10,12 @@ in this phase may be left out, be None, or be nan. The styles differ in punctuat
 - ``ssd_gkd``: the published SSD log. Figures ``Loss_D``, ``Loss_G``, ``Loss_D_real``,
   ``Loss_D_fake``, ``CrossEntropy``, ``SmoothL1``, and ``cosine``; a step without ``cosine`` (or
   with None) has no such field in its line, as in the published detection-only stage.
-- ``faster_rcnn``: the published Faster R-CNN log and GluonCV's own. Any names:
-  published ones are ``RPN_Conf``, ``RPN_SmoothL1``, ``RCNN_CrossEntropy``, ``RCNN_SmoothL1``,
-  ``RPNAcc``, ``RPNL1Loss``, ``RCNNAcc``, ``RCNNL1Loss``, ``Loss_G``, ``Loss_D``.
+- ``faster_rcnn``: the published Faster R-CNN log and GluonCV's own. Any names, printed in the
+  order of the dict: published ones are ``RPN_Conf``, ``RPN_SmoothL1``, ``RCNN_CrossEntropy``,
+  ``RCNN_SmoothL1``, ``RPNAcc``, ``RPNL1Loss``, ``RCNNAcc``, ``RCNNL1Loss``, ``Loss_G``, ``Loss_D``.
+  Figures that the published lines lack may be there too; they go into the JSON line alone:
+  ``Loss_D_real``, ``Loss_D_fake`` and ``cosine``, and of an :class:`EpochEnd` the four from
+  ``RPNAcc`` to ``RCNNL1Loss`` as well.
 - ``ssd``: GluonCV's own SSD log. Any names; its script prints ``CrossEntropy``, ``SmoothL1``.
 """
 
@@ -52,8 +55,8 @@ class Start:
 class Step:
     """The figures after batch ``batch`` (0-based) of an epoch; ``speed`` in samples/s.
 
-    ``images`` (seen since the run's start) and ``phase`` ("gan", "detection") are for the JSON
-    line: the text line has no place for them.
+    ``images`` (seen since the run's start) and ``phase`` ("discriminator", "gan", "detection") are
+    for the JSON line: the text line has no place for them.
     """
 
     epoch: int

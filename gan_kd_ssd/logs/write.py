@@ -66,9 +66,10 @@ def _(record: Start) -> str:
     return lines.START.format(epoch=record.epoch) + "\n"
 
 
-def _figures(record) -> str:
-    joined = lines.SEPARATOR[record.style]
-    return joined.join(f"{name}={fixed(value)}" for name, value in record.figures.items())
+def _figures(record, json_alone: tuple[str, ...]) -> str:
+    hidden = json_alone if record.style == "faster_rcnn" else ()
+    shown = (f"{n}={fixed(v)}" for n, v in record.figures.items() if n not in hidden)
+    return lines.SEPARATOR[record.style].join(shown)
 
 
 def _ssd_gkd(template: str, record, **fields) -> str:
@@ -87,7 +88,7 @@ def _(record: Step) -> str:
             + "\n"
         )
     head = lines.STEP_HEAD.format(epoch=record.epoch, batch=record.batch, speed=fixed(record.speed))
-    return head + _figures(record) + "\n"
+    return head + _figures(record, lines.JSON_ALONE_STEP) + "\n"
 
 
 @format_record.register
@@ -95,7 +96,7 @@ def _(record: EpochEnd) -> str:
     if record.style == "ssd_gkd":
         return _ssd_gkd(lines.SSD_GKD_EPOCH, record) + "\n"
     head = lines.EPOCH_HEAD.format(epoch=record.epoch, seconds=fixed(record.seconds))
-    return head + _figures(record) + "\n"
+    return head + _figures(record, lines.JSON_ALONE_EPOCH) + "\n"
 
 
 @format_record.register

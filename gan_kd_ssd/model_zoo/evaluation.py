@@ -23,6 +23,7 @@ def resolve(options: argparse.Namespace) -> None:
         _check_size(options, what)
         options.network = what.student
     else:
+        _check_roi_mode(options, what)
         options.network = f"faster_rcnn_{what.network}"
         options.roi_mode = what.roi_mode
 
@@ -43,6 +44,13 @@ def _check_size(options: argparse.Namespace, what: Name) -> None:
     if options.data_shape != what.size:
         raise UserError(
             f"--data-shape {options.data_shape}: {what} is for {what.size} pixels; leave it out"
+        )
+
+
+def _check_roi_mode(options: argparse.Namespace, what: Name) -> None:
+    if getattr(options, "roi_mode", None) not in (None, what.roi_mode):
+        raise UserError(
+            f"--roi-mode {options.roi_mode}: {what} has {what.roi_mode}; leave it out"
         )
 
 

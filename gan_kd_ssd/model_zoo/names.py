@@ -24,8 +24,9 @@ _NETWORK = (
     r"mobilenet(?:v2_)?\d\.\d+(?:_lite)?|resnet\d+_v[12][a-z]?(?:_0\.\d+)?|resnest\d+|vgg16_atrous"
 )
 LIST = "python -m gan_kd_ssd.model_zoo list"
-#: Data sets that ``--dataset`` knows by name; another is a folder.
-KNOWN_DATA = ("voc", "voc07", "voc0712", "coco", "shapes")
+#: Data sets that ``--dataset`` knows by name; another is a folder. Part of a name -> the option's value.
+KNOWN_DATA = {name: name for name in ("voc", "voc07", "voc0712", "coco", "shapes")}
+KNOWN_DATA["shapescoco"] = "shapes_coco"
 #: A data set's part of a name. 'custom' is GluonCV's name for networks without a data set.
 DATA = r"(?!(?:custom|lite|plain|gkd|cos)(?:_|$))[a-z][a-z0-9]*"
 _NAME = re.compile(
@@ -91,29 +92,31 @@ class Name:
         return _cells_by_name().get(str(self))
 
     def teacher_name(self) -> str | None:
-        """Name of the trained teacher, GluonCV's where that publishes it.
-
-        A Faster R-CNN teacher has RoIAlign, GluonCV's default: which the paper's had is not known.
-        """
+        """Name of the trained teacher, GluonCV's where that publishes it."""
         if self.teacher is None:
             return None
-        roi = "align" if self.roi_mode else None
-        alone = str(replace(self, student=self.teacher, teacher=None, cosine=False, roi_mode=roi))
+        alone = str(replace(self, student=self.teacher, teacher=None, cosine=False))
         short = alone.removesuffix("_roialign")
         return short if short in GLUONCV_PUBLISHES else alone
 
     def command(self) -> Command:
         """What trains it; options that are not here have the published defaults.
 
-        A data set that is a folder is given as ``path/to/...``.
+        A data set that is a folder is given as ``path/to/...``. Where the teacher has to be trained, its
+        file is where :meth:`teacher_command` leaves it.
         """
-        if self.cell:
-            return self.cell.command()
+        cell = self.cell or _teachers_by_name().get(str(self))
+        if cell:
+            command = cell.command()
+            command.options.setdefault("student", cell.student)
+            return command
+        teacher = self.teacher_command()
         options: dict[str, object] = {
-            "dataset": self.data if self.data in KNOWN_DATA else f"path/to/{self.data}",
+            "dataset": KNOWN_DATA.get(self.data, f"path/to/{self.data}"),
             "data_shape": self.size if self.size != 512 else None,
             "student": self.student,
             "teacher": self.teacher,
+            "teacher_params": f"{teacher.options['save_prefix']}_best.params" if teacher else None,
             "use_fpn": self.fpn,
             "roi_mode": self.roi_mode,
             "distill": None if self.teacher else "none",
@@ -122,14 +125,20 @@ class Name:
         }
         return Command(SSD if self.detector == "ssd" else FASTER_RCNN, options)
 
-    def advice(self) -> str:
-        """One line: the command that trains it, and its teacher's where that has to be trained."""
+    def teacher_command(self) -> Command | None:
+        """What trains the teacher; None where there is none, or GluonCV publishes it."""
         teacher = self.teacher_name()
         if teacher is None or teacher in GLUONCV_PUBLISHES:
+            return None
+        return parse(teacher).command()
+
+    def advice(self) -> str:
+        """One line: the command that trains it, and its teacher's where that has to be trained."""
+        teacher = self.teacher_command()
+        if teacher is None:
             return f"`{self.command().line()}` trains it"
-        first = parse(teacher).command().line()
         return (
-            f"`{first}` trains its teacher, which goes into --teacher-params of "
+            f"`{teacher.line()}` trains its teacher, whose _best.params is the --teacher-params of "
             f"`{self.command().line()}`, which trains it"
         )
 
@@ -191,12 +200,22 @@ def _cells_by_name() -> dict[str, Cell]:
     return {str(of_cell(cell)): cell for cell in cells()}
 
 
+@lru_cache(maxsize=1)
+def _teachers_by_name() -> dict[str, Cell]:
+    """Teachers of the tables that have to be trained, as cells of their own, without a teacher."""
+    found = {}
+    for name, cell in _cells_by_name().items():
+        teacher = parse(name).teacher_name()
+        if teacher and teacher not in GLUONCV_PUBLISHES:
+            found[teacher] = replace(cell, student=cell.teacher, teacher=None, cosine=False)
+    return found
+
+
 def paper_names() -> list[str]:
     """Every network of Tables 1 to 3 that GluonCV does not publish, in the paper's order.
 
     Students with their teachers, baselines without one, and last the teachers that had to be trained.
     """
     names = [of_cell(cell) for cell in cells()]
-    teachers = dict.fromkeys(name.teacher_name() for name in names if name.teacher)
-    everything = dict.fromkeys([*map(str, names), *teachers])
+    everything = dict.fromkeys([*map(str, names), *_teachers_by_name()])
     return [name for name in everything if name not in GLUONCV_PUBLISHES]

@@ -109,7 +109,7 @@ def default_classes(name: Name) -> list[str]:
         from gluoncv.data import COCODetection
 
         return list(COCODetection.CLASSES)
-    if name.data == "shapes":
+    if name.data in ("shapes", "shapescoco"):
         from gan_kd_ssd.data.shapes import CLASSES
 
         return list(CLASSES)

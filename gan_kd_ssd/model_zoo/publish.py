@@ -22,6 +22,13 @@ from gan_kd_ssd.model_zoo.trained import Trained, checked_name, find
 #: What of a run is released beside its weights: kind -> key in the index.
 _BESIDE = {"train.log": "log", "metrics.jsonl": "metrics"}
 
+#: What the option --metric of a run stands for; a run without it has the published one.
+_METRICS = {
+    "voc07": "VOC07, IoU 0.5",
+    "voc12": "VOC12, IoU 0.5",
+    "coco": "COCO, IoU 0.5 to 0.95",
+}
+
 
 def publish(
     run: str | Path, to: str | Path, name: str | None = None, licence: str | None = None
@@ -123,11 +130,12 @@ def _fields(
         "teacher": teacher and {"network": what.teacher, **_without_folder(teacher)},
         "mAP": best.mean,
         "class_mAP": {k: None if v is None or v != v else v for k, v in best.classes.items()},
-        "metric": "COCO, IoU 0.5 to 0.95" if what.data == "coco" else "VOC07, IoU 0.5",
+        "metric": _METRICS[trained.options.get("metric") or "voc07"],
         "evaluated_on": str(info.get("data", {}).get("val", {}).get("name", "validation data")),
         "epoch": best.epoch,
         "last_epoch": trained.last_epoch,
         "command": trained.command.line(),
+        "namespace": trained.options,
         "versions": info.get("versions", {}),
         "licence": " ".join((licence or "not stated by their publisher").split()),
         "card": f"{stem}.md",

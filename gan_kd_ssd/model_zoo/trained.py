@@ -157,7 +157,7 @@ def _data(dataset: str, faster: bool) -> str:
     if faster and dataset == "voc07":
         return "voc"  # as in the published run, whose voc is VOC 07
     word = re.sub(r"[^a-z0-9]", "", Path(dataset).name.lower())
-    taken = word in KNOWN_DATA and dataset not in KNOWN_DATA
+    taken = word in KNOWN_DATA and dataset not in KNOWN_DATA.values()
     return word if re.fullmatch(DATA, word, re.ASCII) and not taken else f"data{word}"
 
 
@@ -174,7 +174,7 @@ def checked_name(trained: Trained, text: str) -> Name:
         raise UserError(f"--name {text!r}: is not of the form of {trained.name}")
     own = trained.name
     # A folder may be called as its owner likes, but not like a data set that it is not.
-    folder = str(trained.options["dataset"]) not in KNOWN_DATA
+    folder = str(trained.options["dataset"]) not in KNOWN_DATA.values()
     data = name.data if folder and name.data not in KNOWN_DATA else own.data
     plain = name.plain if own.teacher is None else False
     if replace(own, data=data, plain=plain) != name or str(name) in GLUONCV_PUBLISHES:
