@@ -308,28 +308,32 @@ def test_faster_rcnn_is_named_with_its_pooling(run):
     assert str(found.name) == "faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d_cos_roipool"
 
 
-def test_a_faster_rcnn_is_published_and_comes_back_with_its_sides(run, tmp_path, here, monkeypatch):
-    from gan_kd_ssd.detectors import faster_rcnn
+def test_a_faster_rcnn_is_published_and_comes_back_with_its_pooling_and_sides(
+    train_rcnn, shapes_folder, tmp_path, here, monkeypatch
+):
+    import eval_voc
 
-    sides = {"short": 96, "max_size": 160}
-    classes = metrics(run)[0]["classes"]
-    detector = faster_rcnn.build("resnet10_v1_0.25", classes, roi_mode="pool", **sides)
-    detector.initialize([mx.cpu()])
-    detector.net.save_parameters(f"{run}_best.params")
-    student = {"student": "resnet10_v1_0.25", "teacher": "resnet18_v1_0.25", "use_fpn": False}
-    with_options(run, **student, **sides, roi_mode="pool", dataset="shapes")
-    entry = publish(run, tmp_path / "zoo")
-    assert entry.name == "faster_rcnn_resnet10_v1_0.25_shapes_gkd_resnet18_v1_0.25_roipool"
-    assert entry.input_size == (96, 160)
-    assert (
-        "RoI pool, sides of 96 to 160 pixels" in (tmp_path / "zoo" / f"{entry.stem}.md").read_text()
-    )
+    prefix = tmp_path / "run" / "x"
+    train_rcnn(*("--distill", "none", "--epochs", 1, "--roi-mode", "pool", "--save-prefix", prefix))
+    entry = publish(prefix, tmp_path / "zoo")
+    assert entry.name == "faster_rcnn_resnet10_v1_0.125_datashapes_roipool"
+    assert entry.input_size == (64, 96)
+    card = (tmp_path / "zoo" / f"{entry.stem}.md").read_text()
+    assert "RoI pool, sides of 64 to 96 pixels" in card
     monkeypatch.setenv("GAN_KD_SSD_REPO", f"file:{tmp_path / 'zoo'}")
     net = model_zoo.get_model(entry.name, pretrained=True)
-    assert (net.short, net.max_size, net._roi_mode) == (96, 160, "pool")
-    saved = mx.nd.load(f"{run}_best.params")
+    assert (net.short, net.max_size, net._roi_mode) == (64, 96, "pool")
+    saved = mx.nd.load(f"{prefix}_best.params")
     for key, parameter in net._collect_params_with_prefix().items():
         np.testing.assert_array_equal(parameter.data().asnumpy(), saved[key].asnumpy())
+    words = ["--network", entry.name, "--dataset", shapes_folder, "--val-split", "val"]
+    words += ["--gpus", "", "--json", tmp_path / "eval.json"]
+    assert eval_voc.main([str(word) for word in words]) == 0
+    assert json.loads((tmp_path / "eval.json").read_text())["mAP"] == validation(prefix)["mAP"]
+    (path,) = here.glob("*.params")  # the file alone knows what it is, by what stands beside it
+    words[1], words[-1] = "faster_rcnn_resnet10_v1_0.125", tmp_path / "alone.json"
+    assert eval_voc.main([str(word) for word in [*words, "--params", path]]) == 0
+    assert json.loads((tmp_path / "alone.json").read_text())["mAP"] == validation(prefix)["mAP"]
 
 
 def test_weights_that_change_while_they_are_copied_are_not_released(run, tmp_path, monkeypatch):

@@ -49,9 +49,7 @@ def _check_size(options: argparse.Namespace, what: Name) -> None:
 
 def _check_roi_mode(options: argparse.Namespace, what: Name) -> None:
     if getattr(options, "roi_mode", None) not in (None, what.roi_mode):
-        raise UserError(
-            f"--roi-mode {options.roi_mode}: {what} has {what.roi_mode}; leave it out"
-        )
+        raise UserError(f"--roi-mode {options.roi_mode}: {what} has {what.roi_mode}; leave it out")
 
 
 def _fill(options: argparse.Namespace, **values) -> None:
