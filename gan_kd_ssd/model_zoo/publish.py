@@ -114,7 +114,7 @@ def _fields(
     """What the index holds of the release."""
     info, best = trained.info, trained.best
     stem = f"{what}-{sums[0][:8]}"
-    teacher = info.get("teacher")
+    teacher, metric = info.get("teacher"), trained.options.get("metric") or "voc07"
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         "name": str(what),
@@ -130,7 +130,7 @@ def _fields(
         "teacher": teacher and {"network": what.teacher, **_without_folder(teacher)},
         "mAP": best.mean,
         "class_mAP": {k: None if v is None or v != v else v for k, v in best.classes.items()},
-        "metric": _METRICS[trained.options.get("metric") or "voc07"],
+        "metric": _METRICS.get(metric, str(metric)),
         "evaluated_on": str(info.get("data", {}).get("val", {}).get("name", "validation data")),
         "epoch": best.epoch,
         "last_epoch": trained.last_epoch,
