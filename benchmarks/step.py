@@ -10,12 +10,12 @@ samples/s against 35.0, four GPUs, batch 64).
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rounds import measure, table
 
 from gan_kd_ssd.errors import exit_on_user_error
 
@@ -32,23 +32,18 @@ def main() -> int:
     parser.add_argument("--gpus", default=None)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    rows = measure(options)
-    plain = statistics.median(rows["plain step"])
+    kinds = prepare(options)
     print(
         f"{options.student} <- {options.teacher}, {options.data_shape} pixels, "
         f"batch {options.batch_size}, discriminators of {options.d_channels} channels"
     )
-    width = max(map(len, rows))
-    print(f"{'':<{width}}  {'ms':>8}  {'x plain':>8}")
-    for name, seconds in rows.items():
-        middle = statistics.median(seconds)
-        print(f"{name:<{width}}  {1000 * middle:>8.1f}  {middle / plain:>8.2f}")
+    print(table(measure(kinds, options.rounds)))
     print(f"published (log): GAN stage {PUBLISHED:.2f} x plain, on four GPUs")
     return 0
 
 
-def measure(options) -> dict[str, list[float]]:
-    """Seconds of each kind of step, by name, one figure a round."""
+def prepare(options) -> dict:
+    """The kinds of steps to time, by name."""
     import numpy as np
 
     from gan_kd_ssd.backend import mx
@@ -108,23 +103,13 @@ def measure(options) -> dict[str, list[float]]:
             loss = terms.sum()
         mx.autograd.grad(loss, real)
 
-    kinds = {
+    return {
         "plain step": lambda: plain(batch),
         "GAN-KD step, joint update": lambda: gans["joint"](batch),
         "GAN-KD step, separate updates": lambda: gans["separate"](batch),
         "  teacher's pyramid": lambda: teacher.pyramid(x),
         "  discriminators, both parts": discriminators,
     }
-    rows: dict[str, list[float]] = {name: [] for name in kinds}
-    for number in range(options.rounds + 1):
-        for name, run in kinds.items():
-            mx.nd.waitall()
-            start = time.perf_counter()
-            run()
-            mx.nd.waitall()
-            if number:  # the first round compiles
-                rows[name].append(time.perf_counter() - start)
-    return rows
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from gan_kd_ssd.errors import UserError, exit_on_user_error
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = Path("demo")
+ZOO = OUT / "zoo"
 DATA = ["--dataset", "shapes", "--data-root", str(OUT / "data")]
 SHAPE = ["--data-shape", "128"]
 TEACHER, STUDENT = "resnet10_v1_0.5", "resnet10_v1_0.125"
@@ -132,14 +133,18 @@ def main() -> int:
         for network in NETWORKS:
             _evaluate(network, bar)
         pictures = _draw(bar)
+        names = _publish(bar)
     print(table())
     print(f"\nlogs, metrics and weights: {OUT}/\npictures: {pictures}/")
+    print(f"the model zoo of these networks: export GAN_KD_SSD_REPO=file:{ZOO.resolve()}")
+    for name in names:
+        print(f"  {name}")
     return 0
 
 
 def _make_data(bar) -> None:
     bar.set_description_str("making the images")
-    from gan_kd_ssd.data.voc import open_dataset
+    from gan_kd_ssd.data.sets import open_dataset
 
     open_dataset("shapes", "train", data_root=OUT / "data")
     bar.update(_DATA_SECONDS)
@@ -233,7 +238,7 @@ def _draw(bar) -> Path:
     import numpy as np
 
     from gan_kd_ssd.backend import mx
-    from gan_kd_ssd.data.voc import open_dataset
+    from gan_kd_ssd.data.sets import open_dataset
     from gan_kd_ssd.detectors import ssd
     from gan_kd_ssd.evaluation import figures
 
@@ -255,6 +260,14 @@ def _draw(bar) -> Path:
     figures.attention_figure(detectors, images[:4], folder / "attention.png")
     bar.update(_PICTURE_SECONDS)
     return folder
+
+
+def _publish(bar) -> list[str]:
+    """Release the networks into the demo's own model zoo; returns their names there."""
+    bar.set_description_str("publishing")
+    from gan_kd_ssd.model_zoo.publish import publish
+
+    return [publish(network.prefix, ZOO).name for network in NETWORKS]
 
 
 def table() -> str:

@@ -92,6 +92,25 @@ def train(shapes_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def train_rcnn(shapes_folder):
+    """train_rcnn(*options) -> exit code of a tiny run of ``train_faster_rcnn_gkd.py``."""
+    from gan_kd_ssd.engine import rcnn_run
+    from gan_kd_ssd.rcnn_options import parse_train_faster_rcnn
+
+    def run(*options):
+        tiny = [
+            *("--dataset", shapes_folder, "--short", 64, "--max-size", 96, "--gpus", ""),
+            *("--student", "resnet10_v1_0.125", "--teacher", "resnet10_v1_0.25", "--quiet"),
+            *("--batch-size", 4, "--log-interval", 2, "--lr", 0.01, "--d-channels", 16),
+            *("--num-workers", 0),
+        ]
+        words = [str(word) for word in itertools.chain(tiny, options)]
+        return rcnn_run.run(parse_train_faster_rcnn(words))
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def teacher_params(train, tmp_path_factory):
     """Parameters of a tiny teacher after one epoch."""
     prefix = tmp_path_factory.mktemp("teacher") / "t"

@@ -7,7 +7,7 @@ from voc_folders import annotation, make_folder, make_random_folder, write_image
 from gan_kd_ssd.data import rcnn_transform
 from gan_kd_ssd.data.rcnn_pipeline import TrainBatches, ValBatches
 from gan_kd_ssd.data.rcnn_transform import RPNTargets
-from gan_kd_ssd.data.voc import open_dataset
+from gan_kd_ssd.data.sets import open_dataset
 from gan_kd_ssd.errors import UserError
 
 SHORT, MAX = 64, 90
@@ -131,7 +131,8 @@ def test_each_device_has_a_part_of_its_own_size(dataset):
     for batch in train_batches(dataset).epoch(0):
         assert len(batch) == 2
         for part in batch:
-            images, boxes, labels, classes, offsets = (array.asnumpy() for array in part)
+            images, boxes, labels, classes, offsets, weights = (array.asnumpy() for array in part)
+            assert weights.tolist() == [1]
             assert images.shape[0] == 1 and min(images.shape[2:]) == SHORT
             cells = -(-images.shape[2] // 8) * -(-images.shape[3] // 8)
             assert classes.shape == (1, 3 * cells) and offsets.shape == (1, 3 * cells, 4)
@@ -143,7 +144,7 @@ def test_each_device_has_a_part_of_its_own_size(dataset):
 
 def test_several_images_a_device_are_padded_and_their_padding_has_no_targets(dataset):
     for batch in train_batches(dataset, devices=1, batch_size=7).epoch(0):
-        images, boxes, labels, classes, _ = (array.asnumpy() for array in batch[0])
+        images, boxes, labels, classes, *_ = (array.asnumpy() for array in batch[0])
         assert images.shape == (7, 3, 80, 80)
         lying = np.flatnonzero(~images[:, :, 64:].any(axis=(1, 2, 3)))
         assert len(lying) == 6  # the seventh is upright
@@ -173,9 +174,10 @@ def test_seeds_and_epochs_differ(dataset):
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_validation_has_every_image_in_order_with_its_scale(dataset, num_workers):
-    batches = ValBatches(dataset, SHORT, MAX, num_workers)
-    got = list(batches)
-    assert len(got) == len(batches) == 7
+    batches = ValBatches(dataset, SHORT, MAX, 2, num_workers)
+    lists = list(batches)
+    assert [len(batch) for batch in lists] == [2, 2, 2, 1] and len(batches) == 4
+    got = [part for batch in lists for part in batch]
     for index, (image, label, scale) in enumerate(got):
         assert image.shape == ((1, 3, 80, 64) if index == 3 else (1, 3, 64, 80))
         assert scale == pytest.approx(0.75)
@@ -189,8 +191,38 @@ def test_images_without_objects_train_and_validate(tmp_path):
     data = open_dataset(str(folder), "train", classes=["dog"])
     (batch,) = train_batches(data).epoch(0)
     assert sorted(bool((part.labels.asnumpy() >= 0).any()) for part in batch) == [False, True]
-    first, *_ = ValBatches(data, SHORT, MAX)
-    assert (first[1].asnumpy() == -1).all()
+    ((_, label, _),), *_ = ValBatches(data, SHORT, MAX)
+    assert (label.asnumpy() == -1).all()
+
+
+@pytest.mark.parametrize("sizes", [((40, 60), (50, 30)), ((20, 20), (20, 20))])
+def test_a_mixture_is_gluoncv_s_with_a_ratio_of_one_half(sizes):
+    from gluoncv.data.mixup.detection import MixupDetection
+    from mxnet import nd
+
+    rng = np.random.RandomState(0)
+    images = [rng.randint(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
+    labels = [rng.rand(2, 6).astype(np.float32), rng.rand(1, 6).astype(np.float32)]
+    mixed = MixupDetection(list(zip(map(nd.array, images), labels)), lambda: 0.5)
+    expected, label = mixed[0]
+    image, got = rcnn_transform.mixture(images, labels)
+    np.testing.assert_array_equal(image, expected.asnumpy())
+    np.testing.assert_allclose(got, label[:, :6])
+
+
+def test_mixtures_are_of_two_images_until_their_last_epoch(dataset):
+    targets = RPNTargets(*grids(), samples=64)
+    args = (dataset, SHORT, MAX, targets, 7, 1, 3)
+    mixed, plain = TrainBatches(*args, mixup_before=1), TrainBatches(*args)
+    counts = []
+    for batches in (mixed, plain):
+        (part,) = next(iter(batches.epoch(0)))
+        counts.append(int((part.labels.asnumpy() >= 0).sum()))
+    assert counts[0] > counts[1]
+    assert_same(as_numpy(mixed.epoch(1)), as_numpy(plain.epoch(1)))
+    again = TrainBatches(*args, num_workers=2, mixup_before=1)
+    assert_same(as_numpy(mixed.epoch(0)), as_numpy(again.epoch(0)))
+    again.close()
 
 
 def test_a_batch_that_does_not_divide_by_the_devices_is_refused(dataset):

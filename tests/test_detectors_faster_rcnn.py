@@ -77,6 +77,66 @@ def test_compiled_graphs_give_the_same_for_images_of_several_sizes(fpn):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
+def test_counted_figures_are_those_computed_by_hand():
+    """Two images, three anchors, two RoIs, one place for a positive RoI, two classes."""
+    nan = 1e3  # what must not be read
+    rpn_classes = [[1, 0, -1], [0, 1, 1]]
+    rpn_targets = [[[0, 0, 0, 0], [nan] * 4, [nan] * 4], [[nan] * 4, [1, 1, 1, 1], [0, 0, 0, 0]]]
+    scores = [[[2], [3], [5]], [[-1], [-2], [4]]]  # right: 1, 0, unread; 1, 0, 1
+    boxes = [[[0.1, 0, 0, 0], [0] * 4, [0] * 4], [[0] * 4, [1, 1, 1, 3], [0, 0, 0, 0]]]
+    classes = [[[0, 1, 2], [3, 1, 2]], [[0, 1, 0], [9, 0, 0]]]  # chosen: 2, 0; 1, 0
+    class_targets = [[2, 1], [1, -1]]
+    offsets = [[[[1, 1, 1, 1], [0.5, 0, 0, 0]]], [[[0, 0, 0, 2], [7, 7, 7, 7]]]]
+    targets = [[[[1, 1, 1, 1], [0, 0, 0, 0]]], [[[0, 0, 0, 0], [0, 0, 0, 0]]]]
+    masks = [[[[0] * 4, [1] * 4]], [[[1] * 4, [0] * 4]]]
+    arrays = (rpn_classes, rpn_targets, scores, boxes, classes, offsets)
+    arrays = [mx.nd.array(a) for a in (*arrays, class_targets, targets, masks)]
+    counted = faster_rcnn.RCNNCounts()(*arrays).asnumpy().reshape(4, 2)
+    near, far = 0.5 * 9 * 0.1**2, 2 - 0.5 / 9  # smooth L1, quadratic below 1/9
+    expected = [(3, 5), (near + far, 3), (2, 4), (0.5 * 0.5**2 + 1.5, 2)]
+    np.testing.assert_allclose(counted, expected, rtol=1e-5)
+
+
+def test_a_mixture_of_two_images_counts_half():
+    from gan_kd_ssd.data.rcnn_pipeline import DevicePart
+    from gan_kd_ssd.data.rcnn_transform import RPNTargets
+
+    detector = tiny(per_device=2)
+    x, boxes, labels = sample(images=2)
+    targets = RPNTargets(detector.anchor_grids(), detector.strides)
+    given = [targets(b, (64, 80), (64, 80), np.random.default_rng(0)) for b in boxes.asnumpy()]
+    classes, encoded = (mx.nd.array(np.stack(arrays)) for arrays in zip(*given))
+    results = []
+    for weights in ([1, 1], [0.5, 1]):
+        part = DevicePart(x, boxes, labels, classes, encoded, mx.nd.array(weights))
+        mx.random.seed(3)
+        results.append(detector.forward(detector.parts([part], CPU)[0])[1])
+    for whole, halved in zip(*results):
+        np.testing.assert_allclose(halved.asnumpy(), whole.asnumpy() * [0.5, 1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("fpn", [False, True])
+def test_bn_trains_every_normalisation_and_uses_the_batch_s_statistics(fpn):
+    plain, trained = (
+        faster_rcnn.build("resnet50_v1b", CLASSES, fpn=fpn, norm_layer=norm, devices=1)
+        for norm in (None, "bn")
+    )
+    for detector, expected in ((plain, False), (trained, True)):
+        names = [p.name for p in detector.parameters()]
+        assert any(name.endswith("gamma") for name in names) == expected
+        assert not any(name.endswith(("_mean", "_var")) for name in names)
+    zoo = "faster_rcnn_fpn_syncbn_resnet50_v1b_coco" if fpn else "faster_rcnn_resnet50_v1b_voc"
+    from gluoncv.model_zoo import get_model
+
+    expected = get_model(zoo, pretrained_base=False)._collect_params_with_prefix()
+    assert trained.net._collect_params_with_prefix().keys() == expected.keys()
+
+
+def test_a_backbone_of_split_attention_is_the_zoo_s_fpn():
+    detector = faster_rcnn.build("resnest50", CLASSES)
+    assert detector.name == "fpn_resnest50" and detector.strides == [4, 8, 16, 32, 64]
+
+
 def test_each_roi_is_pooled_from_the_one_level_that_fits_its_size():
     detector = tiny(fpn=True)
     levels = [mx.nd.ones((1, 1, 8, 8)) * (index + 1) for index in range(5)]

@@ -8,8 +8,9 @@ from gan_kd_ssd.detectors import ssd
 from gan_kd_ssd.distill import losses
 from gan_kd_ssd.distill.adapter import Adapters, align
 from gan_kd_ssd.distill.discriminator import LevelDiscriminator, PyramidDiscriminator, clamp
+from gan_kd_ssd.distill.figures import Figures
 from gan_kd_ssd.distill.head import inherit_head
-from gan_kd_ssd.distill.step import DetectionStep, DistillOptions, GanStep, level_figures
+from gan_kd_ssd.distill.step import DetectionStep, DistillOptions, GanStep
 from gan_kd_ssd.errors import UserError
 
 SGD = {"learning_rate": 0.01, "momentum": 0.9, "wd": 5e-4}
@@ -66,7 +67,7 @@ def test_adapters_exist_only_where_channels_differ():
 def test_teacher_s_predictors_are_inherited_where_shapes_agree(tiny_ssd):
     teacher, student = tiny_ssd(seed=1), tiny_ssd(seed=2)
     pairs = align(student, teacher)
-    assert inherit_head(student, teacher, pairs) == [0, 1, 2, 3]
+    assert inherit_head(student, teacher, pairs) == [f"stride {s}" for s in student.strides]
     for name in ("class_predictors", "box_predictors"):
         ours, theirs = (getattr(d.net, name).collect_params().values() for d in (student, teacher))
         for a, b in zip(values(ours), values(theirs)):
@@ -162,7 +163,8 @@ def test_cosine_attention_s_gradient_equals_differences_and_is_finite_at_zero():
 
 def test_figures_are_means_over_batches_and_levels():
     vector = np.array([4.0, 2.0, *[1, 3], *[0, 1], *[5, 7], *[0.2, 0.4]])
-    mean = level_figures(2 * vector, pairs=2, levels="mean", batches=2)
+    losses = ("CrossEntropy", "SmoothL1")
+    mean = Figures(losses, (), (8, 16), "mean").of_epoch(2 * vector, batches=2)
     expected = {
         "CrossEntropy": 4,
         "SmoothL1": 2,
@@ -173,9 +175,22 @@ def test_figures_are_means_over_batches_and_levels():
         "Loss_D": 1.5,
     }
     assert mean == pytest.approx(expected)
-    total = level_figures(vector, pairs=2, levels="sum", batches=1)
+    total = Figures(losses, (), (8, 16), "sum").of_epoch(vector, 1)
     assert total["Loss_D"] == pytest.approx(3) and total["cosine"] == pytest.approx(0.3)
-    assert set(level_figures(vector[:2], 0, "mean", 1)) == {"CrossEntropy", "SmoothL1"}
+    inactive = {"Loss_G": None, "Loss_D": None}
+    detection = Figures(losses).of_epoch(vector[:2], 1)
+    assert detection == {"CrossEntropy": 4.0, "SmoothL1": 2.0, **inactive}
+
+
+def test_counted_figures_are_sums_by_numbers_and_every_entry_of_a_vector_has_a_name():
+    figures = Figures(["a"], ["Acc", "L1"], [16], "mean")
+    vector = np.array([8.0, *[30, 40], *[5, 2], *[1, 2, 3, 4]])
+    assert figures.counted(vector) == {"Acc": 0.75, "L1": 2.5}
+    assert figures.counted(np.zeros(9)) == {"Acc": 0, "L1": 0}
+    assert list(figures.of_epoch(vector, 4))[:3] == ["a", "Loss_G", "Loss_D"]
+    assert figures.of_epoch(vector, 4)["a"] == 2
+    assert len(figures.entries) == len(vector) and figures.entries[1] == "sum of Acc"
+    assert figures.entries[-1] == "cosine of level 0 (stride 16)"
 
 
 # One iteration
@@ -291,7 +306,9 @@ def test_one_iteration_equals_its_formulas(changes, tiny_ssd, make_batch):
     student.hybridize()
     teacher.hybridize()
     (vector,) = step(batch)
-    figures = level_figures(vector.asnumpy(), len(step.pairs), options.levels, 1)
+    strides = [pair.stride for pair in step.pairs]
+    reader = Figures(student.loss_names, (), strides, options.levels)
+    figures = reader.of_epoch(vector.asnumpy(), 1)
     assert figures["Loss_D"] == pytest.approx(loss_d, rel=1e-4, abs=1e-6)
 
     # Adam's first step is the gradient's sign: where that is noise about zero, the sign is as well.

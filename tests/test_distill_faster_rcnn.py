@@ -9,6 +9,7 @@ from gan_kd_ssd.data.rcnn_transform import RPNTargets
 from gan_kd_ssd.detectors import faster_rcnn
 from gan_kd_ssd.distill import step as steps
 from gan_kd_ssd.distill.discriminator import LevelDiscriminator
+from gan_kd_ssd.distill.figures import LEVEL_FIGURES, Figures
 
 SGD = {"learning_rate": 0.01, "momentum": 0.9, "wd": 0.0005}
 SIZES = [(64, 80), (80, 64)]
@@ -32,7 +33,7 @@ def make_batch(detector, devices=1, seed=0):
     for size in SIZES[:devices]:
         box = np.array([[8, 10, 40, 44]], np.float32)
         classes, boxes = targets(box, size, size, rng)
-        arrays = (rng.normal(size=(3, *size)), box, np.ones((1, 1)), classes, boxes)
+        arrays = (rng.normal(size=(3, *size)), box, np.ones((1, 1)), classes, boxes, np.array(1.0))
         parts.append(DevicePart(*[mx.nd.array(a[None]) for a in arrays]))
     return parts
 
@@ -81,9 +82,11 @@ def test_a_step_trains_both_networks_and_gives_finite_figures_of_every_level(fpn
     before = values(student.parameters()), values(step.discriminator.collect_params().values())
     (vector,) = step(make_batch(student))
     levels = 5 if fpn else 1
-    assert len(step.pairs) == levels and vector.shape == (4 + 4 * levels,)
-    figures = steps.level_figures(vector.asnumpy(), levels, "mean", 1, student.loss_names)
-    names = [*student.loss_names, *steps.LEVEL_FIGURES, "Loss_D"]
+    assert len(step.pairs) == levels and vector.shape == (4 + 8 + 4 * levels,)
+    strides = [pair.stride for pair in step.pairs]
+    reader = Figures(student.loss_names, student.count_names, strides)
+    figures = reader.of_epoch(vector.asnumpy(), 1)
+    names = [*student.loss_names, *LEVEL_FIGURES, "Loss_D"]
     assert sorted(figures) == sorted(names) and np.isfinite(list(figures.values())).all()
     assert any(changed(before[0], student.pyramid_parameters()))
     assert any(changed(before[1], step.discriminator.collect_params().values()))
@@ -97,7 +100,7 @@ def test_discriminators_alone_leave_the_student_to_its_detection_losses(update):
     plain, student = build(), build()
     mx.random.seed(5)
     detection = steps.DetectionStep(plain, [mx.cpu()], SGD, "device")
-    expected = detection(batch)[0].asnumpy()
+    expected = detection(batch)[0].asnumpy()[:4]
     step = gan_step(student, update=update)
     before = values(step.discriminator.collect_params().values())
     adapters = values(step.adapter_parameters)
@@ -123,7 +126,43 @@ def test_two_devices_with_images_of_two_sizes_take_one_step_together():
         one, other = (data.asnumpy() for data in parameter.list_data())
         np.testing.assert_array_equal(one, other)
     share = student.parts(batch, [mx.cpu(0), mx.cpu(1)])[0][-1]
-    assert share == 0.5  # GluonCV's trainer.step(batch_size) on losses summed over devices
+    assert (
+        share.asscalar() == 0.5
+    )  # GluonCV's trainer.step(batch_size) on losses summed over devices
+
+
+def test_a_step_waits_for_no_device(monkeypatch):
+    """The second device is given its work while the first one computes."""
+    student = build(devices=2)
+    step = gan_step(student, devices=2)
+    batch = make_batch(student, devices=2)
+    step(batch)  # traces the graphs and starts the kvstore
+    mx.nd.waitall()
+
+    def wait(*_args, **_kwargs):
+        raise AssertionError("the step waits for a device")
+
+    for name in ("asnumpy", "asscalar", "wait_to_read"):
+        monkeypatch.setattr(mx.nd.NDArray, name, wait)
+    monkeypatch.setattr(mx.nd, "waitall", wait)
+    for adversarial in (False, True):
+        vectors = step(batch, adversarial)
+    monkeypatch.undo()
+    assert np.isfinite(sum(vector.asnumpy() for vector in vectors)).all()
+
+
+def test_the_teacher_s_head_is_inherited_where_its_shapes_agree():
+    from gan_kd_ssd.distill.adapter import align
+    from gan_kd_ssd.distill.head import inherit_head
+
+    student, twin, wide = build(seed=1), build(seed=2), build("0.25", seed=3)
+    copied = inherit_head(student, twin, align(student, twin))
+    assert copied == ["region proposals", "RoI features", "class and box predictors"]
+    for block in ("rpn", "top_features", "class_predictor", "box_predictor"):
+        ours, theirs = (getattr(d.net, block).collect_params().values() for d in (student, twin))
+        for a, b in zip(values(ours), values(theirs)):
+            np.testing.assert_array_equal(a, b)
+    assert inherit_head(student, wide, align(student, wide)) == []
 
 
 def test_some_steps_of_detection_lower_the_losses():
@@ -131,5 +170,5 @@ def test_some_steps_of_detection_lower_the_losses():
     step = steps.DetectionStep(student, [mx.cpu()], {**SGD, "learning_rate": 0.02}, "device")
     batch = make_batch(student)
     mx.random.seed(0)
-    totals = [float(step(batch)[0].sum().asscalar()) for _ in range(25)]
+    totals = [float(step(batch)[0][:4].sum().asscalar()) for _ in range(25)]
     assert np.mean(totals[-5:]) < 0.7 * np.mean(totals[:5])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gan_kd_ssd.engine import devices, schedule, ssd_run
+from gan_kd_ssd.engine.run import save_prefix
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.options import parse_train_ssd
 
@@ -165,7 +166,8 @@ def test_the_script_ends_with_one_line_and_code_2(tmp_path):
 
 def test_files_are_named_after_the_networks_unless_a_prefix_is_given():
     def prefix(*words):
-        return ssd_run.save_prefix(parse_train_ssd(words))
+        options = parse_train_ssd(words)
+        return save_prefix(options, ssd_run.SSDKind(options, []))
 
     assert prefix() == "ssd_512_mobilenet1.0_resnet50_v1_voc_gkd"
     assert prefix("--save-prefix", "out/") == "out/ssd_512_mobilenet1.0_resnet50_v1_voc_gkd"

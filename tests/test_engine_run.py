@@ -9,7 +9,7 @@ import pytest
 from conftest import lines
 
 from gan_kd_ssd.backend import mx
-from gan_kd_ssd.engine import loop, ssd_run
+from gan_kd_ssd.engine import loop, run
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.options import parse_train_ssd
 
@@ -73,7 +73,7 @@ def test_every_distillation_option_reaches_the_step():
         "--lrG": 0.375,
         "--beta1": 0.75,
     }
-    options = ssd_run.distill_options(parse_train_ssd([f"{k}={v}" for k, v in words.items()]))
+    options = run.distill_options(parse_train_ssd([f"{k}={v}" for k, v in words.items()]))
     expected = [
         "joint",
         "sum",
@@ -96,7 +96,7 @@ def test_every_distillation_option_reaches_the_step():
 
 def test_the_teacher_s_map_is_the_teacher_s(whole, teacher_params, shapes_folder):
     from gan_kd_ssd.data.pipeline import ValBatches
-    from gan_kd_ssd.data.voc import open_dataset
+    from gan_kd_ssd.data.sets import open_dataset
     from gan_kd_ssd.detectors import ssd
     from gan_kd_ssd.evaluation.voc import evaluate
 
@@ -131,7 +131,7 @@ def test_the_learning_rate_falls_in_the_run_and_in_the_log(train, tmp_path, monk
     plain = loop.Training._train
 
     def watched(self, phase, epoch):
-        rates.append(self.trainer.learning_rate)
+        rates.append(self.trainers["student"].learning_rate)
         return plain(self, phase, epoch)
 
     monkeypatch.setattr(loop.Training, "_train", watched)
@@ -154,7 +154,7 @@ def test_only_a_better_map_is_kept_as_the_best(train, tmp_path, monkeypatch):
         value = next(maps)
         return Evaluation([], {"disc": value}, value, 1, 1.0, "voc07", 1, 1.0, True)
 
-    monkeypatch.setattr(ssd_run, "evaluate", measured)
+    monkeypatch.setattr(run, "evaluate", measured)
     train("--distill", "none", "--epochs", 3, "--save-prefix", tmp_path / "y")
     kept.append((tmp_path / "y_best.params").read_bytes())
     assert kept[0] is None and kept[1] == kept[2] != kept[3]
@@ -171,13 +171,13 @@ def test_a_teacher_of_classes_in_another_order_is_refused(train, teacher_params,
 
 
 def test_a_signal_before_the_training_leaves_nothing(train, teacher_params, tmp_path, monkeypatch):
-    plain = ssd_run.evaluate
+    plain = run.evaluate
 
     def interrupting(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGTERM)
         return plain(*args, **kwargs)
 
-    monkeypatch.setattr(ssd_run, "evaluate", interrupting)
+    monkeypatch.setattr(run, "evaluate", interrupting)
     common = ["--teacher-params", teacher_params, "--epochs", 1]
     assert train(*common, "--save-prefix", tmp_path / "y") == 143
     assert not list(tmp_path.iterdir())

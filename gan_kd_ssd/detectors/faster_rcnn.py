@@ -14,7 +14,12 @@ import numpy as np
 
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.detectors import rcnn_networks
-from gan_kd_ssd.detectors.parameters import check_params_file, initialize_by_name, trained
+from gan_kd_ssd.detectors.parameters import (
+    check_params_file,
+    initialize_by_name,
+    published_file,
+    trained,
+)
 from gan_kd_ssd.errors import UserError
 
 gluon, nd = mx.gluon, mx.nd
@@ -141,6 +146,33 @@ class RCNNLoss(gluon.HybridBlock):
         return conf, rpn_location, rcnn, distance.sum(axis=(1, 2, 3)) / rois
 
 
+class RCNNCounts(gluon.HybridBlock):
+    """What GluonCV 0.4's script measures beside the losses, as sums and numbers to divide them by.
+
+    Args of a call: as of :class:`RCNNLoss`. Returns (8,), a sum and a number for each of:
+
+    - RPNAcc: sampled anchors on whose right side of 0.5 the score is, of the sampled anchors;
+    - RPNL1Loss: smooth L1 of the proposals, by the anchors that are objects;
+    - RCNNAcc: RoIs of the right class, of all RoIs;
+    - RCNNL1Loss: smooth L1 of the boxes, by the RoIs that are objects.
+
+    Recalled from GluonCV 0.4's train_faster_rcnn.py (inferred, as the losses).
+    """
+
+    def hybrid_forward(self, F, rpn_classes, rpn_targets, *predictions):
+        p = Predictions(*predictions)
+        sampled, objects = rpn_classes >= 0, rpn_classes > 0
+        right = (p.rpn_scores.reshape((0, -1)) >= 0) == rpn_classes
+        distance = F.smooth_l1(p.rpn_boxes - rpn_targets, scalar=3.0).sum(axis=2)
+        chosen = F.argmax(p.classes, axis=-1) == p.class_targets
+        boxes = F.smooth_l1(p.boxes - p.box_targets, scalar=1.0) * p.box_masks
+        sums = (
+            *(right * sampled, sampled, distance * objects, objects),
+            *(chosen, F.ones_like(chosen), boxes, p.box_masks / 4),
+        )
+        return F.concat(*[F.sum(part).reshape((1,)) for part in sums], dim=0)
+
+
 class FasterRCNN:
     """A Faster R-CNN with everything that training and evaluation ask of a detector.
 
@@ -154,6 +186,7 @@ class FasterRCNN:
     """
 
     loss_names = ("RPN_Conf", "RPN_SmoothL1", "RCNN_CrossEntropy", "RCNN_SmoothL1")
+    count_names = ("RPNAcc", "RPNL1Loss", "RCNNAcc", "RCNNL1Loss")
     any_size = True
     size_option = "--short"
 
@@ -164,11 +197,13 @@ class FasterRCNN:
         self.strides = list(net._strides) if multi else [net._strides]
         self.channels: list[int] = []
         self.pyramid, self.head = Pyramid(net), Head(net, per_device)
-        self.loss = RCNNLoss()
+        self.loss, self.counts = RCNNLoss(), RCNNCounts()
         # As GluonCV's script: what its pattern leaves out keeps its (ImageNet) values.
         net.collect_params().setattr("grad_req", "null")
         for parameter in net.collect_train_params().values():
-            if not parameter.name.endswith(("running_mean", "running_var", "anchor_")):
+            if not parameter.name.endswith(
+                ("running_mean", "running_var", "moving_mean", "moving_var", "anchor_")
+            ):
                 parameter.grad_req = "write"
 
     @property
@@ -187,7 +222,7 @@ class FasterRCNN:
         Args:
             static_alloc: keep the memory of a graph, for faster steps; each size holds its own.
         """
-        for block in (self.pyramid, self.head, self.loss, self.net):
+        for block in (self.pyramid, self.head, self.loss, self.counts, self.net):
             block.hybridize(static_alloc=static_alloc)
 
     def initialize(self, ctx: list) -> None:
@@ -236,24 +271,41 @@ class FasterRCNN:
 
     def parts(self, batch: Sequence, ctx: Sequence) -> list[tuple]:
         """What each device gets of a batch: images (B, 3, H, W) first, then what the losses need."""
-        share = 1.0 / sum(len(part.images) for part in batch)
+        images = sum(len(part.images) for part in batch)
         return [
-            (*(array.as_in_context(device) for array in part), share)
+            tuple(
+                array.as_in_context(device)
+                for array in part._replace(weights=part.weights / images)
+            )
             for part, device in zip(batch, ctx)
         ]
 
     def forward(self, part: tuple) -> tuple:
-        """Levels and losses (B,) of a part; recorded for its gradients.
+        """Levels, losses (B,) and counts (8,) of a part; recorded for its gradients.
 
         The losses' sum over all devices is what is minimised: their mean over the images of the
-        batch, as GluonCV's ``trainer.step(batch_size)``.
+        batch, as GluonCV's ``trainer.step(batch_size)``; a mixture of two images counts half.
         """
-        x, boxes, labels, rpn_classes, rpn_boxes, share = part
-        with mx.autograd.record():
-            levels = self.pyramid(x)
-            predictions = self.head(x, boxes, labels, *levels)
-            losses = self.loss(rpn_classes, rpn_boxes, *predictions)
-            return levels, [loss * share for loss in losses]
+        x, boxes, labels, rpn_classes, rpn_boxes, weights = part
+        with x.context:  # where the head makes arrays, if it is not compiled
+            with mx.autograd.record():
+                levels = self.pyramid(x)
+                predictions = self.head(x, boxes, labels, *levels)
+                losses = self.loss(rpn_classes, rpn_boxes, *predictions)
+                losses = [loss * weights for loss in losses]
+            with mx.autograd.pause():
+                counts = self.counts(rpn_classes, rpn_boxes, *[p.detach() for p in predictions])
+        return levels, losses, [counts]
+
+    def head_parts(self, levels: Sequence[int]) -> list[tuple[str, list]]:
+        """What may start from a teacher's, the same for all levels: (what it is, blocks)."""
+        net = self.net
+        features = [block for block in (net.top_features, net.box_features) if block is not None]
+        return [
+            ("region proposals", [net.rpn]),
+            ("RoI features", features),
+            ("class and box predictors", [net.class_predictor, net.box_predictor]),
+        ]
 
     def pyramid_parameters(self) -> list:
         """Trained parameters of the pyramid, in the order of their creation."""
@@ -293,8 +345,10 @@ def build(
     roi_mode: str = "align",
     short: int | None = None,
     max_size: int | None = None,
+    norm_layer: str | None = None,
     pretrained_base: bool = False,
     per_device: int = 1,
+    devices: int = 1,
     option: str = "--network",
 ) -> FasterRCNN:
     """The detector of that name, without values for its parameters (see :meth:`FasterRCNN.initialize`).
@@ -303,7 +357,8 @@ def build(
         network: a name of the zoo, long or short, or a thin one. classes: foreground classes.
         fpn: a level for each of the strides 4 to 64; so does 'fpn' in the name.
         roi_mode: 'align' or 'pool'. short, max_size: of the input, pixels (default: the zoo's).
-        per_device: images a device in training.
+        norm_layer: None or 'bn', see :func:`rcnn_networks.build_faster_rcnn`.
+        per_device: images a device in training. devices: how many share a BatchNorm of 'bn'.
 
     Raises:
         UserError: no such network, or an input that is too small; names ``option``, or --short.
@@ -319,6 +374,8 @@ def build(
         fpn=fpn,
         roi_mode=roi_mode,
         pretrained_base=pretrained_base,
+        norm_layer=norm_layer,
+        devices=devices,
         per_device=per_device,
         **{key: value for key, value in given.items() if value is not None},
     )
@@ -349,9 +406,15 @@ def _check_size(detector: FasterRCNN) -> None:
 
 
 def load(
-    network: str, classes: Sequence[str], params: Path, ctx: list, option: str, **settings
+    network: str,
+    classes: Sequence[str],
+    params: Path,
+    ctx: list,
+    option: str,
+    hybridize: bool = True,
+    **settings,
 ) -> FasterRCNN:
-    """A trained detector from its ``.params`` file, compiled, for inference alone.
+    """A trained detector from its ``.params`` file, compiled unless told otherwise, for inference alone.
 
     Args:
         settings: of :func:`build`; its ``option`` is ``network_option`` here.
@@ -364,5 +427,25 @@ def load(
     detector.load(params, ctx, option)
     detector.initialize(ctx)
     detector.net.collect_params().setattr("grad_req", "null")  # no memory for gradients
-    detector.hybridize()
+    if hybridize:
+        detector.hybridize()
     return detector
+
+
+def published_weights(network: str, fpn: bool, dataset: str, option: str) -> Path:
+    """The file that GluonCV's zoo publishes for a network, from its local store or downloaded.
+
+    Args:
+        network: its name. fpn: of :func:`build`. dataset: of the script. option: to name in an error.
+
+    Raises:
+        UserError: the zoo has no such weights (as for the published teacher, ResNet101 on VOC), or they
+            cannot be downloaded.
+    """
+    name, named_fpn = rcnn_networks.check_name(network, option)
+    words = ["faster_rcnn", *(["fpn"] if fpn or named_fpn else [])]
+    words += ["syncbn"] if name in rcnn_networks.SPLIT_ATTENTION else []
+    full = "_".join([*words, name, "voc" if dataset.startswith("voc") else dataset])
+    train = f"train it (train_faster_rcnn_gkd.py --distill none --student {name}"
+    train += " --use-fpn)" if fpn and not named_fpn else ")"
+    return published_file(full, option, f"{train} and give its .params file")

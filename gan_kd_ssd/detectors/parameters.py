@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,15 +38,41 @@ def initialize_by_name(block, ctx: list) -> None:
 
 def _initializer(name: str, declared):
     """First values of a parameter; None is the parameter's own."""
-    if name.endswith(("gamma", "running_var")):
+    if name.endswith(("gamma", "running_var", "moving_var")):
         return mx.init.One()
-    if name.endswith(("beta", "running_mean", "bias")):
+    if name.endswith(("beta", "running_mean", "moving_mean", "bias")):
         return mx.init.Zero()
     if "convpredictor" in name:
         return mx.init.Normal(0.01)
     if name.endswith("weight") and declared is None:
         return mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
     return None
+
+
+def published_file(name: str, option: str, otherwise: str) -> Path:
+    """The file that GluonCV's zoo publishes for a network, from its local store or downloaded.
+
+    Args:
+        name: the zoo's. option: to name in an error. otherwise: what to do where the zoo has none.
+
+    Raises:
+        UserError: the zoo has no such weights, or they cannot be downloaded.
+    """
+    from gluoncv.model_zoo import model_store
+
+    root = Path(os.environ.get("MXNET_HOME") or Path.home() / ".mxnet").expanduser() / "models"
+    try:
+        model_store.short_hash(name)
+    except ValueError:
+        raise UserError(f"{option}: GluonCV's zoo has no weights of {name}; {otherwise}") from None
+    try:
+        return Path(model_store.get_model_file(name, root=str(root)))
+    except Exception as error:  # requests' own errors, zip errors, a wrong hash
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise UserError(
+            f"{option}: the weights of {name} cannot be downloaded ({reason}); check the network, or "
+            f"give a .params file"
+        ) from error
 
 
 def check_params_file(file: Path, expected: dict, detector, option: str) -> None:

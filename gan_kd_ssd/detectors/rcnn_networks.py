@@ -20,6 +20,8 @@ nn = mx.gluon.nn
 #: Prefix of the parameters of every Faster R-CNN of ours, see networks.PREFIX.
 PREFIX = "fasterrcnn0_"
 BACKBONES = ("resnet50_v1b", "resnet101_v1d")
+#: The zoo has these as FPN with trained BatchNorm alone.
+SPLIT_ATTENTION = ("resnest50", "resnest101", "resnest269")
 ROI_MODES = ("align", "pool")
 
 #: What C4 and FPN have in common in the zoo (gluoncv/model_zoo/rcnn/faster_rcnn/predefined_models.py).
@@ -41,6 +43,8 @@ _FPN = {
     **{"nms_thresh": 0.5, "nms_topk": -1, "post_nms": -1},
     **{"rpn_test_post_nms": 1000, "rpn_min_size": 1, "num_sample": 512},
 }
+#: The zoo's FPN networks with BatchNorm over all devices in backbone, pyramid and box head.
+_FPN_BN = {"rpn_channel": 256}
 #: Thin networks: fewer proposals; anchors and the least proposal for objects of 8 to 128 pixels.
 _THIN = {
     **{"rpn_channel": 64, "rpn_train_pre_nms": 1000, "rpn_train_post_nms": 100},
@@ -49,6 +53,8 @@ _THIN = {
 }
 #: Trained in the zoo's networks: BatchNorm, the stem and the first stage keep their ImageNet values.
 _TRAINED = r".*dense|.*rpn|.*down(2|3|4)_conv|.*layers(2|3|4)_conv"
+#: Trained with ``norm_layer='bn'``: everything but running statistics.
+_TRAINED_WITH_NORM = r"(?!.*(moving|running))"
 
 
 def base_name(network: str) -> tuple[str, bool]:
@@ -57,17 +63,22 @@ def base_name(network: str) -> tuple[str, bool]:
     'faster_rcnn_fpn_resnet50_v1b_coco' -> ('resnet50_v1b', True).
     """
     match = re.fullmatch(
-        r"(?:faster_rcnn_)?(fpn_)?(.+?)(?:_(?:voc|coco|custom))?", network.strip().lower()
+        r"(?:faster_rcnn_)?(fpn_)?(?:syncbn_|bn_)?(.+?)(?:_(?:voc|coco|custom))?",
+        network.strip().lower(),
     )
-    return (match[2], bool(match[1])) if match else ("", False)
+    if not match:
+        return "", False
+    return match[2], bool(match[1]) or match[2] in SPLIT_ATTENTION
 
 
 def check_name(network: str, option: str) -> tuple[str, bool]:
     """:func:`base_name`; raise :class:`UserError` naming ``option`` if there is no such network."""
     name, fpn = base_name(network)
-    if name in BACKBONES or networks.THIN.fullmatch(name):
+    if name in (*BACKBONES, *SPLIT_ATTENTION) or networks.THIN.fullmatch(name):
         return name, fpn
-    known = ", ".join([*BACKBONES, "resnet10_v1_0.25 and other widths of resnet10/18"])
+    known = ", ".join(
+        [*BACKBONES, *SPLIT_ATTENTION, "resnet10_v1_0.25 and other widths of resnet10/18"]
+    )
     raise UserError(f"{option} {network!r}: no such network; known are {known}")
 
 
@@ -78,6 +89,8 @@ def build_faster_rcnn(
     fpn: bool,
     roi_mode: str,
     pretrained_base: bool,
+    norm_layer: str | None = None,
+    devices: int = 1,
     per_device: int = 1,
     **sizes: int,
 ):
@@ -87,6 +100,9 @@ def build_faster_rcnn(
         network: backbone, as :func:`check_name` returns it. classes: foreground classes.
         fpn: levels of strides 4 to 64 instead of one of stride 16. roi_mode: 'align' or 'pool'.
         pretrained_base: load the zoo's ImageNet weights into the backbone (downloads them).
+        norm_layer: 'bn' trains BatchNorm. FPN then is the zoo's network with BatchNorm over all
+            ``devices``, in the box head as well; C4, which the zoo has without alone, normalises each
+            device's images by themselves (ours). None keeps the ImageNet values, as published.
         per_device: images a device in training. sizes: short and max_size of the input, pixels, where
             they are not the zoo's.
 
@@ -96,7 +112,8 @@ def build_faster_rcnn(
     from gluoncv.model_zoo.rcnn.faster_rcnn.faster_rcnn import get_faster_rcnn
 
     thin = networks.THIN.fullmatch(network)
-    config = {**_ZOO, **(_FPN if fpn else _C4)}
+    norm = norm_layer == "bn" or network in SPLIT_ATTENTION
+    config = {**_ZOO, **(_FPN if fpn else _C4), **(_FPN_BN if fpn and norm else {})}
     if thin:
         config.update(_THIN)
         if fpn:
@@ -104,8 +121,8 @@ def build_faster_rcnn(
         parts = _thin_parts(thin, fpn)
         patterns = None
     else:
-        parts = _zoo_parts(network, fpn, pretrained_base)
-        patterns = _TRAINED + ("|P" if fpn else "")
+        parts = _zoo_parts(network, fpn, pretrained_base, norm, devices)
+        patterns = _TRAINED_WITH_NORM if norm else _TRAINED + ("|P" if fpn else "")
     config.update(sizes)
     net = get_faster_rcnn(
         name=network,
@@ -144,13 +161,18 @@ def _pool_by_level(net, F, levels, rois, roi_size, strides, roi_mode="align"):
     return F.add_n(*pooled)
 
 
-def _zoo_parts(network: str, fpn: bool, pretrained_base: bool):
+def _zoo_parts(network: str, fpn: bool, pretrained_base: bool, norm: bool, devices: int):
     """Features, features of a RoI, features of a box, as the zoo puts them together."""
     from gluoncv.model_zoo import get_model
 
-    name = f"faster_rcnn_fpn_{network}_coco" if fpn else f"faster_rcnn_{network}_voc"
+    name = f"faster_rcnn_{network}_voc"
+    settings = {"pretrained_base": pretrained_base}
+    if fpn:
+        name = f"faster_rcnn_fpn_{'syncbn_' if norm else ''}{network}_coco"
+        if norm:
+            settings["num_devices"] = devices
     try:
-        zoo = get_model(name, pretrained_base=pretrained_base)
+        zoo = get_model(name, **settings)
     except Exception as error:
         if not pretrained_base:
             raise
@@ -158,7 +180,16 @@ def _zoo_parts(network: str, fpn: bool, pretrained_base: bool):
             f"the pretrained backbone of {network} cannot be had ({error}): check the network, put "
             "the file into ~/.mxnet/models, or give --no-pretrained-base"
         ) from error
+    if norm and not fpn:
+        for part in (zoo.features, zoo.top_features):
+            part.apply(_normalise_by_batch)
     return zoo.features, zoo.top_features, zoo.box_features
+
+
+def _normalise_by_batch(block) -> None:
+    """Have a BatchNorm of the zoo, which uses its running statistics in training, use the batch's."""
+    if isinstance(block, nn.BatchNorm):
+        block._kwargs["use_global_stats"] = False
 
 
 def _thin_parts(match: re.Match, fpn: bool):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +10,12 @@ import numpy as np
 
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.detectors import networks
-from gan_kd_ssd.detectors.parameters import check_params_file, initialize_by_name, trained
-from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.detectors.parameters import (
+    check_params_file,
+    initialize_by_name,
+    published_file,
+    trained,
+)
 
 gluon, nd = mx.gluon, mx.nd
 
@@ -152,7 +155,7 @@ class SSD:
         return list(zip(*arrays, weights))
 
     def forward(self, part: tuple) -> tuple:
-        """Levels and losses (B,) of a part; recorded for its gradients.
+        """Levels, losses (B,) and counts (none) of a part; recorded for its gradients.
 
         The losses' sum over all devices is what is minimised: they are divided by the number of
         positive anchors of the whole batch.
@@ -162,7 +165,17 @@ class SSD:
             levels = self.pyramid(x)
             classes, boxes = self.head(*levels)
             losses = self.loss(classes, boxes, class_targets, box_targets, weight)
-        return levels, list(losses)
+        return levels, list(losses), []
+
+    def head_parts(self, levels: Sequence[int]) -> list[tuple[str, list]]:
+        """The predictors of some levels, to start from a teacher's: (what it is, blocks)."""
+        return [
+            (
+                f"stride {self.strides[level]}",
+                [self.net.class_predictors[level], self.net.box_predictors[level]],
+            )
+            for level in levels
+        ]
 
     def pyramid_parameters(self) -> list:
         """Trained parameters of the pyramid, in the order of their creation."""
@@ -177,8 +190,9 @@ class SSD:
         """Number of trained scalars."""
         return sum(int(np.prod(parameter.shape)) for parameter in self.parameters())
 
-    #: Names of the losses, in their order, as the log has them.
+    #: Names of the losses, in their order, as the log has them; and of figures that are counted.
     loss_names = ("CrossEntropy", "SmoothL1")
+    count_names = ()
     #: Whether the levels' sizes differ from image to image.
     any_size = False
     #: The option that an input size is given by, for messages.
@@ -268,23 +282,7 @@ def published_weights(network: str, data_shape: int, dataset: str, option: str) 
     Raises:
         UserError: the zoo has no such weights, or they cannot be downloaded.
     """
-    from gluoncv.model_zoo import model_store
-
     name = networks.check_name(network, option)
     full = f"ssd_{data_shape}_{name}_{'voc' if dataset == 'voc07' else dataset}"
-    root = Path(os.environ.get("MXNET_HOME") or Path.home() / ".mxnet").expanduser() / "models"
-    try:
-        model_store.short_hash(full)
-    except ValueError:
-        raise UserError(
-            f"{option}: GluonCV's zoo has no weights for {name} at {data_shape} pixels on {dataset}; "
-            f"train it (train_ssd_gkd.py --distill none --student {name}) and give its .params file"
-        ) from None
-    try:
-        return Path(model_store.get_model_file(full, root=str(root)))
-    except Exception as error:  # requests' own errors, zip errors, a wrong hash
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise UserError(
-            f"{option}: the weights of {full} cannot be downloaded ({reason}); check the network, or "
-            f"give a .params file"
-        ) from error
+    train = f"train it (train_ssd_gkd.py --distill none --student {name}) and give its .params file"
+    return published_file(full, option, train)

@@ -15,10 +15,6 @@ from gan_kd_ssd.distill.losses import CriticLoss, StudentTerms
 
 autograd, gluon, nd = mx.autograd, mx.gluon, mx.nd
 
-#: The figures of a step, in the order of its vector; those of the second group have one value a level.
-DETECTION_FIGURES = ("CrossEntropy", "SmoothL1")
-LEVEL_FIGURES = ("Loss_D_real", "Loss_D_fake", "Loss_G", "cosine")
-
 
 @dataclass(frozen=True)
 class DistillOptions:
@@ -67,20 +63,21 @@ class DetectionStep:
     def __call__(self, batch) -> list:
         """Train on a batch, as the detector's ``parts`` takes it.
 
-        Returns a vector for each device, whose sum over devices has the figures of the batch, by the
-        detector's ``loss_names``: what GluonCV's scripts, and so the published logs, print.
+        Returns a vector for each device, whose sum over devices has the figures of the batch, as
+        :class:`~gan_kd_ssd.distill.figures.Figures` reads them.
         """
         figures = []
         for part in self.student.parts(batch, self.ctx):
-            _levels, losses = self.student.forward(part)
+            _levels, losses, counts = self.student.forward(part)
             autograd.backward(losses)
-            figures.append(self.vector(losses))
+            figures.append(self.vector(losses, counts))
         self.trainer.step(1, self.ignore_stale_grad)  # the losses are normalised already
         return figures
 
     @staticmethod
-    def vector(losses):
-        return nd.concat(*[loss.detach().sum() for loss in losses], dim=0)
+    def vector(losses, counts, *more):
+        """One vector of the losses' sums, the counts, and more vectors."""
+        return nd.concat(*[loss.detach().sum() for loss in losses], *counts, *more, dim=0)
 
 
 class GanStep:
@@ -173,15 +170,15 @@ class GanStep:
         Without ``adversarial`` the discriminators learn and the student trains on its detection losses
         alone; its score and the cosine distances are measured all the same.
 
-        The vector holds the detection losses, then L values for each of :data:`LEVEL_FIGURES`:
-        means over the batch's images. Loss_G is the score of the student's maps after the
-        discriminators' step, as in the reference WGAN.
+        The vectors hold levels as well, means over the batch's images, see
+        :class:`~gan_kd_ssd.distill.figures.Figures`. Loss_G is the score of the student's maps after
+        the discriminators' step, as in the reference WGAN.
         """
         parts = self.detection.student.parts(batch, self.ctx)
         size = sum(len(part[0]) for part in parts)
         real_levels = [self._teacher_levels(part[0]) for part in parts]
         forwards = [self.detection.student.forward(part) for part in parts]
-        student = [self._student_levels(levels) for levels, _ in forwards]
+        student = [self._student_levels(levels) for levels, _, _ in forwards]
 
         clamp(self.clamped, self.options.clamp_lower, self.options.clamp_upper)
         critic_scores = []
@@ -195,18 +192,13 @@ class GanStep:
 
         figures = []
         later = []
-        for device, (levels, losses) in enumerate(forwards):
+        for device, (levels, losses, counts) in enumerate(forwards):
             leaves, adapted = student[device]
             with autograd.record():
                 scores, distances = self.terms(*adapted, *leaves, *real_levels[device])
                 loss = self._term_loss(scores, distances) / size
-            figures.append(
-                nd.concat(
-                    self.detection.vector(losses),
-                    *[a.sum(axis=0) / size for a in (*critic_scores[device], scores, distances)],
-                    dim=0,
-                )
-            )
+            of_levels = [a.sum(axis=0) / size for a in (*critic_scores[device], scores, distances)]
+            figures.append(self.detection.vector(losses, counts, *of_levels))
             if not adversarial:
                 autograd.backward(losses)
                 continue
@@ -269,28 +261,3 @@ class GanStep:
         for parameter, gradient in zip(parameters, gradients):
             gradient.copyto(parameter.grad(ctx))
             parameter.data(ctx)._fresh_grad = True  # the trainer would call it stale
-
-
-def level_figures(
-    sums, pairs: int, levels: str, batches: int, losses: Sequence[str] = DETECTION_FIGURES
-) -> dict:
-    """Means over batches of the figures, by name, from the sum of the vectors of all devices.
-
-    Args:
-        sums: numpy (K + 4 L,) or (K,). pairs: L. levels: 'mean' or 'sum' over levels.
-        batches: how many batches were summed. losses: names of the detector's K losses.
-
-    Returns:
-        The detection losses; and, with a GAN, Loss_D, Loss_G, Loss_D_real, Loss_D_fake and cosine
-        (always the mean over levels).
-    """
-    means = sums / batches
-    count = len(losses)
-    figures = dict(zip(losses, means[:count].tolist()))
-    if len(means) > count:
-        rows = means[count:].reshape(len(LEVEL_FIGURES), pairs)
-        for name, row in zip(LEVEL_FIGURES, rows):
-            total = float(row.sum())
-            figures[name] = total / pairs if levels == "mean" or name == "cosine" else total
-        figures["Loss_D"] = figures["Loss_D_real"] - figures["Loss_D_fake"]
-    return figures

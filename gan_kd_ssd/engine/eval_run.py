@@ -1,4 +1,8 @@
-"""What eval_voc.py does: load, measure, show, save."""
+"""What eval_voc.py does: load, measure, show, save.
+
+The two kinds of detectors differ in how they are loaded and in what a batch is: :func:`_load_ssd`,
+:func:`_load_faster_rcnn`.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,39 @@ def run(options: argparse.Namespace) -> int:
         UserError: data, weights, devices or output paths that cannot be used.
     """
     _check_outputs(options)
-    from gan_kd_ssd.data.pipeline import ValBatches
-    from gan_kd_ssd.detectors import ssd
-    from gan_kd_ssd.engine import checkpoint, devices, runlog
+    from gan_kd_ssd.engine import checkpoint, devices
 
     dataset = _open(options)
     ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
     devices.check_batch(options.batch_size, ctx)
+    load = _load_faster_rcnn if options.faster_rcnn else _load_ssd
+    detector, params, batches = load(options, dataset, ctx)
+    print(device_line)
+    print(f"data: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects")
+    if dataset.summary_line():
+        print(f"data: {dataset.summary_line()}")
+
+    metric = options.metric or voc.metric_for(dataset)
+    metrics = voc.METRICS if metric == "both" else (metric,)
+    evaluations = _measure(detector, batches, ctx, metrics, dataset)
+    _show(evaluations)
+    if options.json:
+        results = _results(options, detector, params, dataset, evaluations)
+        text = json.dumps(results, indent=2) + "\n"
+        checkpoint.write_atomically(options.json, lambda file: file.write_text(text, "utf-8"))
+        print(f"results: {options.json}")
+    if options.plot:
+        drawn = _plot(detector, dataset, ctx, options)
+        print(f"pictures: {options.plot}{os.sep} ({drawn} images and grid.png)")
+    return 0
+
+
+def _load_ssd(options, dataset, ctx):
+    """The detector, its file, and batches of the data set."""
+    from gan_kd_ssd.data.pipeline import ValBatches
+    from gan_kd_ssd.detectors import ssd
+    from gan_kd_ssd.engine import runlog
+
     option, params = "--params", options.params
     if params is None:
         option = "--pretrained"
@@ -34,23 +64,39 @@ def run(options: argparse.Namespace) -> int:
     detector = ssd.load(
         options.network, dataset.classes, options.data_shape, params, ctx, option=option
     )
-    print(device_line)
-    print(f"data: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects")
-    if dataset.summary_line():
-        print(f"data: {dataset.summary_line()}")
-
     batches = ValBatches(dataset, options.data_shape, options.batch_size, options.num_workers)
-    metrics = voc.METRICS if options.metric == "both" else (options.metric,)
-    evaluations = _measure(detector, batches, ctx, metrics, len(dataset))
-    _show(evaluations)
-    if options.json:
-        text = json.dumps(_results(options, params, dataset, evaluations), indent=2) + "\n"
-        checkpoint.write_atomically(options.json, lambda file: file.write_text(text, "utf-8"))
-        print(f"results: {options.json}")
-    if options.plot:
-        drawn = _plot(detector, dataset, ctx, options)
-        print(f"pictures: {options.plot}{os.sep} ({drawn} images and grid.png)")
-    return 0
+    return detector, params, batches
+
+
+def _load_faster_rcnn(options, dataset, ctx):
+    """The same; what the options leave open is taken from the run that trained the detector."""
+    from gan_kd_ssd.data.rcnn_pipeline import ValBatches
+    from gan_kd_ssd.detectors import faster_rcnn
+    from gan_kd_ssd.engine import runlog
+
+    option, params = "--params", options.params
+    if params is None:
+        option = "--pretrained"
+        params = faster_rcnn.published_weights(
+            options.network, options.use_fpn, options.dataset, option
+        )
+    runlog.check_classes(params, dataset.classes, option)
+    trained = runlog.run_beside(params).get("namespace", {})
+    detector = faster_rcnn.load(
+        options.network,
+        dataset.classes,
+        params,
+        ctx,
+        option,
+        fpn=options.use_fpn or bool(trained.get("use_fpn")),
+        roi_mode=options.roi_mode or trained.get("roi_mode") or "align",
+        short=options.short or trained.get("short"),
+        max_size=options.max_size or trained.get("max_size"),
+        norm_layer=options.norm_layer or trained.get("norm_layer"),
+        devices=len(ctx),
+    )
+    batches = ValBatches(dataset, detector.short, detector.max_size, len(ctx), options.num_workers)
+    return detector, params, batches
 
 
 def _check_outputs(options) -> None:
@@ -72,14 +118,13 @@ def _open(options):
     Those are in the metrics that a run leaves beside its parameters. Without them a folder's classes
     are those of its training split, where it has one: a test split may lack objects of some class.
     """
-    from gan_kd_ssd.data.voc import has_split, open_dataset
+    from gan_kd_ssd.data.sets import NAMED, has_split, open_dataset
     from gan_kd_ssd.engine.runlog import classes_beside
 
     classes = options.classes
     if classes is None and options.params is not None:
         classes = classes_beside(options.params)
-    named = options.dataset in ("voc", "voc07", "shapes")
-    if classes is None and not named and has_split(options.dataset, "train"):
+    if classes is None and options.dataset not in NAMED and has_split(options.dataset, "train"):
         classes = open_dataset(options.dataset, "train").classes
     role = "val" if options.val_split else "test"
     return open_dataset(
@@ -91,12 +136,13 @@ def _open(options):
     )
 
 
-def _measure(detector, batches, ctx, metrics, images) -> list[voc.Evaluation]:
+def _measure(detector, batches, ctx, metrics, dataset) -> list[voc.Evaluation]:
     from tqdm import tqdm
 
     try:
-        with tqdm(total=images, unit="image", desc="evaluating", dynamic_ncols=True) as bar:
-            results = voc.evaluate_metrics(detector, batches, ctx, metrics, bar.update)
+        total = len(dataset)
+        with tqdm(total=total, unit="image", desc="evaluating", dynamic_ncols=True) as bar:
+            results = voc.evaluate_metrics(detector, batches, ctx, metrics, bar.update, dataset)
     finally:
         batches.close()  # stops the processes that read images
     return [results[name] for name in metrics]
@@ -106,7 +152,10 @@ def _show(evaluations) -> None:
     first = evaluations[0]
     print(voc.table(evaluations))
     for one in evaluations:
-        print(f"mAP@{voc.IOU_THRESHOLD} = {one.mean_ap:.4f} ({voc.METRIC_TITLES[one.metric]})")
+        if one.coco:
+            print("\n".join(one.coco.summary))
+        iou = "[.50:.95]" if one.coco else voc.IOU_THRESHOLD
+        print(f"mAP@{iou} = {one.mean_ap:.4f} ({voc.METRIC_TITLES[one.metric]})")
     note = "after the first batch" if first.warm else "a single batch, graph tracing included"
     print(
         f"{first.images_per_second:.1f} images/s over the whole loop, "
@@ -114,11 +163,14 @@ def _show(evaluations) -> None:
     )
 
 
-def _results(options, params, dataset, evaluations) -> dict:
+def _results(options, detector, params, dataset, evaluations) -> dict:
     first = evaluations[0].to_json()
+    size = {"data_shape": options.data_shape}
+    if options.faster_rcnn:
+        size = {"short": detector.short, "max_size": detector.max_size}
     return {
         "network": options.network,
-        "data_shape": options.data_shape,
+        **size,
         "params": str(params),
         "dataset": dataset.name,
         "batch_size": options.batch_size,

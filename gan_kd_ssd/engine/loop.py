@@ -11,17 +11,27 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from gan_kd_ssd.backend import mx
+from gan_kd_ssd.distill.figures import Figures
 from gan_kd_ssd.engine import checkpoint, interrupt
-from gan_kd_ssd.engine.schedule import Phase, learning_rate
+from gan_kd_ssd.engine.rates import LearningRates
+from gan_kd_ssd.engine.schedule import Phase
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.logs.records import BestMap, EpochEnd, LearningRate, Start, Step, Validation
+from gan_kd_ssd.logs.records import (
+    BestMap,
+    EpochEnd,
+    NewBest,
+    Saved,
+    Start,
+    Step,
+    Validation,
+)
 
 #: Steps that may be queued on the devices before the loop waits for the oldest: keeps them busy, and
 #: the memory of batches that wait bounded.
@@ -37,12 +47,20 @@ class Progress:
     images: int = 0  # seen since the start of the run
     best_map: float = -1.0  # below 0: none measured yet
     told: bool = False  # whether the log has the line of this epoch's end
+    seconds: float = 0.0  # that the epoch's batches took so far
     sums: list[float] = field(default_factory=list)  # of the epoch's figures so far
+    run_sums: list[float] = field(default_factory=list)  # of those before this epoch
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the options say of the run."""
+    """What the options say of the run.
+
+    ``style`` is that of the log's lines, see :mod:`gan_kd_ssd.logs.records`; ``first_epoch`` the number
+    that epochs count from. ``lr_warmup``: batches of epoch 0 over which the learning rate rises from a
+    third, as in GluonCV's Faster R-CNN script. ``gan_lr``: rates of the GAN's trainers by their names,
+    halved at each epoch of ``gan_lr_halved_at``.
+    """
 
     phases: list[Phase]
     batch_size: int
@@ -53,6 +71,11 @@ class Plan:
     save_interval: int
     prefix: str
     seed: int
+    style: str = "ssd_gkd"
+    first_epoch: int = 1
+    lr_warmup: int = -1
+    gan_lr: dict[str, float] = field(default_factory=dict)
+    gan_lr_halved_at: list[int] = field(default_factory=list)
 
     @property
     def state_path(self) -> Path:
@@ -65,10 +88,9 @@ class Training:
     Args:
         plan: see :class:`Plan`.
         student: detector. step_of: phase name -> step, called with a batch.
-        figures: (sums, batches) -> figures by name, from the sum of a step's vectors.
-        figure_names: of the entries of those vectors.
-        trainer: of the student's detection losses; its learning rate is scheduled.
-        blocks, trainers: by name, what the state holds.
+        figures: :class:`~gan_kd_ssd.distill.figures.Figures`, of the steps' vectors.
+        blocks, trainers: by name, what the state holds; trainer "student" is that of the detection
+            losses, and those named in the plan's ``gan_lr`` are scheduled as well.
         train_batches, validate: data, and ``validate(progress) -> Evaluation``.
         val_batches: batches of one validation. log: :class:`~gan_kd_ssd.engine.runlog.RunLog`.
         facts: what the state keeps of the options: "fixed", which a resumed run must share, and
@@ -80,9 +102,7 @@ class Training:
         plan: Plan,
         student,
         step_of: dict[str, Callable],
-        figures: Callable,
-        figure_names: list[str],
-        trainer,
+        figures: Figures,
         blocks: dict,
         trainers: dict,
         train_batches,
@@ -93,10 +113,10 @@ class Training:
         interrupt: interrupt.Interrupt,
     ):
         self.plan, self.student, self.step_of = plan, student, step_of
-        self.figures, self.figure_names, self.trainer = figures, figure_names, trainer
-        self.blocks, self.trainers = blocks, trainers
+        self.figures, self.blocks, self.trainers = figures, blocks, trainers
         self.train_batches, self.validate, self.val_batches = train_batches, validate, val_batches
         self.log, self.facts, self.interrupt = log, facts, interrupt
+        self.rates = LearningRates(plan, trainers, log)
         self.progress = Progress(plan.phases[0].first)
         self.totals = None  # figures of steps not read yet, one vector a device
 
@@ -105,8 +125,8 @@ class Training:
     def save_state(self) -> None:
         """Write everything that the rest of the run depends on.
 
-        Random numbers are not part of it: order, augmentation and MXNet's seed come from the seed and
-        the epoch alone.
+        Random numbers are not part of it: order, augmentation and MXNet's seed come from the seed, the
+        epoch and the batch alone.
         """
         arrays, counts = {}, {}
         for name, block in self.blocks.items():
@@ -199,43 +219,66 @@ class Training:
 
     def _epoch(self, phase: Phase, epoch: int) -> None:
         self.bar.set_description(f"epoch {epoch}/{self.plan.phases[-1].last} {phase.name}")
-        # For networks with dropout: their random numbers, too, depend on the seed and the epoch alone.
-        mx.random.seed(int(np.random.SeedSequence((self.plan.seed, epoch)).generate_state(1)[0]))
-        self._set_learning_rate(epoch)
-        speed = self._train(phase, epoch)
-        figures = self._read_figures(self.progress.batch)
+        self.rates.begin(epoch)
+        self._train(phase, epoch)
         if not self.progress.told:  # it stands there where a signal stopped the validation
-            images = self.progress.images
-            self.log.write(EpochEnd(epoch, figures, speed, images=images, phase=phase.name))
-            self.progress.told = True
+            self._tell_epoch(phase, epoch)
         synchronise_statistics(self.blocks["student"])
         self._check_finite(checkpoint.block_arrays(self.blocks["student"]))
         mean_ap = self._validate(phase, epoch) if phase.validates(epoch) else math.nan
-        self.progress.epoch, self.progress.batch, self.progress.sums = epoch + 1, 0, []
-        self.progress.told = False
-        if epoch % self.plan.save_interval == 0:
+        progress = self.progress
+        sums = np.array(progress.sums)
+        progress.run_sums = _total(
+            np.array(progress.run_sums or np.zeros_like(sums)), sums
+        ).tolist()
+        progress.epoch, progress.batch, progress.sums = epoch + 1, 0, []
+        progress.told, progress.seconds = False, 0.0
+        if (epoch + 1 - self.plan.first_epoch) % self.plan.save_interval == 0:
             path = Path(f"{self.plan.prefix}_{epoch:04d}_{mean_ap:.4f}.params")
             self.save_state()
+            if self.plan.style == "faster_rcnn":
+                self.log.write(Saved(epoch, str(path)))
             checkpoint.save_parameters(self.student.net, path)
         elif epoch == self.plan.phases[-1].last:
             self.save_state()
 
-    def _set_learning_rate(self, epoch: int) -> None:
-        plan = self.plan
-        rate = learning_rate(plan.lr, plan.lr_decay, plan.lr_decay_at, epoch)
-        if rate != self.trainer.learning_rate:
-            self.trainer.set_learning_rate(rate)
-            self.log.write(LearningRate(epoch, rate))
+    def _tell_epoch(self, phase: Phase, epoch: int) -> None:
+        """Write the line of an epoch's end."""
+        progress, seconds = self.progress, self.progress.seconds
+        self._read_totals()
+        figures = self.figures.of_epoch(np.array(progress.sums), progress.batch)
+        timing = {"seconds": seconds}
+        if self.plan.style == "ssd_gkd":
+            timing = {"speed": progress.batch * self.plan.batch_size / max(seconds, 1e-9)}
+        images, style = progress.images, self.plan.style
+        self.log.write(
+            EpochEnd(epoch, figures, **timing, images=images, phase=phase.name, style=style)
+        )
+        progress.told = True
 
-    def _train(self, phase: Phase, epoch: int) -> float:
-        """Train on the rest of an epoch's batches; returns images/s."""
+    def _seed(self, epoch: int, batch: int) -> None:
+        """Seed what the networks draw (sampled RoIs, dropout), so that a resumed run draws the same."""
+        seeds = np.random.SeedSequence((self.plan.seed, epoch, batch), spawn_key=(2,))
+        mx.random.seed(int(seeds.generate_state(1)[0] >> 1))
+
+    def _train(self, phase: Phase, epoch: int) -> None:
+        """Train on the rest of an epoch's batches."""
+        progress = self.progress
+        started = time.perf_counter() - progress.seconds
+        try:
+            self._train_batches(phase, epoch)
+            mx.nd.waitall()
+        finally:
+            progress.seconds = time.perf_counter() - started
+
+    def _train_batches(self, phase: Phase, epoch: int) -> None:
         step, progress, size = self.step_of[phase.name], self.progress, self.plan.batch_size
         in_flight: deque = deque()
-        first = progress.batch
-        started = logged = time.perf_counter()
-        logged_batch = first
-        for batch in self.train_batches.epoch(epoch, first):
+        logged, logged_batch = time.perf_counter(), progress.batch
+        for batch in self.train_batches.epoch(epoch, progress.batch):
             self.interrupt.check()
+            self.rates.warm_up(epoch, progress.batch)
+            self._seed(epoch, progress.batch)
             vectors = step(batch)
             self._add(vectors)
             in_flight.append((progress.batch, vectors))
@@ -245,20 +288,23 @@ class Training:
             progress.images += size
             self.bar.update()
             if progress.batch % self.plan.log_interval == 0:
-                figures = self._read_figures(progress.batch)
+                figures = self._read_figures()
                 now = time.perf_counter()
                 speed = (progress.batch - logged_batch) * size / (now - logged)
                 logged, logged_batch = now, progress.batch
-                self.log.write(
-                    Step(epoch, progress.batch - 1, speed, figures, progress.images, phase.name)
-                )
-                self.bar.set_postfix(loss=f"{figures['CrossEntropy'] + figures['SmoothL1']:.3f}")
+                self._tell_step(phase, epoch, speed, figures)
         for number, vectors in in_flight:
             self._check_figures(epoch, number, vectors)
-        mx.nd.waitall()
-        if progress.batch == first:  # resumed at the epoch's end
-            return math.nan
-        return (progress.batch - first) * size / (time.perf_counter() - started)
+
+    def _tell_step(self, phase: Phase, epoch: int, speed: float, figures: dict) -> None:
+        progress, style = self.progress, self.plan.style
+        self.log.write(
+            Step(
+                epoch, progress.batch - 1, speed, figures, progress.images, phase.name, style=style
+            )
+        )
+        loss = sum(figures[name] for name in self.figures.losses)
+        self.bar.set_postfix(loss=f"{loss:.3f}")
 
     def _add(self, vectors) -> None:
         """Add figures to the epoch's sums, on the devices."""
@@ -268,10 +314,19 @@ class Training:
         for total, vector in zip(self.totals, vectors):
             total += vector
 
-    def _read_figures(self, batches: int) -> dict:
-        """Means over the epoch so far, by name; waits for the devices."""
+    def _read_figures(self) -> dict:
+        """Figures of a step's line, in its order; waits for the devices.
+
+        Losses are means over the epoch so far. What is counted is counted since the run's start: in
+        the published Faster R-CNN log those figures run on from epoch to epoch, as GluonCV's script
+        never resets their metrics.
+        """
         self._read_totals()
-        return self.figures(np.array(self.progress.sums), batches)
+        sums = np.array(self.progress.sums)
+        before = np.array(self.progress.run_sums or np.zeros_like(sums))
+        means = self.figures.of_epoch(sums, self.progress.batch)
+        losses = {name: means.pop(name) for name in self.figures.losses}
+        return {**losses, **self.figures.counted(_total(before, sums)), **means}
 
     def _read_totals(self) -> None:
         """Move the figures that stand on the devices into ``progress.sums``; waits for them."""
@@ -284,7 +339,7 @@ class Training:
     def _check_figures(self, epoch: int, batch: int, vectors) -> None:
         """Stop at the first batch with a figure that is not finite, naming the loss and the level."""
         figures = np.sum([vector.asnumpy() for vector in vectors], axis=0)
-        broken = [name for name, v in zip(self.figure_names, figures) if not np.isfinite(v)]
+        broken = [name for name, v in zip(self.figures.entries, figures) if not np.isfinite(v)]
         if broken:
             more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
             names = ", ".join(broken[:3]) + more
@@ -308,17 +363,29 @@ class Training:
             self.bar.update()
             self.interrupt.check()
 
-        result = self.validate(progress)
-        self.log.write(Validation(epoch, result.ap, result.mean_ap, phase=phase.name))
-        # As published: from the second validation of a run on.
+        result, style = self.validate(progress), self.plan.style
+        record = Validation(epoch, result.ap, result.mean_ap, phase=phase.name, style=style)
+        if result.coco:
+            record = replace(record, coco=True, summary=result.coco.log_lines)
+        self.log.write(record)
         best_before = self.progress.best_map
         if result.mean_ap > best_before:
-            checkpoint.save_parameters(self.student.net, Path(f"{self.plan.prefix}_best.params"))
+            path = f"{self.plan.prefix}_best.params"
+            if style == "faster_rcnn" and result.mean_ap > 0:
+                previous = best_before if best_before > 0 else 0  # as published
+                self.log.write(NewBest(epoch, result.mean_ap, previous, path))
+            checkpoint.save_parameters(self.student.net, Path(path))
             self.log.append("best_map.log", f"{epoch:04d}:\t{result.mean_ap:.4f}\n")
             self.progress.best_map = result.mean_ap
-        if best_before >= 0:
+        if style == "ssd_gkd" and best_before >= 0:  # as published: from the second validation on
             self.log.write(BestMap(self.progress.best_map))
         return result.mean_ap
+
+
+def _total(before: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Sum of two sums of vectors, of which one may lack the levels: what they have in common."""
+    common = min(len(before), len(sums))
+    return before[:common] + sums[:common]
 
 
 def synchronise_statistics(block) -> None:
@@ -329,5 +396,6 @@ def synchronise_statistics(block) -> None:
     """
     for parameter in block.collect_params().values():
         copies = parameter.list_data()
-        if parameter.grad_req == "null" and len(copies) > 1 and "running" in parameter.name:
+        statistics = parameter.name.endswith(("_mean", "_var"))
+        if parameter.grad_req == "null" and len(copies) > 1 and statistics:
             parameter.set_data(parameter._reduce())

@@ -322,8 +322,7 @@ def _device(detector):
 def _pyramid(detector, image: np.ndarray) -> list[np.ndarray]:
     """Levels (C, H, W) of one image, finest first."""
     from gan_kd_ssd.backend import mx
-    from gan_kd_ssd.data.augment import val_transform
 
-    x, _ = val_transform(image, np.zeros((0, 6), np.float32), detector.data_shape)
+    x = voc.input_of(detector, image)
     levels = detector.pyramid(mx.nd.array(x[None], ctx=_device(detector)))
     return [level.asnumpy()[0] for level in levels]
