@@ -288,6 +288,16 @@ def test_plot_writes_a_picture(capsysbinary, published, ours, tmp_path, suffix, 
     assert len(out.read_bytes()) > 5000
 
 
+def test_a_picture_replaces_an_earlier_one_whole_and_leaves_nothing_beside(
+    capsysbinary, ours, tmp_path
+):
+    out = tmp_path / "x.svg"
+    out.write_text("earlier")
+    assert run(capsysbinary, "plot", ours, "--out", out)[0] == 0
+    assert out.read_text().startswith("<svg")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]
+
+
 def test_the_page_stands_alone_and_escapes_what_it_shows(capsysbinary, ours, tmp_path):
     out = tmp_path / "x.html"
     assert run(capsysbinary, "plot", ours, "--html", "--out", out)[0] == 0

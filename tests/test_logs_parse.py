@@ -264,6 +264,11 @@ def test_namespace_values_come_back_as_they_were():
     assert parse(text + "\n").text() == text + "\n"
 
 
+def test_a_value_that_is_nearly_a_number_is_kept_without_a_warning(recwarn):
+    assert parse_namespace("Namespace(a=1or 2, b=3)") == {"a": "1or 2", "b": 3}
+    assert not recwarn.list
+
+
 def test_options_in_another_order_are_written_in_that_order():
     text = "Namespace(b=1, a=2)\n"  # as Python 3.9 and later print them
     assert parse(text).runs[0].namespace == {"a": 2, "b": 1}

@@ -18,7 +18,7 @@ from gan_kd_ssd.logs.facts import subject
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import Step
-from gan_kd_ssd.logs.tolerances import settings, tolerance
+from gan_kd_ssd.logs.tolerances import settings
 from gan_kd_ssd.logs.write import format_record
 
 CE = "CrossEntropy in phase gan"
@@ -43,13 +43,13 @@ def test_a_loss_is_within_as_far_as_its_tolerance(share, verdict):
 
 
 def test_a_gap_as_large_as_allowed_is_within():
-    limit = tolerance("Loss_D", "ssd").limit
-    assert limit == pytest.approx(0.6)
-    mine = run(figures={**GAN, "Loss_D": 0.6, "CrossEntropy": 1.0, "SmoothL1": 1.0})
-    other = run(figures={**GAN, "Loss_D": 0.0, "CrossEntropy": 1.0, "SmoothL1": 1.0})
-    row = rows(mine, other)["Loss_D in phase gan"]
-    assert row.gap == 0.6
-    assert row.verdict == (WITHIN if limit >= 0.6 else OUTSIDE)
+    mine, other = (
+        run(figures={"RPN_Conf": 1.0, "RPNAcc": accuracy}, style="faster_rcnn")
+        for accuracy in (0.003, 0.0)
+    )
+    row = rows(mine, other)["RPNAcc in phase detection"]
+    assert row.gap == row.allowed == 0.003
+    assert row.verdict == WITHIN
 
 
 def test_losses_are_means_of_the_last_epochs():
@@ -127,6 +127,14 @@ def test_without_any_count_of_images_epochs_are_counted():
     assert rows(mine, far)[CE].verdict == WITHIN  # an epoch's number is what it is
     longer = run([4.0] * 12, batch_size="left out")
     assert rows(longer, mine)[CE].why.startswith("epoch 5..9")
+
+
+def test_epochs_that_the_reference_does_not_have_are_said_so():
+    mine = run(batch_size="left out", gan=0)
+    text = mine.run.start.text() + "".join(e.text() for e in mine.run.segments[0].entries)
+    late = subject(parse(text.replace("[Epoch ", "[Epoch 2"), "x"))
+    row = rows(late, mine)["CrossEntropy in phase detection"]
+    assert row.why == "no epoch of this phase after as many epochs in the reference"
 
 
 def test_images_on_one_side_alone_are_not_compared_with_epochs_on_the_other():

@@ -83,10 +83,9 @@ def compare(mine: Subject, reference: Subject, last: int = 5) -> Comparison:
     rows += _invariants(mine)
     origins = {}
     for row in rows:
-        name = "mAP" if row.group == "mAP" else row.name.split(" in phase ")[0]
-        found = tolerance(name, mine.detector)
-        if found and row.allowed is not None:
-            origins[name.split(" ")[0]] = found.origin
+        if row.allowed is not None:
+            name = "mAP" if row.group == "mAP" else row.name.split(" in phase ")[0]
+            origins[name.split(" ")[0]] = tolerance(name, mine.detector).origin
     remarks = [*mine.remarks, *(f"reference: {remark}" for remark in reference.remarks)]
     return Comparison(mine.name, reference.name, remarks, arguments, rows, origins)
 

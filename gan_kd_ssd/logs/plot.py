@@ -90,18 +90,6 @@ def _block(top: float, drawn, references) -> tuple[list, float]:
     return shapes, y
 
 
-def save(path: str | Path, content: bytes) -> None:
-    """Write a picture or page.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    try:
-        Path(path).write_bytes(content)
-    except OSError as error:
-        raise UserError(f"--out {path}: cannot write ({error.strerror}): name a file") from None
-
-
 def kind_of(path: str) -> str:
     """``png`` or ``svg``, by the name of a file.
 
