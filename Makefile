@@ -59,7 +59,7 @@ endef
 	@$(PIP) install -r requirements-gpu.txt
 	@touch $@
 
-.venv/ready-for-tests: $(READY) requirements-dev.txt
+.venv/ready-for-tests: $(READY) requirements-dev.txt requirements-onnx.txt
 	@$(PIP) install -r requirements-dev.txt
 	@touch $@
 

@@ -51,8 +51,10 @@ def _mxnet(facts: dict) -> Check:
         cuda.check_builds(builds)
     except UserError as error:
         return Check("MXNet", FAIL, " and ".join(builds), str(error))
+    if "error" in facts and not builds:
+        return Check("MXNet", FAIL, f"not installed ({facts['error']})", cuda.CPU_REMEDY)
     if "error" in facts:
-        return Check("MXNet", FAIL, builds[0] if builds else "not installed", facts["error"])
+        return Check("MXNet", FAIL, builds[0], facts["error"])
     build = builds[0] if builds else "built by hand"
     kind = "CUDA build" if "CUDA" in facts["features"] else "CPU build"
     features = ", ".join(name for name in FEATURES if name in facts["features"])
