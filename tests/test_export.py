@@ -1,7 +1,9 @@
 """Detectors as files for other programs: what the files give is what the network gives."""
 
 import json
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -268,6 +270,27 @@ def test_a_file_that_differs_from_the_network_is_not_written(
     monkeypatch.setattr(run, "_export_symbol", wrong)
     assert export(words_of(params, out, "--format", kind)) == 1
     assert "not written" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", ["symbol", "onnx"])
+def test_a_full_disk_leaves_what_was_there(params, tmp_path, capsys, kind):
+    if kind == "onnx":
+        pytest.importorskip("onnxruntime", reason="needs requirements-onnx.txt")
+    words = words_of(params, tmp_path / "ssd", "--format", kind)
+    assert export(words) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    # A limit on the size of files does to a writer what a full disk does.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (params.stat().st_size // 2, limits[1]))
+        assert export(words) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "--out" in told and "free some space" in told
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

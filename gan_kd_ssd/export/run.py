@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,17 +47,27 @@ def run(options: argparse.Namespace) -> int:
     facts = describe(options, detector, outputs)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{options.out.name}.") as temporary:
         write = _write_onnx if options.format == "onnx" else _write_symbol
-        files, comparisons = write(Path(temporary), block, detector, inputs, options, facts)
+        try:
+            files, comparisons = write(Path(temporary), block, detector, inputs, options, facts)
+        except (OSError, mx.MXNetError) as error:
+            raise UserError(
+                f"--out {options.out}: cannot be written and read again ({reason(error)}); free some "
+                "space, or choose another place"
+            ) from error
         print(summary(facts))
         print(compare.table(comparisons))
         if not all(one.equal for one in comparisons):
             print(f"{PROGRAM}: the file differs from the network; not written", file=sys.stderr)
             return 1
         for suffix, source in files.items():
-            move = lambda target, source=source: os.replace(source, target)  # noqa: E731
-            checkpoint.write_atomically(Path(f"{options.out}{suffix}"), move)
+            checkpoint.write_atomically(Path(f"{options.out}{suffix}"), partial(os.replace, source))
     print("written: " + ", ".join(f"{options.out}{suffix}" for suffix in files))
     return 0
+
+
+def reason(error: Exception) -> str:
+    """One line of an error of the system or of MXNet, whose own are many lines."""
+    return getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
 
 
 def _folder(out: Path) -> Path:
