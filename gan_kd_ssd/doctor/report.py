@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Sequence
 
 from gan_kd_ssd.doctor.check import FAIL, OK, WARN, Check
@@ -13,8 +15,6 @@ PROGRAM = "python -m gan_kd_ssd.doctor"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Look, print, and return 0 where all that is needed is there, 1 where something fails."""
-    import sys
-
     parser = Parser(
         prog=PROGRAM,
         description="What this machine has of what the project needs, and what to do where it lacks "
@@ -27,9 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     worst = status(checks)
     if options.json:
         rows = [vars(check) for check in checks]
-        print(json.dumps({"status": worst, "checks": rows}, indent=2))
+        text = json.dumps({"status": worst, "checks": rows}, indent=2)
     else:
-        print(table(checks))
+        text = table(checks)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1 if worst == FAIL else 0
 
 
