@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gan_kd_ssd import cuda
-from gan_kd_ssd.doctor import check, files, machine, probe, report
+from gan_kd_ssd.doctor import check, files, gpu, machine, probe, report
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU_MXNET = """
@@ -209,8 +209,8 @@ def test_a_cuda_build_with_a_driver_and_no_gpu_trains_on_the_cpu(pc):
     assert rows["GPUs"]["status"] == "warn" and "answers 100: no GPU" in rows["GPUs"]["found"]
 
 
-def with_gpus(pc, count=1, gpu="lambda i: mxnet.cpu(i)", smi=(A100,)):
-    pc.mxnet(PRETENDED.format(site=str(pc.site), count=count, gpu=gpu), builds=("mxnet-cu112",))
+def with_gpus(pc, count=1, device="lambda i: mxnet.cpu(i)", smi=(A100,)):
+    pc.mxnet(PRETENDED.format(site=str(pc.site), count=count, gpu=device), builds=("mxnet-cu112",))
     pc.driver()
     pc.cuda_libraries()
     pc.nvidia_smi(*smi)
@@ -233,7 +233,7 @@ def test_a_gpu_that_computes_passes(pc, cpu_mxnet):
 
 
 def test_a_gpu_that_does_not_compute_fails_with_the_reason(pc, cpu_mxnet):
-    code, rows = with_gpus(pc, gpu="lambda i: mxnet.Context('gpu', i)")
+    code, rows = with_gpus(pc, device="lambda i: mxnet.Context('gpu', i)")
     assert code == 1 and rows["GPU 0"]["status"] == "fail"
     assert "does not compute: " in rows["GPU 0"]["found"]
 
@@ -267,14 +267,14 @@ def test_gpus_that_mxnet_does_not_see_fail(pc):
         ("520.61.05", "ok", "ok"),
     ],
 )
-def test_a_driver_too_old_for_cuda_11_is_named(pc, version, status, cpu_status):
+def test_a_driver_too_old_for_cuda_11_is_named(pc, monkeypatch, version, status, cpu_status):
     pc.nvidia_smi(A100.replace("535.104.05", version))
-    _, rows = pc.examine()
-    assert rows["NVIDIA driver"]["status"] == cpu_status
-    pc.mxnet(CUDA_MXNET, builds=("mxnet-cu112",))
-    _, rows = pc.examine()
-    assert rows["NVIDIA driver"]["status"] == status
-    assert ("520.61.05" in rows["NVIDIA driver"]["remedy"]) == (status != "ok")
+    monkeypatch.setenv("PATH", str(pc.bin))
+    monkeypatch.syspath_prepend(str(pc.site))  # has the CPU build
+    assert gpu.checks({"features": []})[0].status == cpu_status
+    driver = gpu.checks({"features": ["CUDA"], "gpus": [""]})[0]
+    assert (driver.name, driver.status, driver.found) == ("NVIDIA driver", status, version)
+    assert ("520.61.05" in driver.remedy) == (status != "ok")
 
 
 def test_a_driver_that_does_not_answer_is_told_in_its_own_words(pc):
