@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from gan_kd_ssd.doctor.check import FAIL, OK, WARN, Check
-from gan_kd_ssd.options import Parser, with_dashes
+from gan_kd_ssd.options.parser import Parser, with_dashes
 
 PROGRAM = "python -m gan_kd_ssd.doctor"
 

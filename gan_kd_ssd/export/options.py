@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.evaluation.options import PUBLISHED_DATA_SHAPE
-from gan_kd_ssd.options import Parser, class_names, positive, with_dashes
+from gan_kd_ssd.options.evaluation import PUBLISHED_DATA_SHAPE
+from gan_kd_ssd.options.parser import Parser, class_names, positive, with_dashes
 
 PROGRAM = "python -m gan_kd_ssd.export"
 FORMATS = ("symbol", "onnx")
