@@ -17,7 +17,7 @@ from gan_kd_ssd.logs.compare import (
 from gan_kd_ssd.logs.facts import subject
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
-from gan_kd_ssd.logs.records import Step
+from gan_kd_ssd.logs.records import RunStart, Step, Validation
 from gan_kd_ssd.logs.tolerances import settings
 from gan_kd_ssd.logs.write import format_record
 
@@ -78,6 +78,22 @@ def test_a_loss_that_is_within_at_times_is_outside_since_it_left_for_good():
     assert row.why.endswith("outside since epoch 5, line 27")
 
 
+def test_a_loss_that_is_just_within_has_not_left():
+    def of(*accuracies):
+        text = "".join(
+            format_record(Step(e, 9, 1.0, {"RPN_Conf": 1.0, "RPNAcc": a}, style="faster_rcnn"))
+            + format_record(Validation(e, {"a": 0.5}, 0.5, style="faster_rcnn"))
+            for e, a in enumerate(accuracies)
+        )
+        head = RunStart({"batch_size": 1, "log_interval": 1})
+        return subject(parse(format_record(head) + text, "x"))
+
+    row = rows(of(0.003, 0.5, 0.5), of(0.0, 0.0, 0.0))["RPNAcc in phase detection"]
+    assert row.why.endswith("outside since epoch 1, line 6")
+    row = rows(of(0.5, 0.003, 0.5), of(0.0, 0.0, 0.0))["RPNAcc in phase detection"]
+    assert row.why.endswith("outside since epoch 2, line 10")
+
+
 def test_a_figure_without_a_tolerance_is_not_judged():
     figures = {"ObjLoss": 1.0, "BoxLoss": 2.0}
     mine = run(figures=figures, style="ssd")
@@ -100,6 +116,27 @@ def test_a_phase_that_this_run_does_not_have_is_one_row():
     assert [(row.name, row.why) for row in other] == [
         ("losses in phase gan", "this run has no such phase")
     ]
+
+
+def validated_in(phase_of_another_epoch):
+    """A run of the GAN stage with a validation of an epoch that has no line of its own."""
+    mine = phase_of_another_epoch
+    text = mine.run.start.text() + "".join(e.text() for e in mine.run.segments[0].entries)
+    return subject(parse(text + format_record(Validation(9, {"a": 0.5, "b": 0.5}, 0.5)), "x"))
+
+
+def test_a_validation_alone_is_no_phase():
+    alone = validated_in(run(gan=99))
+    assert arguments(alone, run())["(phases)"].mine == "gan"
+    found = rows(alone, run(gan=4))
+    assert found["losses in phase detection"].why == "this run has no such phase"
+    assert "losses in phase detection" not in rows(run(), alone)
+
+
+def test_a_figure_that_the_reference_has_only_as_inactive_has_no_reference():
+    found = rows(run(), run(gan=0))
+    assert found["Loss_D in phase gan"].verdict == NO_REFERENCE
+    assert found[CE].verdict == NOT_COMPARABLE
 
 
 def test_a_figure_that_this_log_lacks_is_said_so():
@@ -157,6 +194,14 @@ def test_a_run_whose_images_cannot_be_counted_for_want_of_an_epoch_says_so():
     assert row.why == "no whole epoch with step lines, so its images cannot be counted"
 
 
+def test_a_run_beyond_the_reference_whose_last_epoch_has_only_begun():
+    late = run([4.0] * 3, gan=0, resume="y_state.zip", start_epoch=-20)
+    text = late.run.start.text() + "".join(e.text() for e in late.run.segments[0].entries)
+    late = subject(parse(text + format_record(Step(4, 4, 9.0, {"CrossEntropy": 4.0})), "x"))
+    row = rows(late, run([4.0] * 8, gan=0))["CrossEntropy in phase detection"]
+    assert row.why == "no epoch of this phase after as many images in the reference"
+
+
 def test_two_runs_in_their_first_epoch_are_compared():
     text = run([4.0]).run.start.text() + format_record(Step(1, 4, 9.0, {"CrossEntropy": 4.0}))
     begun = subject(parse(text, "x"))
@@ -180,9 +225,9 @@ def test_only_losses_are_rows_of_losses():
 
 def test_a_class_that_is_called_like_a_loss_is_no_loss():
     mine = run(maps={8: (0.5, 0.5)})
-    assert {row.group for row in compare(mine, mine).rows if row.name.startswith("AP ")} == {
-        "classes"
-    }
+    found = compare(mine, mine).rows
+    assert {row.group for row in found if row.name.startswith("AP ")} == {"classes"}
+    assert [row.name for row in found if row.group == "classes"] == ["AP a", "AP b"]
 
 
 # --- mAP and classes -------------------------------------------------------------------------------
@@ -270,6 +315,26 @@ def test_mean_ap_where_the_reference_has_no_validation_is_not_comparable():
     assert rows(run([4.0] * 19, maps={19: 0.5}), late)["mAP after 190 images"].verdict == WITHIN
 
 
+def test_a_mean_ap_that_is_no_number_is_left_out_and_said():
+    maps = {7: (0.2, 0.6), 8: (0.5, 0.5)}
+    mine = run(maps=maps)
+    text = mine.run.start.text() + "".join(e.text() for e in mine.run.segments[0].entries)
+    lost = subject(parse(text.replace("mAP=0.5", "mAP=nan"), "x"))
+    found = rows(lost, run(maps={7: (0.2, 0.6), 8: 0.5}))
+    assert (found["mAP after 70 images"].mine, found["mAP best"].mine) == (0.4, 0.4)
+    assert (found["AP a"].mine, found["AP b"].mine) == (0.2, 0.6)
+    assert found["mAP in phase gan"].why.startswith("diverged: nan in line")
+
+
+def test_invariants_are_rows_with_the_line_of_the_first_breach():
+    found = rows(run(), run())
+    assert found["Loss_D = Loss_D_real - Loss_D_fake"].why == "16 lines, largest gap 0"
+    broken = run(figures={**GAN, "Loss_D": 0.5, "CrossEntropy": 4.0, "SmoothL1": 1.0})
+    row = rows(broken, run())["Loss_D = Loss_D_real - Loss_D_fake"]
+    assert row.why == "16 lines, largest gap 1, 16 of them too far, first in line 2"
+    assert row.verdict == OUTSIDE
+
+
 def test_a_run_without_validation_says_so():
     row = rows(run(maps={}), run())["mAP"]
     assert (row.verdict, row.why) == (NOT_COMPARABLE, "no validation yet")
@@ -301,11 +366,14 @@ def arguments(mine, other):
 
 
 def test_arguments_are_told_with_both_values():
-    found = arguments(run(lr=0.1, only=1), run(lr=0.2, theirs=2))
+    rows_of = compare_arguments(run(lr=0.1, only=1), run(lr=0.2, theirs=2))
+    assert len({a.name for a in rows_of}) == len(rows_of)
+    found = {a.name: a for a in rows_of}
     assert asdict(found["lr"]) == {
         **{"name": "lr", "mine": "0.1", "reference": "0.2", "verdict": "different"},
     }
     assert (found["only"].mine, found["only"].reference) == ("1", None)
+    assert found["only"].verdict == "only here"
     assert (found["theirs"].mine, found["theirs"].reference) == (None, "2")
     assert found["theirs"].verdict == "only in the reference"
 

@@ -44,11 +44,10 @@ def _same_size(mine: Subject, reference: Subject) -> bool:
 
 
 def _shown(of: Subject) -> dict[str, object]:
-    epochs = [s.epochs for s in of.run.segments if s.epochs]
     phases = list(dict.fromkeys(f.phase for f in of.figures if f.kind != "validation"))
     shown = {
         _SIZE: str(of.size) if of.size else "unknown",
-        "(first epoch)": epochs[0][0] if epochs else None,
+        "(first epoch)": next(s.epochs[0] for s in of.run.segments if s.epochs),
         "(phases)": ", ".join(phases),
         "(classes)": len(of.classes),
         **of.options,

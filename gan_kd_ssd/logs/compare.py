@@ -141,7 +141,7 @@ def _pairs(epochs, others, reference: Subject, by_epoch: bool) -> list[tuple[Poi
     It is the last line of which the reference's same epoch tells the value; where it tells none,
     the last of a whole epoch, between whole epochs of the reference.
     """
-    reach = 1 if by_epoch or reference.size is None else reference.size.images
+    reach = reference.size.images if reference.size else 1
     curve = [lines[-1] for lines in others if lines[-1].whole]
     same_epoch = LinesOfEpochs([] if by_epoch else others)
     pairs = []
