@@ -27,6 +27,7 @@ def step(epoch, batch, phase="gan", loss=1.0):
         "CrossEntropy": loss,
         "SmoothL1": loss,
         "cosine": gan,
+        "speed": 9.0,
     }
 
 
@@ -91,6 +92,19 @@ def test_a_line_cut_off_at_the_end_is_no_error_but_one_before_is(tmp_path):
         figures.read_metrics(path)
     with pytest.raises(UserError, match="nowhere"):
         figures.read_metrics(tmp_path / "nowhere.jsonl")
+
+
+def test_a_line_that_a_kill_cut_is_passed_over_when_the_run_went_on(tmp_path):
+    path = write(tmp_path / "m.jsonl", [RUN, validation(1, 0.1)], tail='{"kind": "val\n')
+    with open(path, "a") as file:
+        file.write("".join(json.dumps(r) + "\n" for r in (RESUMED, validation(2, 0.2))))
+    assert means(path) == [(1, 0.1), (2, 0.2)]
+
+
+def test_a_text_log_can_be_drawn_as_well(tmp_path):
+    path = tmp_path / "x_train.log"
+    path.write_text("Namespace(resume='')\n[Epoch 1] StudentNet Validation: \na=0.5\nmAP=0.5\n")
+    assert means(path) == [(1, 0.5)]
 
 
 def test_curves_are_drawn_with_inactive_and_diverged_figures_left_out(tmp_path):

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs.arguments import (
     FASTER_RCNN,
     SSD,
     Command,
+    command_like,
     command_of,
-    options_from_log,
     student_and_teacher,
 )
 from gan_kd_ssd.logs.cli import main
@@ -201,12 +202,13 @@ def test_args_of_our_own_log_repeat_it(capsysbinary, ours):
     assert err == ""
 
 
-def test_options_from_log_for_like(published, ours):
-    script, options = options_from_log(str(published["ssd"]), SSD)
-    assert (script, options["student"], options["batch_size"]) == (SSD, "mobilenet1.0", 64)
-    assert options_from_log(str(ours))[1]["teacher"] == "resnet18_v1_0.5"
-    with pytest.raises(Exception, match=r"a log of train_faster_rcnn_gkd\.py"):
-        options_from_log(str(published["faster_rcnn"]), SSD)
+def test_like_takes_the_options_of_a_log_of_its_own_script(published, ours):
+    command = command_like(str(published["ssd"]), SSD)
+    options = command.options
+    assert (command.script, options["student"], options["batch_size"]) == (SSD, "mobilenet1.0", 64)
+    assert command_like(str(ours)).options["teacher"] == "resnet18_v1_0.5"
+    with pytest.raises(UserError, match=r"a log of train_faster_rcnn_gkd\.py"):
+        command_like(str(published["faster_rcnn"]), SSD)
 
 
 def test_a_plain_gluoncv_log_becomes_a_run_without_a_teacher():

@@ -26,7 +26,6 @@ from gan_kd_ssd.logs.figures import (
     SINCE_RUN,
     last_trained,
     run_figures,
-    with_resumed,
 )
 from gan_kd_ssd.logs.images import epoch_size
 from gan_kd_ssd.logs.invariants import check_invariants
@@ -35,6 +34,7 @@ from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import BestMap, EpochEnd, RunStart, Step, Validation
 from gan_kd_ssd.logs.report import markdown_text, table_text
+from gan_kd_ssd.logs.resume import with_resumed
 from gan_kd_ssd.logs.write import format_record, json_record
 
 

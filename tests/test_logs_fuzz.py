@@ -79,7 +79,7 @@ def look_at(log, text):
     found = compare(mine, other)
     assert found.exit_code in (0, 1, 3)
     assert table_text(found)
-    picture = draw([mine], other, "svg")
+    picture = draw([mine], [other], "svg")
     facts = {"command": None, "not_understood": log.unknown}
     assert page(mine, other, found, picture, facts).encode("utf-8", "backslashreplace")
 

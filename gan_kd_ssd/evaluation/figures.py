@@ -6,7 +6,6 @@ colour, a line style and a marker of its own, so that figures can be read in gre
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,11 @@ import numpy as np
 
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.evaluation import draw, voc
+from gan_kd_ssd.logs.figures import last_trained
+from gan_kd_ssd.logs.read import read
+from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Unknown, Validation
+from gan_kd_ssd.logs.resume import with_resumed
+from gan_kd_ssd.logs.write import json_fields
 
 # Okabe and Ito's colours that are dark enough for lines on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00")
@@ -24,31 +28,29 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def read_metrics(path: Path) -> dict[str, list[dict]]:
-    """Lines of a metrics file by kind, as one run without what a resume repeated.
+    """Lines of a metrics file by kind, of its last run with the runs that it resumes.
 
-    A run that starts anew discards what the file held before; one that resumes discards the lines
-    from the epoch (and batch) it starts at. Each line gets ``position``: epochs since the run's
-    start, also where the detection-only phase counts from 1 again, as the published log does.
+    Each line gets ``position``: epochs since the run's start, also where the detection-only phase
+    counts from 1 again, as the published log does.
 
     Raises:
-        UserError: the file is missing, or a line before the last is not JSON.
+        UserError: the file is missing, or a line is not one of a metrics file. A line that was cut,
+            by a kill or because the run still writes, is passed over.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    log = read(path)
+    for entry, after in zip(log.entries, [*log.entries[1:], None]):
+        if not isinstance(entry.record, Unknown):
+            continue
+        ends = after is None or isinstance(after.record, RunStart)
+        if not (ends and entry.record.text.startswith("{")):
+            raise UserError(f"{path}: line {entry.line} is not one of a metrics file")
     kinds: dict[str, list[dict]] = {"step": [], "epoch": [], "validation": []}
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            if number == len(lines):
-                break  # a run that was killed, or still writes
-            raise UserError(f"{path}: line {number} is not JSON; is it a metrics file?") from error
-        if record.get("kind") == "run" and not (record.get("namespace") or {}).get("resume"):
-            kinds = {kind: [] for kind in kinds}
-        elif record.get("kind") in kinds:
-            _append(kinds[record["kind"]], record)
+    run, before = last_trained(log), 0
+    for segment in with_resumed(log, run).segments if run else ():
+        for entry in segment.of(Step, EpochEnd, Validation):
+            line = json_fields(entry.record)
+            kinds[line["kind"]].append({**line, "position": before + line["epoch"]})
+        before += segment.epochs[1] if segment.epochs else 0
     return kinds
 
 
@@ -195,19 +197,6 @@ def detections_figure(
             )
             titles.append(title)
     draw.save(out, draw.grid(panels, titles, columns=len(detectors)))
-
-
-def _append(records: list[dict], record: dict) -> None:
-    """Add a line; what came before at or after its place is a stretch that a resume repeats."""
-    last = records[-1] if records else None
-    offset = last["position"] - last["epoch"] if last else 0
-    first_detection = last and (last.get("phase"), record.get("phase")) == ("gan", "detection")
-    if first_detection and record["epoch"] + offset < last["position"]:
-        offset = last["position"]  # the detection-only phase counts from 1 again
-    place = (record["epoch"] + offset, record.get("batch", 0))
-    while records and (records[-1]["position"], records[-1].get("batch", 0)) >= place:
-        records.pop()
-    records.append({**record, "position": place[0]})
 
 
 def _loss_records(kinds: dict[str, list[dict]]) -> list[dict]:

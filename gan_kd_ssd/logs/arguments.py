@@ -14,10 +14,18 @@ from gan_kd_ssd.logs.read import read
 SSD, FASTER_RCNN = "train_ssd_gkd.py", "train_faster_rcnn_gkd.py"
 
 #: Options of GluonCV's scripts that ours have no counterpart of.
-_NOT_OURS = ("amp", "custom_model", "dali", "horovod", "kv_store_type", "syncbn", "label_smooth")
+_NOT_OURS = (
+    *("amp", "custom_model", "dali", "dataset_root", "horovod", "kv_store_type", "label_smooth"),
+    *("lr_warmup_factor", "executor_threads", "syncbn", "use_ext"),
+)
+#: Options of which ours take fewer values.
+_VALUES = {"kv_store": ("device", "local", "nccl"), "norm_layer": (None, "bn")}
 #: Options that are on by default and take --no-.
 _ON_BY_DEFAULT = ("pretrained_base",)
 
+# in network='resnet50_resnet101_v1b_g_d' and in 'faster_rcnn_resnet101_v1d_voc_best.params'
+_RCNN_PAIR = re.compile(r"(resnet[0-9]+)_(resnet[0-9]+)_(v[0-9][a-z]?)(?:_|$)")
+_RCNN_FILE = re.compile(r"faster_rcnn_(?:fpn_)?(resnet[0-9]+_v[0-9][a-z]?)_")
 _NETWORK = r"mobilenet(?:v2_)?[01][._][0-9]+|resnet[0-9]+_v[12][a-z]?(?:_0[._][0-9]+)?|vgg16_atrous"
 _PREFIX = re.compile(rf"ssd_([0-9]+)_({_NETWORK})(?:_({_NETWORK}))?(?:_|$)")
 
@@ -66,6 +74,12 @@ def _zoo_name(name: str | None) -> str | None:
     return name and re.sub(r"(?<=[01])_(?=[0-9]+$)", ".", name)
 
 
+def backbone(name: object) -> str:
+    """A network's name as --student takes it: ``ssd_512_mobilenet1_0_voc`` is ``mobilenet1.0``."""
+    plain = re.sub(r"^(?:ssd_[0-9]+_|faster_rcnn_)|_(?:voc|coco|custom)$", "", str(name).lower())
+    return _zoo_name(plain) or ""
+
+
 def command_of(log: Log, run: Run | None = None) -> Command:
     """The command that repeats ``run`` (default: the last run with figures, else the last).
 
@@ -79,39 +93,74 @@ def command_of(log: Log, run: Run | None = None) -> Command:
             "name a log with one"
         )
     options = run.namespace
-    if "Teacher_param_path" in options or "use_fpn" in options or "roi_mode" in options:
-        return Command(FASTER_RCNN, options)
-    return _ssd(run, options)
+    two_stage = "Teacher_param_path" in options or "use_fpn" in options or "roi_mode" in options
+    command = Command(FASTER_RCNN if two_stage else SSD, dict(options))
+    _leave_out(command)
+    if "student" not in options:
+        _faster_rcnn(command) if two_stage else _ssd(run, command)
+    return command
 
 
-def _ssd(run: Run, options: dict[str, object]) -> Command:
-    command = Command(SSD, dict(options))
-    left_out = [name for name in _NOT_OURS if command.options.pop(name, None)]
+def _leave_out(command: Command) -> None:
+    """What our scripts do not take, and the state that a run went on from."""
+    options = command.options
+    left_out = [name for name in _NOT_OURS if options.pop(name, None)]
+    left_out += [n for n, known in _VALUES.items() if n in options and options[n] not in known]
+    for name in left_out:
+        options.pop(name, None)
     if left_out:
         command.remarks.append(f"no counterpart here, left out: {', '.join(left_out)}")
     if str(options.get("resume", "")).endswith(".zip"):
-        command.options.pop("resume")
+        options.pop("resume")
         command.remarks.append("--resume: the run went on from a state; this begins it anew")
     elif options.get("resume"):
         command.remarks.append("--resume: the run began with the weights of a file")
-    if "student" in options:
-        return command
+
+
+def _faster_rcnn(command: Command) -> None:
+    """Student and teacher of the published Namespaces, or of GluonCV's own script."""
+    options = command.options
+    if "Teacher_param_path" not in options:
+        options.update({"student": options.pop("network", None), "distill": "none"})
+        if options.get("dataset") == "voc":
+            options["dataset"] = "voc0712"
+            command.remarks.append("--dataset voc0712: GluonCV's script trains on both years")
+        return
+    pair = _RCNN_PAIR.match(str(options.get("network")))
+    file = _RCNN_FILE.search(str(options["Teacher_param_path"]))
+    teacher = file[1] if file else f"{pair[2]}_{pair[3]}" if pair else None
+    if pair is None or teacher is None:
+        command.remarks.append(
+            f"network {options.get('network')!r} and Teacher_param_path do not name student and "
+            "teacher: give --student and --teacher"
+        )
+    options.update({"student": f"{pair[1]}_{pair[3]}" if pair else None, "teacher": teacher})
+    if pair is not None:
+        command.remarks.append("--student and --teacher are from network and Teacher_param_path")
+    options["roi_mode"] = "pool"
+    command.remarks.append(
+        "--roi-mode pool: inferred, the best mAP of the published log is Table 3's for RoIPool"
+    )
+
+
+def _ssd(run: Run, command: Command) -> None:
+    """Student and teacher from save_prefix, or of GluonCV's own script."""
+    options = command.options
     student, teacher = student_and_teacher(str(options.get("save_prefix", "")))
-    adversarial = "lrD" in options
-    if not adversarial:  # GluonCV's own script: --network is the detector that is trained
-        student = options.get("network") or student
-        command.options["distill"] = "none"
-        command.options.pop("network", None)
-    if student is None or (adversarial and teacher is None):
+    if "lrD" not in options:  # GluonCV's own script: --network is the detector that is trained
+        options.update({"student": options.pop("network", None) or student, "distill": "none"})
+        if isinstance(options.get("epochs"), int):
+            options["epochs"] -= 1
+            command.remarks.append("--epochs: one less, ours is the number of the last epoch")
+        return
+    if student is None or teacher is None:
         command.remarks.append(
             f"save_prefix {options.get('save_prefix')!r} does not name student and teacher: "
             "give --student and --teacher"
         )
-    command.options.update({"student": student, "teacher": teacher if adversarial else None})
-    if adversarial:
-        command.remarks.append("--student and --teacher are from save_prefix, network was not used")
-        _stage(run, command)
-    return command
+    options.update({"student": student, "teacher": teacher})
+    command.remarks.append("--student and --teacher are from save_prefix, network was not used")
+    _stage(run, command)
 
 
 def _stage(run: Run, command: Command) -> None:
@@ -131,8 +180,8 @@ def _stage(run: Run, command: Command) -> None:
         command.remarks.append("--cosine-attention 1.0: the figure is logged, its weight is not")
 
 
-def options_from_log(path: str, script: str | None = None) -> tuple[str, dict[str, object]]:
-    """Script and options (name with underscores -> value) that repeat the last run of a log.
+def command_like(path: str, script: str | None = None) -> Command:
+    """The command that repeats the last run of a log; its words go before those of a command line.
 
     Args:
         script: the script that asks, if it matters.
@@ -140,12 +189,6 @@ def options_from_log(path: str, script: str | None = None) -> tuple[str, dict[st
     Raises:
         UserError: no such log, no Namespace line in it, or it is of the other script.
     """
-    command = command_like(path, script)
-    return command.script, command.options
-
-
-def command_like(path: str, script: str | None = None) -> Command:
-    """As :func:`options_from_log`; ``.words()`` of it go before the words of the command line."""
     command = command_of(read(path))
     if script is not None and script != command.script:
         raise UserError(f"--like {path}: this is a log of {command.script}: start that script")

@@ -135,29 +135,33 @@ def _args(options) -> int:
 
 
 def _subjects(paths, options):
-    """The runs of ``paths`` and the reference."""
+    """The logs at ``paths``, their runs, and the references: one, or one for each detector."""
     from gan_kd_ssd.logs.facts import subject
     from gan_kd_ssd.logs.published import REFERENCES, reference
     from gan_kd_ssd.logs.read import read
 
     logs = [read(path) for path in paths]
     mine = [subject(log, options.number) for log in logs]
-    name = options.reference or mine[0].detector
-    if name is None:
-        raise UserError(
-            f"{paths[0]}: its losses are not those of a published log: name one by --reference"
-        )
-    if name in REFERENCES:
-        return logs, mine, subject(reference(name), published=True)
-    return logs, mine, subject(read(name))
+    names = [options.reference] if options.reference else []
+    for path, one in zip(paths, mine) if not names else ():
+        if one.detector is None:
+            raise UserError(
+                f"{path}: its losses are not those of a published log: name one by --reference"
+            )
+        names += [one.detector] if one.detector not in names else []
+    references = [
+        subject(reference(name), published=True) if name in REFERENCES else subject(read(name))
+        for name in names
+    ]
+    return logs, mine, references
 
 
 def _compare(options) -> int:
     from gan_kd_ssd.logs.compare import compare
     from gan_kd_ssd.logs.report import markdown_text, table_text
 
-    _, mine, reference = _subjects([options.log], options)
-    found = compare(mine[0], reference, options.last)
+    _, mine, references = _subjects([options.log], options)
+    found = compare(mine[0], references[0], options.last)
     if options.format == "json":
         _print(_json(found.as_dict()))
     else:
@@ -179,10 +183,12 @@ def _plot(options) -> int:
         raise UserError(f"--out {out}: name a file that ends in .html")
     if any(Path(out).resolve() == Path(log).resolve() for log in options.logs):
         raise UserError(f"--out {out}: is a log itself: name another file")
-    logs, mine, reference = _subjects(options.logs, options)
-    picture = plot.draw(mine, reference, kind)
+    logs, mine, references = _subjects(options.logs, options)
+    picture = plot.draw(mine, references, kind)
     if options.html:
-        picture = _page(logs[0], mine[0], reference, picture).encode("utf-8", "backslashreplace")
+        picture = _page(logs[0], mine[0], references[0], picture).encode(
+            "utf-8", "backslashreplace"
+        )
     plot.save(out, picture)
     _print(f"{out}\n")
     return 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
-from gan_kd_ssd.logs.curves import Point, value_at
-from gan_kd_ssd.logs.facts import Subject, disagreement
+from gan_kd_ssd.logs.curves import LinesOfEpochs, Point, value_at
+from gan_kd_ssd.logs.facts import Subject, disagreement, of_one_size
 from gan_kd_ssd.logs.figures import ACTIVE, DIVERGED
+from gan_kd_ssd.logs.plain import count
 from gan_kd_ssd.logs.records import GAN_FIGURES
 from gan_kd_ssd.logs.summary import mean_ap
 from gan_kd_ssd.logs.tolerances import settings, tolerance
@@ -48,6 +49,7 @@ class Comparison:
 
     mine: str
     reference: str
+    remarks: list[str]
     arguments: list[Argument]
     rows: list[Row]
     origins: dict[str, str]
@@ -76,6 +78,8 @@ def compare(mine: Subject, reference: Subject, last: int = 5) -> Comparison:
     Args:
         last: how many epochs the means of losses and of the last mAP count.
     """
+    arguments = compare_arguments(mine, reference)
+    mine, reference = of_one_size([mine, reference])
     need = settings()["must_agree"]
     blocked = {
         "all": disagreement(mine, reference, need["all"]),
@@ -92,19 +96,20 @@ def compare(mine: Subject, reference: Subject, last: int = 5) -> Comparison:
         found = tolerance(name, mine.detector)
         if found and row.allowed is not None:
             origins[name.split(" ")[0]] = found.origin
-    return Comparison(mine.name, reference.name, compare_arguments(mine, reference), rows, origins)
+    remarks = [*mine.remarks, *(f"reference: {remark}" for remark in reference.remarks)]
+    return Comparison(mine.name, reference.name, remarks, arguments, rows, origins)
 
 
 def compare_arguments(mine: Subject, reference: Subject) -> list[Argument]:
     """Options by name, then what the logs show: images an epoch, first epoch, phases, classes."""
-    no_effect = settings()["no_effect"]["names"]
     found = []
-    ours, theirs = {**_shown(mine), **mine.options}, {**_shown(reference), **reference.options}
+    ours, theirs = _shown(mine), _shown(reference)
     for name in [*ours, *(n for n in theirs if n not in ours)]:
         a, b = ours.get(name), theirs.get(name)
         if name in ours and name in theirs:
-            verdict = "same" if a == b else "different"
-            if verdict == "different" and name in no_effect:
+            same = a == b or (name == _SIZE and not disagreement(mine, reference, [_SIZE_NAME]))
+            verdict = "same" if same else "different"
+            if not same and _without_effect(name, a, b):
                 verdict = "different, without effect on figures"
         else:
             verdict = "only here" if name in ours else "only in the reference"
@@ -112,15 +117,27 @@ def compare_arguments(mine: Subject, reference: Subject) -> list[Argument]:
     return found
 
 
+_SIZE, _SIZE_NAME = "(images an epoch)", "images_per_epoch"
+
+
 def _shown(of: Subject) -> dict[str, object]:
     epochs = [s.epochs for s in of.run.segments if s.epochs]
     phases = list(dict.fromkeys(f.phase for f in of.figures if f.kind != "validation"))
-    return {
-        "(images an epoch)": str(of.size) if of.size else "unknown",
+    shown = {
+        _SIZE: str(of.size) if of.size else "unknown",
         "(first epoch)": epochs[0][0] if epochs else None,
         "(phases)": ", ".join(phases),
         "(classes)": len(of.classes),
+        **of.options,
     }
+    resume = of.run.namespace.get("resume")
+    return shown if resume is None else {**shown, "resume": resume}
+
+
+def _without_effect(name: str, *values) -> bool:
+    if name == "resume":  # from a state a run goes on as if it had never stopped
+        return all(value == "" or str(value).endswith(".zip") for value in values)
+    return name in settings()["no_effect"]["names"]
 
 
 def _text(known: bool, value) -> str | None:
@@ -142,23 +159,23 @@ def _judge(
 def _losses(mine: Subject, reference: Subject, blocked: dict, last: int) -> list[Row]:
     # without the images of an epoch on either side, count epochs
     by_epoch = mine.size is None and reference.size is None
-    ours, theirs = mine.curves(by_epoch), reference.curves(by_epoch)
+    ours, theirs = mine.lines(by_epoch), reference.lines(by_epoch)
     reach = 1 if by_epoch or reference.size is None else reference.size.images
     phases = {f.phase for f in mine.figures if f.kind != "validation"}
     rows = []
-    for name, phase in [*ours, *(key for key in theirs if key not in ours)]:
+    for key in [*ours, *(key for key in theirs if key not in ours)]:
+        name, phase = key
         if _is_map(name) or phase not in phases:
             continue
-        points, others = ours.get((name, phase), []), theirs.get((name, phase), [])
+        epochs, others = ours.get(key, []), theirs.get(key, [])
         label = f"{name} in phase {phase}"
-        pairs = [(p, value_at(others, p.images, reach)) for p in points]
-        pairs = [(p, value) for p, value in pairs if value is not None]
+        pairs = _pairs(epochs, others, reach, by_epoch)
         stop = blocked["all"] or (blocked["adversarial"] if name in GAN_FIGURES else None)
-        mean = fmean(p.value for p in points[-last:]) if points else None
+        mean = fmean(lines[-1].value for lines in epochs[-last:]) if epochs else None
         if not any(known == name for known, _ in theirs):
             rows.append(Row("losses", label, mean, None, None, None, NO_REFERENCE))
         elif stop or not pairs:
-            why = stop or _why_apart(label, points, others, "epoch" if by_epoch else "image")
+            why = stop or _why_apart(label, epochs, others, "epoch" if by_epoch else "image")
             rows.append(Row("losses", label, mean, None, None, None, NOT_COMPARABLE, why))
         else:
             rows.append(_loss_row(label, pairs, last, mine.detector))
@@ -172,15 +189,37 @@ def _losses(mine: Subject, reference: Subject, blocked: dict, last: int) -> list
     return rows + _lost(mine)
 
 
+def _pairs(epochs, others, reach: float, by_epoch: bool) -> list[tuple[Point, float]]:
+    """Of each epoch of ours, one line with the reference's value after as many images.
+
+    It is the last line of which the reference's same epoch tells the value; where it tells none,
+    the last of a whole epoch, between whole epochs of the reference.
+    """
+    curve = [lines[-1] for lines in others if lines[-1].whole]
+    same_epoch = LinesOfEpochs([] if by_epoch else others)
+    pairs = []
+    for lines in epochs:
+        # two counts of the same images may differ by a batch
+        found = ((p, same_epoch.value_at(p.images, 0.02 * reach)) for p in reversed(lines))
+        pair = next((pair for pair in found if pair[1] is not None), None)
+        if pair is None and lines[-1].whole:
+            pair = (lines[-1], value_at(curve, lines[-1].images, reach))
+        if pair is not None and pair[1] is not None:
+            pairs.append(pair)
+    return pairs
+
+
 def _is_map(name: str) -> bool:
     return name == "mAP" or name.startswith("AP ")
 
 
-def _why_apart(label: str, points, others, unit: str) -> str:
-    if not points:
+def _why_apart(label: str, epochs, others, unit: str) -> str:
+    if not epochs:
         return "not in this log"
     if not others:
         return f"the reference has no {label}"
+    if not any(lines[-1].whole for lines in epochs):
+        return "no line of the reference after as many images of an epoch"
     return f"no epoch of this phase after as many {unit}s in the reference"
 
 
@@ -232,10 +271,13 @@ def _mean_ap(mine: Subject, reference: Subject, blocked: dict, last: int) -> lis
     ours, theirs = mean_ap(mine.figures, last), mean_ap(reference.figures, last)
     if ours is None:
         return [Row("mAP", "mAP", None, None, None, None, NOT_COMPARABLE, "no validation yet")]
+    if theirs is not None:  # a mean of as many on both sides
+        few = min(ours["counted"], theirs["counted"])
+        ours, theirs = mean_ap(mine.figures, few), mean_ap(reference.figures, few)
     names = {
         "best": f"epoch {ours['best_epoch']}, line {ours['best_line']}",
         "last": f"epoch {ours['last_epoch']}",
-        "mean_of_last": f"last {ours['counted']} validations",
+        "mean_of_last": f"last {count(ours['counted'], 'validation')}",
     }
     stop = blocked["all"] or blocked["mAP"] or _too_early(mine, reference)
     rows = []
@@ -258,7 +300,8 @@ def _too_early(mine: Subject, reference: Subject) -> str | None:
     needed = max(found, key=lambda f: f.value).images
     if mine.images_seen >= settings()["images_seen"]["at_least"] * needed:
         return None
-    return f"{mine.images_seen:,} images seen, the reference's best is after {needed:,}"
+    seen, later = mine.counted(mine.images_seen), reference.counted(needed)
+    return f"{seen} images seen, the reference's best is after {later}"
 
 
 def _map_so_far(mine: Subject, reference: Subject, blocked: dict) -> list[Row]:
@@ -271,7 +314,7 @@ def _map_so_far(mine: Subject, reference: Subject, blocked: dict) -> list[Row]:
     curve.sort(key=lambda p: p.images)
     reach = reference.size.images
     there = value_at(curve, here.images, reach)
-    label = f"mAP after {here.images:,} images"
+    label = f"mAP after {mine.counted(here.images)} images"
     if there is None:
         why = "the reference has no validation there"
         return [Row("mAP", label, here.value, None, None, None, NOT_COMPARABLE, why)]

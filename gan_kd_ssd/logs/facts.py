@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.logs.arguments import command_of
-from gan_kd_ssd.logs.curves import epoch_curves
-from gan_kd_ssd.logs.figures import Figure, last_trained, run_figures, with_resumed
-from gan_kd_ssd.logs.images import EpochSize, epoch_size
+from gan_kd_ssd.logs.arguments import backbone, command_of
+from gan_kd_ssd.logs.curves import Key, Point, epoch_curves, epoch_lines
+from gan_kd_ssd.logs.figures import Figure, last_trained, run_figures
+from gan_kd_ssd.logs.images import EpochSize, agree, counted, epoch_size, narrower
 from gan_kd_ssd.logs.invariants import Invariant, check_invariants
 from gan_kd_ssd.logs.log import Log, Run
-from gan_kd_ssd.logs.records import Validation
+from gan_kd_ssd.logs.records import EpochEnd, Step, Validation
+from gan_kd_ssd.logs.remarks import remarks_on
+from gan_kd_ssd.logs.resume import with_resumed
 from gan_kd_ssd.logs.summary import detector_of
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One run, ready to be compared or drawn."""
+    """One run, ready to be compared or drawn. ``remarks``: what its figures should be read with."""
 
     name: str
     run: Run
@@ -28,10 +31,15 @@ class Subject:
     classes: tuple[str, ...]
     invariants: list[Invariant]
     published: bool = False
+    remarks: tuple[str, ...] = ()
 
-    def curves(self, by_epoch: bool = False) -> dict:
+    def curves(self, by_epoch: bool = False) -> dict[Key, list[Point]]:
         """See :func:`~gan_kd_ssd.logs.curves.epoch_curves`."""
         return epoch_curves(self.figures, by_epoch)
+
+    def lines(self, by_epoch: bool = False) -> dict[Key, list[list[Point]]]:
+        """See :func:`~gan_kd_ssd.logs.curves.epoch_lines`."""
+        return epoch_lines(self.figures, by_epoch)
 
     @property
     def role(self) -> str:
@@ -42,6 +50,16 @@ class Subject:
     def images_seen(self) -> int | None:
         """Since the run's start, by the last figure."""
         return max((f.images for f in self.figures if f.images is not None), default=None)
+
+    @property
+    def counts_exactly(self) -> bool:
+        """Whether images seen are no estimate: counted by JSON lines, or of an epoch of known size."""
+        told = any(e.record.images is not None for e in self.run.of(Step, EpochEnd))
+        return told or self.size is None or self.size.exact
+
+    def counted(self, images: int) -> str:
+        """A number of images of this run for a person: ``5,011``, or ``about 5,000``."""
+        return counted(images, self.counts_exactly)
 
 
 def run_of(log: Log, number: int | None) -> Run:
@@ -71,10 +89,12 @@ def subject(log: Log, number: int | None = None, published: bool = False) -> Sub
     run = run_of(log, number)
     if not run.trained:
         raise UserError(f"--run {number}: that run of {log.source} has no figures")
+    remarks = remarks_on(log, run)
     run = with_resumed(log, run)
     figures = run_figures(run)
     options = dict(command_of(log, run).options) if run.start else {}
-    classes = next((tuple(e.record.classes) for e in run.of(Validation)), ())
+    whole = (e.record for e in run.of(Validation) if e.record.mean is not None)
+    classes = next((tuple(record.classes) for record in whole), ())
     return Subject(
         log.source,
         run,
@@ -85,7 +105,26 @@ def subject(log: Log, number: int | None = None, published: bool = False) -> Sub
         classes,
         check_invariants(run, figures),
         published,
+        remarks,
     )
+
+
+def of_one_size(subjects: Sequence[Subject]) -> list[Subject]:
+    """The runs, each counted by what those whose images an epoch agree tell of them together."""
+    found = []
+    for one in subjects:
+        size = one.size
+        for other in subjects:
+            if size is not None and other.size is not None and agree(size, other.size):
+                size = narrower(size, other.size)
+        changed = size is not None and size.span != one.size.span
+        figures = run_figures(one.run, size) if changed else one.figures
+        found.append(replace(one, size=size, figures=figures) if changed else one)
+    return found
+
+
+#: GluonCV's Faster R-CNNs take images of these sides, in pixels, where the options do not tell.
+_ZOO_SIZES = {"short": 600, "max_size": 1000}
 
 
 def disagreement(mine: Subject, reference: Subject, names: list[str]) -> str | None:
@@ -110,12 +149,16 @@ def _told(of: Subject, name: str):
     value = of.options.get(name)
     if value is None and name == "distill" and "lrD" in of.options:
         return "gan"
+    if value is None and of.detector == "faster_rcnn":
+        return _ZOO_SIZES.get(name)
     return value
 
 
 def _agree(name: str, a, b) -> bool:
     if name == "images_per_epoch":
-        return a.name == b.name if a.name and b.name else a.low <= b.high and b.low <= a.high
+        return agree(a, b)
     if name == "classes":
         return set(a) == set(b)
+    if name in ("student", "teacher"):
+        return backbone(a) == backbone(b)
     return a == b

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from gan_kd_ssd.logs.images import EpochSize, epoch_size
 from gan_kd_ssd.logs.log import Log, Run, Segment
 from gan_kd_ssd.logs.phases import epoch_phases
 from gan_kd_ssd.logs.records import GAN_FIGURES, EpochEnd, Step, Validation
+from gan_kd_ssd.logs.resume import epochs_before
 
 ACTIVE, INACTIVE, DIVERGED = "active", "inactive", "diverged"
 
@@ -86,32 +87,59 @@ def _values(record) -> Iterator[tuple[str, float | None]]:
             yield name, value
 
 
-def _images(record, first: int, offset: int, size: EpochSize | None, batch_size) -> int | None:
-    if getattr(record, "images", None) is not None:
-        return record.images
-    if size is None:
-        return None
-    done = offset + (record.epoch - first) * size.images
-    if isinstance(record, Step):
-        return done + (record.batch + 1) * batch_size
-    return done + size.images
+@dataclass
+class _Counter:
+    """Images seen at each record of a segment, from what JSON lines tell, else by counting.
+
+    ``offset``: before epoch ``first``, None where unknown. Without ``size`` (the images of an
+    epoch) the first epoch can be counted alone.
+    """
+
+    first: int
+    offset: int | None
+    size: EpochSize | None
+    batch_size: object
+    told: dict[int, int] = field(default_factory=dict)
+
+    def images(self, record) -> int | None:
+        if getattr(record, "images", None) is not None:
+            self.told[record.epoch] = record.images
+            return record.images
+        if isinstance(record, Validation) and record.epoch in self.told:
+            return self.told[record.epoch]
+        gone = record.epoch - self.first
+        if self.offset is None or (self.size is None and gone):
+            return None
+        done = self.offset + (gone * self.size.images if self.size else 0)
+        if isinstance(record, Step):
+            known = type(self.batch_size) is int and self.batch_size > 0
+            return done + (record.batch + 1) * self.batch_size if known else None
+        return done + self.size.images if self.size else None
 
 
 def segment_figures(
-    segment: Segment, namespace: dict, size: EpochSize | None, number: int, offset: int = 0
+    segment: Segment,
+    namespace: dict,
+    size: EpochSize | None,
+    number: int,
+    offset: int | None = 0,
 ) -> list[Figure]:
-    """The figures of one segment, the ``number``-th of its run, after ``offset`` images."""
+    """The figures of one segment, the ``number``-th of its run.
+
+    ``offset``: images seen before it, None where unknown.
+    """
     phases = epoch_phases(segment, namespace)
     speeds = [entry.record.speed for entry in segment.of(Step)]
     usual = median(speeds) if speeds else None
     first = segment.epochs[0] if segment.epochs else 0
+    counter = _Counter(first, offset, size, namespace.get("batch_size"))
     ours = "student" in namespace  # our scripts time a log interval, GluonCV's SSD script a batch
     found = []
     for entry in segment.of(Step, EpochEnd, Validation):
         record = entry.record
         kind = {Step: "step", EpochEnd: "epoch"}.get(type(record), "validation")
         phase = phases.get(record.epoch) or getattr(record, "phase", None) or "detection"
-        images = _images(record, first, offset, size, namespace.get("batch_size"))
+        images = counter.images(record)
         for name, value in _values(record):
             averaging = (
                 ONE_VALIDATION if kind == "validation" else _averaging(record, name, usual, ours)
@@ -134,9 +162,14 @@ def segment_figures(
     return found
 
 
-def run_figures(run: Run) -> list[Figure]:
-    """All figures of a run. A segment goes on counting images where the one before it stopped."""
-    size, offset, found = epoch_size(run), 0, []
+def run_figures(run: Run, size: EpochSize | None = None) -> list[Figure]:
+    """All figures of a run. A segment goes on counting images where the one before it stopped.
+
+    Args:
+        size: images of an epoch, where more is known than the run tells.
+    """
+    size, before, found = size or epoch_size(run), epochs_before(run), []
+    offset = before * size.images if size else None if before else 0
     for number, segment in enumerate(run.segments, start=1):
         figures = segment_figures(segment, run.namespace, size, number, offset)
         found += figures
@@ -147,32 +180,3 @@ def run_figures(run: Run) -> list[Figure]:
 def last_trained(log: Log) -> Run | None:
     """The run that a file is about: the last with figures. None where there is none."""
     return next((run for run in reversed(log.runs) if run.trained), None)
-
-
-def with_resumed(log: Log, run: Run) -> Run:
-    """``run`` together with the epochs of the earlier runs in the file that it resumes.
-
-    Epochs that were trained again after an interruption count once, as trained last.
-    """
-    if not run.namespace.get("resume") or not run.trained:
-        return run
-    first = min(segment.epochs[0] for segment in run.segments if segment.epochs)
-    earlier = log.runs[: log.runs.index(run)]
-    for before in reversed(earlier):
-        same = before.namespace.get("save_prefix") == run.namespace.get("save_prefix")
-        if not (before.trained and same and _starts_before(before, first)):
-            continue
-        before = with_resumed(log, before)
-        kept = tuple(
-            entry
-            for segment in before.segments
-            for entry in segment.entries
-            if getattr(entry.record, "epoch", first) < first
-        )
-        joined = Segment(kept + run.segments[0].entries)
-        return Run(run.start, (joined, *run.segments[1:]))
-    return run
-
-
-def _starts_before(run: Run, epoch: int) -> bool:
-    return any(segment.epochs and segment.epochs[0] < epoch for segment in run.segments)

@@ -25,17 +25,45 @@ class EpochSize:
     name: str | None = None
 
     @property
+    def span(self) -> tuple[int, int]:
+        """Least and greatest number of images; both are the known split's."""
+        known = TRAINING_SPLITS.get(self.name)
+        return (known, known) if known else (self.low, self.high)
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is one number."""
+        return self.span[0] == self.span[1]
+
+    @property
     def images(self) -> int:
-        """The one number to count with: the known split's, else the middle."""
-        return TRAINING_SPLITS[self.name] if self.name else (self.low + self.high) // 2
+        """The one number to count with: of a range, the middle."""
+        return sum(self.span) // 2
 
     def __str__(self) -> str:
         few, many = self.batches
         batches = f"{few} batches" if few == many else f"{few} to {many} batches"
-        if self.name:
-            return f"{self.images} ({self.name}; {batches})"
-        number = str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
-        return f"{number} ({batches})"
+        low, high = self.span
+        number = str(low) if self.exact else f"{low} to {high}"
+        return f"{number} ({self.name}; {batches})" if self.name else f"{number} ({batches})"
+
+
+def agree(a: EpochSize, b: EpochSize) -> bool:
+    """Whether two runs may have the same images an epoch."""
+    return a.span[0] <= b.span[1] and b.span[0] <= a.span[1]
+
+
+def narrower(a: EpochSize, b: EpochSize) -> EpochSize:
+    """The images an epoch of two runs that :func:`agree`, as far as both together tell."""
+    low, high = max(a.span[0], b.span[0]), min(a.span[1], b.span[1])
+    return EpochSize(low, high, a.batches, a.name or b.name)
+
+
+def counted(images: int, exact: bool) -> str:
+    """A number of images for a person: ``5,011``, or ``about 5,000`` where it is an estimate."""
+    if exact or images < 100:
+        return f"{images:,}" if exact else f"about {images}"
+    return f"about {round(images, 2 - len(str(images))):,}"
 
 
 def epoch_size(run: Run) -> EpochSize | None:
@@ -45,7 +73,7 @@ def epoch_size(run: Run) -> EpochSize | None:
     """
     options = run.namespace
     batch, interval = options.get("batch_size"), options.get("log_interval")
-    if not isinstance(batch, int) or batch < 1:
+    if type(batch) is not int or batch < 1:
         return None
     exact = _exact(run, batch)
     if exact:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gan_kd_ssd.logs.log import Run
 from gan_kd_ssd.logs.phases import PUBLISHED_COST
+from gan_kd_ssd.logs.plain import count
 from gan_kd_ssd.logs.records import BestMap, EpochEnd, NewBest, Step, Validation
 from gan_kd_ssd.logs.summary import detector_of, phase_costs, phase_speed
 from gan_kd_ssd.logs.tolerances import settings
@@ -35,14 +36,16 @@ def check_invariants(run: Run, figures) -> list[Invariant]:
 
 
 def _worst(name: str, gaps: list[tuple[float, float, int]], what: str) -> Invariant:
-    """``gaps``: (gap, allowed, line). The detail tells the largest excess."""
+    """``gaps``: (gap, allowed, line), one a ``what``. The detail tells the largest."""
     if not gaps:
-        return Invariant(name, None, f"no {what} to check")
+        return Invariant(name, None, f"no {what}s to check")
     broken = [line for gap, allowed, line in gaps if not gap <= allowed]
     gap = max(gaps)[0]
     line = broken[0] if broken else None
     where = f", {len(broken)} of them too far" if broken else ""
-    return Invariant(name, not broken, f"{len(gaps)} {what}, largest gap {gap:.2g}{where}", line)
+    return Invariant(
+        name, not broken, f"{count(len(gaps), what)}, largest gap {gap:.2g}{where}", line
+    )
 
 
 def _finite(*values) -> bool:
@@ -56,7 +59,7 @@ def _difference(run: Run, allowed: float) -> Invariant:
         total, real, fake = (of.get(n) for n in ("Loss_D", "Loss_D_real", "Loss_D_fake"))
         if _finite(total, real, fake):
             gaps.append((abs(total - (real - fake)), allowed + 1e-9, entry.line))
-    return _worst("Loss_D = Loss_D_real - Loss_D_fake", gaps, "lines")
+    return _worst("Loss_D = Loss_D_real - Loss_D_fake", gaps, "line")
 
 
 def _unit(values: Iterable[float]) -> float:
@@ -75,7 +78,7 @@ def _mean_of_classes(run: Run, allowed: float) -> Invariant:
         gap = abs(mean - sum(found) / len(found))
         rounding = (_unit([mean]) + _unit(found)) / 2
         gaps.append((gap, allowed + rounding, entry.line))
-    return _worst("mAP = mean of its classes", gaps, "validations")
+    return _worst("mAP = mean of its classes", gaps, "validation")
 
 
 def _best_never_falls(run: Run) -> Invariant:
@@ -97,7 +100,7 @@ def _best_never_falls(run: Run) -> Invariant:
             breach = entry.line if falls and breach is None else breach
     if not checked:
         return Invariant(name, None, "no line tells the best mAP")
-    return Invariant(name, breach is None, f"{checked} lines", breach)
+    return Invariant(name, breach is None, count(checked, "line"), breach)
 
 
 def _costs(run: Run, figures, at_least: float) -> list[Invariant]:

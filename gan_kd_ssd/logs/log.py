@@ -117,6 +117,10 @@ class Log:
         """The file again, to the byte; JSON lines become the text log of the same run."""
         return "".join(entry.text() for entry in self.entries)
 
+    def number(self, run: Run) -> int:
+        """Which run of the file ``run`` is, from 1."""
+        return 1 + next(i for i, one in enumerate(self.runs) if one is run)
+
     @property
     def unknown(self) -> list[Entry]:
         """The entries that were not understood; blank lines are not counted."""

@@ -53,6 +53,7 @@ def page(
         f"<h1>{name}</h1>",
         f'<p class="sub">against the {reference.role} {escape(reference.name)}</p>',
         _banner(comparison),
+        *(f"<p>{escape(remark)}</p>" for remark in comparison.remarks),
         _overview(mine, reference),
         "<h2>Curves</h2>",
         _image(picture, reference.role),
@@ -96,7 +97,7 @@ def _overview(mine: Subject, reference: Subject) -> str:
     for label, of in (("this run", mine), (reference.role, reference)):
         reached = mean_ap(of.figures, 5)
         best, last = (f"{reached[k]:.4f}" if reached else "-" for k in ("best", "last"))
-        seen = f"{of.images_seen:,}" if of.images_seen else "-"
+        seen = of.counted(of.images_seen) if of.images_seen else "-"
         phases = ", ".join(f"{phase} {v['epochs']}" for phase, v in phase_speed(of.figures).items())
         size = str(of.size) if of.size else "unknown"
         rows.append([label, best, last, seen, size, phases])

@@ -97,9 +97,9 @@ class Panel:
             points = tuple((x_of(x), y_of(y)) for x, y in zip(xs, ys))
             out += line_with_marks(points, style)
         lowest = min((y for _, y in self.names.values()), default=None)
-        for name, (_, y) in self.names.items():
-            beside = 17 if y == lowest and len(self.names) > 1 else -8
-            out.append(Text(right, y_of(y) + beside, name, "end", 11, halo=True))
+        for name, (x, y) in self.names.items():
+            below = y == lowest and len(self.names) > 1
+            out.append(_at_end(name, x_of(x), y_of(y), below, right))
         return out
 
     def _grid(self, low, high, x_of, y_of) -> list:
@@ -112,6 +112,13 @@ class Panel:
             out.append(Line(((self.left, y_of(y)), (right, y_of(y))), FAINT))
             out.append(Text(self.left - 5, y_of(y) + 4, text, "end", 11))
         return [*out, Text(self.left + self.width / 2, bottom + 31, self.label, "middle", 11)]
+
+
+def _at_end(name: str, x: float, y: float, below: bool, right: float) -> Text:
+    """A curve's name beside its end, or over or under it where it ends at the right of the panel."""
+    if x + 9 + 7 * len(name) < right:
+        return Text(x + 9, y + (11 if below else -3), name, "start", 11, halo=True)
+    return Text(right, y + (17 if below else -8), name, "end", 11, halo=True)
 
 
 def line_with_marks(points: tuple, style: Style) -> list:

@@ -1,4 +1,4 @@
-"""Any content as JSON knows it."""
+"""Content in plain forms: as JSON knows it, and numbers in words."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def plain(content):
     if isinstance(content, str):
         return content.encode("utf-8", "backslashreplace").decode()
     return content
+
+
+def count(number: int, name: str) -> str:
+    """``1 line``, ``2 lines``."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"

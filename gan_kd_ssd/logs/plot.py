@@ -7,8 +7,9 @@ from pathlib import Path
 
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs import canvas
-from gan_kd_ssd.logs.facts import Subject
+from gan_kd_ssd.logs.facts import Subject, of_one_size
 from gan_kd_ssd.logs.panel import Panel, Style, bars, line_with_marks
+from gan_kd_ssd.logs.resume import epochs_before
 from gan_kd_ssd.logs.summary import phase_speed
 
 #: Panels by detector: title -> figures in it. mAP and speed come after them.
@@ -36,33 +37,57 @@ STYLES = (  # colours of Okabe and Ito, told apart by the colour-blind, from dar
     Style("#009e73", 2.0, (2, 2.5), "triangle", 3),
     Style("#cc79a7", 1.8, (12, 4), "diamond", 14),
 )
+#: Headings of the blocks, where runs of several detectors are drawn.
+HEADINGS = {"ssd": "SSD", "faster_rcnn": "Faster R-CNN", None: "Other losses"}
 _WIDTH, _PANEL, _GAP = 1150, (306, 210), (72, 78)
 _LEFT, _TOP = 62, 34
 
 
-def draw(runs: Sequence[Subject], reference: Subject | None, kind: str = "png") -> bytes:
-    """The picture of ``runs`` over ``reference``, as ``png`` or ``svg``.
+def draw(runs: Sequence[Subject], references: Sequence[Subject] = (), kind: str = "png") -> bytes:
+    """The picture of ``runs`` over ``references``, as ``png`` or ``svg``.
+
+    Each detector has a block of panels with its own runs and reference: their losses are not alike.
 
     Raises:
         UserError: more runs than can be told apart.
     """
     if len(runs) > len(STYLES):
         raise UserError(f"{len(runs)} logs: at most {len(STYLES)} can be told apart in one plot")
-    drawn = [(reference, REFERENCE_STYLE)] if reference else []
-    drawn += list(zip(runs, STYLES))
-    shapes = _panels(drawn, reference, _Scale(runs, reference))
-    names = [Path(run.name).name for run in runs]
-    top = _TOP + 2 * _PANEL[1] + _GAP[1] + 62
-    for row, (run, style) in enumerate(drawn):
-        y = top + 20 * row
-        shapes += line_with_marks(((_LEFT, y - 4), (_LEFT + 52, y - 4)), style)
-        name = Path(run.name).name if names.count(Path(run.name).name) == 1 else run.name
-        name = f"{run.role}: {Path(run.name).name}" if run is reference else name
-        shapes.append(canvas.Text(_LEFT + 62, y, name))
-    height = top + 20 * len(drawn)
+    together = of_one_size([*references, *runs])
+    references, runs = together[: len(references)], together[len(references) :]
+    everything = [*((one, REFERENCE_STYLE) for one in references), *zip(runs, STYLES)]
+    detectors = list(dict.fromkeys(one.detector for one in [*runs, *references]))
+    shapes, top = [], 0.0
+    for detector in detectors:
+        if len(detectors) > 1:
+            top += 14
+            shapes.append(canvas.Text(_LEFT, top + 12, HEADINGS[detector], size=16))
+            top += 20
+        here = [pair for pair in everything if pair[0].detector == detector]
+        found, top = _block(top, here, [one for one in references if one.detector == detector])
+        shapes += found
     if kind == "svg":
-        return canvas.svg(shapes, _WIDTH, height).encode()
-    return canvas.png(shapes, _WIDTH, height)
+        return canvas.svg(shapes, _WIDTH, round(top)).encode()
+    return canvas.png(shapes, _WIDTH, round(top))
+
+
+def _block(top: float, drawn, references) -> tuple[list, float]:
+    """The panels of one detector and the names of its runs; where they end."""
+    shapes = _panels(top, drawn, references)
+    y = top + _TOP + 2 * _PANEL[1] + _GAP[1] + 62
+    names = [Path(run.name).name for run, _ in drawn[len(references) :]]
+    for run, style in drawn:
+        shapes += line_with_marks(((_LEFT, y - 4), (_LEFT + 52, y - 4)), style)
+        name = Path(run.name).name
+        if style is REFERENCE_STYLE:
+            name = f"{run.role}: {name}"
+        elif names.count(name) > 1:
+            name = run.name
+        if epochs_before(run.run):
+            name += f" (from epoch {run.run.segments[0].epochs[0]} on)"
+        shapes.append(canvas.Text(_LEFT + 62, y, name))
+        y += 20
+    return shapes, y
 
 
 def save(path: str | Path, content: bytes) -> None:
@@ -96,27 +121,30 @@ class _Scale:
     Where the reference has hardly begun by then, each run is drawn over its own length.
     """
 
-    def __init__(self, runs, reference):
+    def __init__(self, drawn, references):
+        everything = [run for run, _ in drawn]
+        runs = everything[len(references) :]
         by_epoch = any(run.images_seen is None for run in runs)
-        everything = [*runs, *([reference] if reference else [])]
-        self._curves = {id(run): run.curves(by_epoch) for run in everything}
-        longest = max(map(self._end, runs), default=0) or 1
-        beyond = self._end(reference) if reference else 0
+        self._curves = {id(run): drawn_curves(run.curves(by_epoch)) for run in everything}
+        longest = max(map(self._end, runs or references), default=0) or 1
+        beyond = max(map(self._end, references), default=0)
         self._units: dict[int, float] = {}
         self.limit = 1.04 * longest
-        if beyond and self._begun(reference) < 2:
+        if beyond and min(map(self._begun, references)) < 2:
             self._units = {id(run): self._end(run) / 100 or 1 for run in everything}
             self.limit, self.unit = 104.0, 1
             self.label = "% of each run (their lengths are too unlike)"
             return
+        about = "" if by_epoch or all(run.counts_exactly for run in everything) else " (estimated)"
         if by_epoch:
             self.unit, self.label, more = 1, "epochs", f"{beyond:,.0f}"
         elif longest >= 2e5:
             self.unit, self.label, more = 1e6, "million images seen", f"{beyond / 1e6:.3g}"
         else:
             self.unit, self.label, more = 1e3, "thousand images seen", f"{beyond / 1e3:,.0f}"
+        self.label += about
         if beyond > 1.2 * self.limit:
-            self.label += f" (the {reference.role} run goes on to {more})"
+            self.label += f" (the {references[0].role} run goes on to {more})"
 
     def _begun(self, reference: Subject) -> int:
         """How many points of the reference's longest curve are in the panel."""
@@ -134,18 +162,36 @@ class _Scale:
                 yield [p.images / unit for p in points], [p.value for p in points]
 
 
-def _places():
+def drawn_curves(curves: dict) -> dict:
+    """Without the last point of a curve whose epoch is not at its end, unless there is no other.
+
+    Means since an epoch's start are larger early in it: the curve would seem to turn.
+    """
+    whole = {key: [p for p in points if p.whole] for key, points in curves.items()}
+    return {key: whole[key] or points for key, points in curves.items()}
+
+
+def _places(top: float):
     (width, height), (gap, down) = _PANEL, _GAP
     for row in range(2):
         for column in range(3):
-            left, top = _LEFT + column * (width + gap), _TOP + row * (height + down)
-            yield left, top, width, height
+            left = _LEFT + column * (width + gap)
+            yield left, top + _TOP + row * (height + down), width, height
 
 
-def _panels(drawn, reference, scale: _Scale) -> list:
-    places, shapes = list(_places()), []
-    detector = next((run.detector for run, _ in drawn[::-1] if run.detector in PANELS), "ssd")
-    for place, (title, names) in zip(places, PANELS[detector].items()):
+def _titles(drawn) -> dict[str, tuple[str, ...]]:
+    """Title -> figures of the panels; of losses that are not ours, the first four by name."""
+    detector = drawn[0][0].detector
+    if detector in PANELS:
+        return PANELS[detector]
+    names = (name for run, _ in drawn for name, _ in run.curves(True))
+    losses = [n for n in dict.fromkeys(names) if n != "mAP" and not n.startswith("AP ")]
+    return {name: (name,) for name in losses[:4]}
+
+
+def _panels(top: float, drawn, references) -> list:
+    places, shapes, scale = list(_places(top)), [], _Scale(drawn, references)
+    for place, (title, names) in zip(places, _titles(drawn).items()):
         panel = Panel(*place, title, scale.label, scale.limit / scale.unit)
         for run, style in drawn:
             for name in names:
@@ -154,7 +200,7 @@ def _panels(drawn, reference, scale: _Scale) -> list:
         if len(names) > 1:
             panel.names = _ends(drawn, names, scale, panel.x_limit)
         shapes += panel.shapes()
-    shapes += _mean_ap(places[4], drawn, reference, scale).shapes()
+    shapes += _mean_ap(places[4], drawn, scale).shapes()
     measured = [(phase_speed(run.figures), style) for run, style in drawn]
     groups = [
         (phase, [(of.get(phase, {}).get("samples_per_second"), style) for of, style in measured])
@@ -180,12 +226,12 @@ def _ends(drawn, names, scale: _Scale, limit: float) -> dict[str, tuple[float, f
     return ends
 
 
-def _mean_ap(place, drawn, reference, scale: _Scale) -> Panel:
+def _mean_ap(place, drawn, scale: _Scale) -> Panel:
     panel = Panel(*place, "mAP", scale.label, scale.limit / scale.unit)
     for run, style in drawn:
         points = sorted(p for xs, ys in scale.curves(run, "mAP") for p in zip(xs, ys))
         panel.add([x for x, _ in points], [y for _, y in points], style)
-        if run is reference and points:
+        if points and style is REFERENCE_STYLE:
             panel.level = max(y for _, y in points)
             panel.title = f"mAP (dotted: {run.role} best, {panel.level:.4f})"
     return panel

@@ -37,7 +37,8 @@ def counts(comparison: Comparison) -> str:
 
 def table_text(comparison: Comparison) -> str:
     """For a terminal."""
-    out = [f"{comparison.mine} against {comparison.reference}", ""]
+    out = [f"{comparison.mine} against {comparison.reference}"]
+    out += [*comparison.remarks, ""]
     out += _aligned(ARGUMENT_HEAD, [argument_cells(a) for a in comparison.arguments], "lll")
     out += ["", *_aligned(HEAD, [cells(row) for row in comparison.rows], "lrrrrl"), ""]
     out += [f"tolerance of {name}: {origin}" for name, origin in comparison.origins.items()]
@@ -64,6 +65,7 @@ def markdown_text(comparison: Comparison) -> str:
     """The same in Markdown."""
     out = [f"# {_escape(comparison.mine)} against {_escape(comparison.reference)}", ""]
     out.append(f"**{comparison.verdict}**: {counts(comparison)}.")
+    out += [f"- {_escape(remark)}" for remark in comparison.remarks]
     out += ["", *_markdown(ARGUMENT_HEAD, [argument_cells(a) for a in comparison.arguments])]
     out += ["", *_markdown(HEAD, [cells(row) for row in comparison.rows]), ""]
     out += [f"- tolerance of {name}: {origin}" for name, origin in comparison.origins.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gan_kd_ssd.logs.plain import count
 from gan_kd_ssd.logs.summary import published_cost
 
 #: How many lines that were not understood are shown; all of them are counted.
@@ -12,8 +13,8 @@ def show_text(summary: dict) -> str:
     """``summary`` (of :func:`~gan_kd_ssd.logs.summary.summarize`) for a person."""
     runs = summary["runs"]
     out = [
-        f"{summary['source']}: {_count(summary['lines'], 'line')}, {_count(len(runs), 'run')},"
-        f" {_count(summary['namespaces'], 'different Namespace')}",
+        f"{summary['source']}: {count(summary['lines'], 'line')}, {count(len(runs), 'run')},"
+        f" {count(summary['namespaces'], 'different Namespace')}",
         f"sha256 {summary['sha256']}",
     ]
     waiting: list[dict] = []
@@ -29,10 +30,6 @@ def show_text(summary: dict) -> str:
     return "\n".join(out) + "\n"
 
 
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}"
-
-
 def _untrained(runs: list[dict]) -> list[str]:
     if not runs:
         return []
@@ -46,11 +43,12 @@ def _run(run: dict) -> list[str]:
     out = ["", f"run {run['run']}  lines {a}..{b}  {run['detector'] or 'other losses'}"]
     if run["namespace"]:
         keys = ("dataset", "batch_size", "gpus", "epochs", "lr", "lrD", "clamp_upper")
-        told = [f"{k}={run['namespace'][k]}" for k in keys if run["namespace"].get(k) is not None]
+        told = [f"{k}={v}" for k in keys if (v := run["namespace"].get(k)) not in (None, "")]
         out.append(f"  {'options':<10}{'  '.join(told)}  (all of them: args)")
     else:
         out.append(f"  {'options':<10}none: the log has no Namespace line")
-    out.append(f"  {'an epoch':<10}{run['images_per_epoch'] or 'unknown number of'} images")
+    out.append(f"  {'images':<10}{run['images_per_epoch'] or 'unknown number'} an epoch")
+    out += [f"  {'note':<10}{remark}" for remark in run["remarks"]]
     for number, segment in enumerate(run["segments"], start=1):
         out += _segment(number, segment)
     for phase, of in run["phases"].items():
@@ -64,7 +62,7 @@ def _segment(number: int, segment: dict) -> list[str]:
     phases = "; ".join(f"{name} {epochs}" for name, epochs in segment["phases"].items())
     out = [
         f"  segment {number} lines {a}..{b}  epochs by phase: {phases or 'none'};"
-        f" {_count(segment['validations'], 'validation')}"
+        f" {count(segment['validations'], 'validation')}"
     ]
     by_epochs: dict[str, list[str]] = {}
     for name, epochs in segment["inactive"].items():
@@ -75,7 +73,7 @@ def _segment(number: int, segment: dict) -> list[str]:
     if lost:
         first = lost[0]
         out.append(
-            f"    DIVERGED: {_count(len(lost), 'figure')}, first {first['name']} ="
+            f"    DIVERGED: {count(len(lost), 'figure')}, first {first['name']} ="
             f" {first['value']} in line {first['line']}"
         )
     for rate in segment["learning_rates"]:
@@ -88,7 +86,7 @@ def _segment(number: int, segment: dict) -> list[str]:
 
 
 def _phase(run: dict, phase: str, of: dict) -> str:
-    parts = [f"{phase}: {_count(of['epochs'], 'epoch')}"]
+    parts = [f"{phase}: {count(of['epochs'], 'epoch')}"]
     if of["samples_per_second"] is not None:
         parts.append(f"{of['samples_per_second']:.3g} samples/s")
     if of["seconds_per_epoch"] is not None:
@@ -114,7 +112,7 @@ def _mean_ap(figures: dict | None) -> str:
 def _not_understood(unknown: list[dict]) -> list[str]:
     if not unknown:
         return ["", "every line was understood"]
-    out = ["", f"not understood: {_count(len(unknown), 'line')}"]
+    out = ["", f"not understood: {count(len(unknown), 'line')}"]
     for line in unknown[:SHOWN]:
         cut = "  (the file breaks off here)" if line["cut"] else ""
         text = line["text"].encode("ascii", "backslashreplace").decode()

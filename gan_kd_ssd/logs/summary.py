@@ -9,6 +9,8 @@ from gan_kd_ssd.logs.images import epoch_size
 from gan_kd_ssd.logs.log import Log, Run, Segment
 from gan_kd_ssd.logs.phases import PUBLISHED_COST
 from gan_kd_ssd.logs.records import LearningRate, RunStart
+from gan_kd_ssd.logs.remarks import remarks_on
+from gan_kd_ssd.logs.resume import resumed, with_resumed
 
 
 def spans(numbers) -> str:
@@ -113,17 +115,20 @@ def _segment(segment: Segment, number: int, figures: list[Figure]) -> dict:
     }
 
 
-def _run(run: Run, number: int, last: int) -> dict:
-    figures = run_figures(run)
-    size = epoch_size(run)
+def _run(log: Log, run: Run, number: int, last: int) -> dict:
+    own, joined = run_figures(run), with_resumed(log, run)
+    figures, before = run_figures(joined), resumed(log, run)
+    size = epoch_size(joined)
     phases = phase_speed(figures)
     return {
         "run": number,
         "lines": list(run.lines),
         "namespace": run.namespace,
+        "resumes": log.number(before) if before else None,
+        "remarks": list(remarks_on(log, run)),
         "detector": detector_of(run),
         "images_per_epoch": str(size) if size else None,
-        "segments": [_segment(s, i, figures) for i, s in enumerate(run.segments, start=1)],
+        "segments": [_segment(s, i, own) for i, s in enumerate(run.segments, start=1)],
         "phases": phases,
         "phase_costs": phase_costs(phases),
         "mAP": mean_ap(figures, last),
@@ -133,6 +138,8 @@ def _run(run: Run, number: int, last: int) -> dict:
 
 def summarize(log: Log, last: int = 5) -> dict:
     """Everything that ``show`` prints, as plain data (for ``--json``).
+
+    Phases and mAP of a run that resumes an earlier one of the file are those of both together.
 
     Args:
         last: how many validations the mean of the last mAP counts.
@@ -147,7 +154,7 @@ def summarize(log: Log, last: int = 5) -> dict:
         "lines": sum(entry.count for entry in log.entries),
         "namespaces": len(namespaces),
         "runs": [
-            _run(run, number, last) if run.trained else _untrained(run, number)
+            _run(log, run, number, last) if run.trained else _untrained(run, number)
             for number, run in enumerate(log.runs, start=1)
         ],
         "not_understood": [
