@@ -152,7 +152,8 @@ def _networks(parser) -> None:
         "--student",
         default="mobilenet1.0",
         help="network to train, by its backbone in GluonCV's zoo (mobilenet1.0, resnet18_v1, …; "
-        "ssd_512_mobilenet1.0 is the same) or a thin one (resnet10_v1_0.25); published pair",
+        "ssd_512_mobilenet1.0 is the same), a narrow one of them (mobilenet1.0_w0.25: a quarter of the "
+        "channels) or a thin one (resnet10_v1_0.25); published pair",
     )
     group.add_argument("--teacher", default="resnet50_v1", help="network to learn from")
     group.add_argument(

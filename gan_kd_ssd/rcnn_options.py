@@ -47,7 +47,8 @@ def _networks(parser) -> None:
         "--student",
         default="resnet50_v1b",
         help="network to train, by its backbone in GluonCV's zoo (faster_rcnn_resnet50_v1b is the "
-        "same) or a thin one (resnet10_v1_0.25); published pair",
+        "same), a narrow one of them (resnet50_v1b_w0.25) or a thin one (resnet10_v1_0.25); "
+        "published pair",
     )
     add("--teacher", default="resnet101_v1d", help="network to learn from")
     add(

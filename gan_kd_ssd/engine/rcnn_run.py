@@ -98,11 +98,11 @@ class FasterRCNNKind(engine.Kind):
     def student(self, classes):
         options = self.options
         name, _ = rcnn_networks.check_name(options.student, "--student")
-        thin = networks.THIN.fullmatch(name)
+        pretrained = options.pretrained_base and not options.resume and networks.has_imagenet(name)
         student = faster_rcnn.build(
             options.student,
             classes,
-            pretrained_base=options.pretrained_base and not options.resume and not thin,
+            pretrained_base=pretrained,
             per_device=options.batch_size // len(self.ctx),
             option="--student",
             **self._settings(),
