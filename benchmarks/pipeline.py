@@ -20,8 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from gan_kd_ssd.data import augment, shapes
+from gan_kd_ssd.data.dataset import Dataset
+from gan_kd_ssd.data.sets import open_dataset
 from gan_kd_ssd.data.targets import SSDTargets
-from gan_kd_ssd.data.voc import VOCFolder, open_dataset
+from gan_kd_ssd.data.voc import VOCFolder
 from gan_kd_ssd.errors import exit_on_user_error
 
 STEPS = ("decode", "augment", "targets", "whole sample")
@@ -44,7 +46,7 @@ def make_anchors(size: int) -> np.ndarray:
     return np.array(anchors, np.float32)
 
 
-def measure(data: VOCFolder, size: int, images: int, rounds: int) -> dict[str, dict[str, float]]:
+def measure(data: Dataset, size: int, images: int, rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds an image of each step, ours and GluonCV's."""
     from gan_kd_ssd.backend import mx  # isort: skip
     from gluoncv.data.transforms.presets.ssd import SSDDefaultTrainTransform

@@ -139,7 +139,7 @@ def main() -> int:
 
 def _make_data(bar) -> None:
     bar.set_description_str("making the images")
-    from gan_kd_ssd.data.voc import open_dataset
+    from gan_kd_ssd.data.sets import open_dataset
 
     open_dataset("shapes", "train", data_root=OUT / "data")
     bar.update(_DATA_SECONDS)
@@ -233,7 +233,7 @@ def _draw(bar) -> Path:
     import numpy as np
 
     from gan_kd_ssd.backend import mx
-    from gan_kd_ssd.data.voc import open_dataset
+    from gan_kd_ssd.data.sets import open_dataset
     from gan_kd_ssd.detectors import ssd
     from gan_kd_ssd.evaluation import figures
 

@@ -181,7 +181,8 @@ def _data(parser) -> None:
     group.add_argument(
         "--dataset",
         default="voc",
-        help="voc (07+12 trainval, 07 test), voc07, shapes (generated), or a folder in VOC layout",
+        help="voc (07+12 trainval, 07 test), voc07, coco (2017 train, val), shapes or shapes_coco "
+        "(generated), or a folder in VOC or COCO layout",
     )
     add_folder(group)
     group.add_argument(
@@ -197,13 +198,23 @@ def add_folder(group) -> None:
     group.add_argument(
         "--data-root",
         metavar="DIR",
-        help="where voc and shapes are (default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)",
+        help="where the named sets are (default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)",
     )
     group.add_argument(
         "--classes", metavar="A,B,…", help="a folder's classes (default: those in its annotations)"
     )
-    group.add_argument("--train-split", metavar="NAME", help="a folder's ImageSets/Main/NAME.txt")
+    group.add_argument(
+        "--train-split",
+        metavar="NAME",
+        help="a folder's ImageSets/Main/NAME.txt or annotations/instances_NAME.json",
+    )
     group.add_argument("--val-split", metavar="NAME", help="likewise, for validation")
+    group.add_argument(
+        "--metric",
+        choices=("voc07", "voc12", "coco"),
+        help="of the validations: VOC07's 11-point AP, VOC12's area under the curve, both at IoU 0.5, "
+        "or COCO's twelve figures (default: voc07, as published; coco for data in COCO layout)",
+    )
     group.add_argument(
         "--seed", type=not_negative, default=233, help="of weights, order, augmentation"
     )

@@ -89,7 +89,8 @@ def _data(parser) -> None:
         "--dataset",
         default="voc",
         help="voc (07 trainval, 07 test: the published run's 1252 batches of 4), voc0712 (07+12 "
-        "trainval, 07 test), shapes (generated), or a folder in VOC layout",
+        "trainval, 07 test), coco (2017 train, val), shapes or shapes_coco (generated), or a folder in "
+        "VOC or COCO layout",
     )
     shared.add_folder(group)
     add("--mixup", action="store_true", help="train on mixtures of two images (published: off)")
@@ -156,7 +157,7 @@ def _warmup(text: str) -> int:
 
 
 def data_set(name: str) -> str:
-    """What :func:`~gan_kd_ssd.data.voc.open_dataset` calls a data set of ``--dataset``.
+    """What :func:`~gan_kd_ssd.data.sets.open_dataset` calls a data set of ``--dataset``.
 
     VOC is VOC 2007 alone for Faster R-CNN: the published run has 1252 batches of 4 an epoch, which is
     its 5,011 images.

@@ -14,7 +14,7 @@ from voc_folders import make_folder, make_random_folder, random_anchors
 
 from gan_kd_ssd.data.augment import val_transform
 from gan_kd_ssd.data.pipeline import TrainBatches, ValBatches
-from gan_kd_ssd.data.voc import open_dataset
+from gan_kd_ssd.data.sets import open_dataset
 from gan_kd_ssd.data.workers import Workers
 from gan_kd_ssd.errors import UserError
 

@@ -7,7 +7,7 @@ from voc_folders import annotation, make_folder, make_random_folder, write_image
 from gan_kd_ssd.data import rcnn_transform
 from gan_kd_ssd.data.rcnn_pipeline import TrainBatches, ValBatches
 from gan_kd_ssd.data.rcnn_transform import RPNTargets
-from gan_kd_ssd.data.voc import open_dataset
+from gan_kd_ssd.data.sets import open_dataset
 from gan_kd_ssd.errors import UserError
 
 SHORT, MAX = 64, 90

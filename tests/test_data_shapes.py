@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gan_kd_ssd.data import scene, shapes
-from gan_kd_ssd.data.voc import VOCFolder, open_dataset
+from gan_kd_ssd.data.sets import open_dataset
+from gan_kd_ssd.data.voc import VOCFolder
 from gan_kd_ssd.errors import UserError
 
 FEW = {"train": 12, "val": 4, "test": 5}

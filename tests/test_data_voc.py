@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from voc_folders import annotation, make_folder, make_random_folder, write_image
 
-from gan_kd_ssd.data.voc import VOC_CLASSES, VOCFolder, open_dataset
+from gan_kd_ssd.data.sets import open_dataset
+from gan_kd_ssd.data.voc import VOC_CLASSES, VOCFolder
 from gan_kd_ssd.errors import UserError
 
 BCCD = Path(__file__).resolve().parents[2] / "shared" / "data" / "BCCD"

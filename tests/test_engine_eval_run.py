@@ -173,7 +173,7 @@ def test_data_shape_is_the_published_one_unless_given():
         (["--batch-size", "0"], "--batch-size"),
         (["--num-workers", "-1"], "--num-workers"),
         (["--score-threshold", "2"], "--score-threshold"),
-        (["--metric", "coco"], "--metric"),
+        (["--metric", "coc"], "--metric"),
         (["--classes", "a,,b"], "--classes"),
         (["--pretrained", "False"], "--params"),
     ],

@@ -384,7 +384,7 @@ def test_the_map_is_that_of_gluoncv_s_own_transform_network_and_metric(
 
     from gan_kd_ssd.data.rcnn_pipeline import ValBatches
     from gan_kd_ssd.data.rcnn_transform import val_transform
-    from gan_kd_ssd.data.voc import open_dataset
+    from gan_kd_ssd.data.sets import open_dataset
     from gan_kd_ssd.evaluation.voc import evaluate
 
     options = ["--student", "resnet10_v1_0.25", "--distill", "none", "--batch-size", 2]

@@ -96,7 +96,7 @@ def test_every_distillation_option_reaches_the_step():
 
 def test_the_teacher_s_map_is_the_teacher_s(whole, teacher_params, shapes_folder):
     from gan_kd_ssd.data.pipeline import ValBatches
-    from gan_kd_ssd.data.voc import open_dataset
+    from gan_kd_ssd.data.sets import open_dataset
     from gan_kd_ssd.detectors import ssd
     from gan_kd_ssd.evaluation.voc import evaluate
 

@@ -283,8 +283,9 @@ def test_without_objects_map_is_nan_and_nothing_warns(detected):
 
 
 def test_an_unknown_metric_is_refused():
-    with pytest.raises(ValueError, match="coco"):
-        voc.evaluate(RecordedDetector(*random_case(0)[1:]), [], [mx.cpu()], "coco")
+    for name, told in (("coc", "none of voc07, voc12, coco"), ("coco", "give the data set")):
+        with pytest.raises(ValueError, match=told):
+            voc.evaluate(RecordedDetector(*random_case(0)[1:]), [], [mx.cpu()], name)
 
 
 def test_speed_leaves_the_first_batch_out_unless_it_is_the_only_one():

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gan_kd_ssd.data.augment import train_transform, val_transform
+from gan_kd_ssd.data.dataset import Dataset
 from gan_kd_ssd.data.order import SampleOrder, sample_rng
 from gan_kd_ssd.data.targets import SSDTargets
-from gan_kd_ssd.data.voc import VOCFolder
 from gan_kd_ssd.data.workers import Workers
 from gan_kd_ssd.errors import UserError
 
@@ -46,7 +46,7 @@ class TrainBatches:
 
     def __init__(
         self,
-        dataset: VOCFolder,
+        dataset: Dataset,
         size: int,
         anchors: np.ndarray,
         batch_size: int,
@@ -78,7 +78,7 @@ class TrainBatches:
 class ValBatches:
     """Batches in the data set's order without augmentation; the last one may be smaller."""
 
-    def __init__(self, dataset: VOCFolder, size: int, batch_size: int, num_workers: int = 0):
+    def __init__(self, dataset: Dataset, size: int, batch_size: int, num_workers: int = 0):
         if batch_size < 1:
             raise UserError(f"--batch-size {batch_size}: must be 1 or more")
         self._count, self._batch_size = len(dataset), batch_size
@@ -105,7 +105,7 @@ class ValBatches:
 
 class _MakeTrainBatch:
     def __init__(
-        self, dataset: VOCFolder, size: int, targets: SSDTargets, seed: int, augmentation: str
+        self, dataset: Dataset, size: int, targets: SSDTargets, seed: int, augmentation: str
     ):
         self._dataset, self._size, self._targets = dataset, size, targets
         self._seed, self._augmentation = seed, augmentation
@@ -128,7 +128,7 @@ class _MakeTrainBatch:
 
 
 class _MakeValBatch:
-    def __init__(self, dataset: VOCFolder, size: int):
+    def __init__(self, dataset: Dataset, size: int):
         self._dataset, self._size = dataset, size
 
     def __call__(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

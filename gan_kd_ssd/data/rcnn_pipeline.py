@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gan_kd_ssd.data.dataset import Dataset
 from gan_kd_ssd.data.order import SampleOrder, sample_rng
 from gan_kd_ssd.data.rcnn_transform import RPNTargets, mixture, train_transform, val_transform
-from gan_kd_ssd.data.voc import VOCFolder
 from gan_kd_ssd.data.workers import Workers
 from gan_kd_ssd.errors import UserError
 
@@ -47,7 +47,7 @@ class TrainBatches:
 
     def __init__(
         self,
-        dataset: VOCFolder,
+        dataset: Dataset,
         short: int,
         max_size: int,
         targets: RPNTargets,
@@ -88,7 +88,7 @@ class ValBatches:
 
     def __init__(
         self,
-        dataset: VOCFolder,
+        dataset: Dataset,
         short: int,
         max_size: int,
         devices: int = 1,

@@ -1,6 +1,7 @@
-"""The built-in data set: generated pictures of shapes, in VOC layout.
+"""The built-in data set: generated pictures of shapes, in VOC or COCO layout.
 
 Also a command: python -m gan_kd_ssd.data.shapes DIR [--train N --val N --test N --size S --seed N]
+[--layout coco]
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import cv2
 import numpy as np
 
 from gan_kd_ssd.data.scene import CLASSES, draw_scene
+from gan_kd_ssd.data.to_coco import voc_to_coco
 from gan_kd_ssd.errors import UserError, exit_on_user_error
 
 VERSION = 1  # of the pictures: raise it when scene.py draws others
@@ -29,7 +31,7 @@ SIZE = 160
 SEED = 1
 RECORD = "shapes.json"  # written last: a folder with it is complete and ours
 
-__all__ = ["CLASSES", "COUNTS", "VERSION", "ensure", "generate", "main"]
+__all__ = ["CLASSES", "COUNTS", "VERSION", "ensure", "ensure_coco", "generate", "main"]
 
 _CHUNK = 50
 
@@ -39,14 +41,20 @@ def ensure(data_root: Path) -> Path:
     return generate(Path(data_root) / f"shapes-{VERSION}")
 
 
+def ensure_coco(data_root: Path) -> Path:
+    """The folder of the built-in set in COCO layout under data_root, the same pictures."""
+    return generate(Path(data_root) / f"shapes-coco-{VERSION}", layout="coco")
+
+
 def generate(
     folder: Path,
     counts: dict[str, int] | None = None,
     size: int = SIZE,
     seed: int = SEED,
     progress: bool | None = None,
+    layout: str = "voc",
 ) -> Path:
-    """Generate a data set in VOC layout, the same bytes for the same arguments.
+    """Generate a data set, the same bytes for the same arguments.
 
     The folder appears complete or not at all; processes that generate it at once all end well. One
     that is there and was made with the same arguments is left as it is.
@@ -57,6 +65,7 @@ def generate(
         size: about the side of the images in pixels.
         seed: 0 or more.
         progress: show a progress bar; by default where standard error is a terminal.
+        layout: 'voc' or 'coco'; pictures and labels are the same.
 
     Raises UserError where the folder holds anything else, or cannot be written.
     """
@@ -64,6 +73,8 @@ def generate(
     counts = dict(COUNTS if counts is None else counts)
     _check(counts, size, seed)
     record = {"version": VERSION, "seed": seed, "size": size, "counts": counts}
+    if layout == "coco":
+        record["layout"] = layout
     if _is_ready(folder, record):
         return folder
     draft = None
@@ -71,6 +82,8 @@ def generate(
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         _fill_folder(draft, counts, size, seed, progress)
+        if layout == "coco":
+            voc_to_coco(draft, CLASSES)
         (draft / RECORD).write_text(json.dumps(record) + "\n")
         draft.chmod(0o755)  # mkdtemp's folder is for its owner alone
         try:
@@ -190,20 +203,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Generate a set in the folder that the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m gan_kd_ssd.data.shapes",
-        description="Generate a data set of textured shapes in VOC layout.",
+        description="Generate a data set of textured shapes.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder to be made")
     for split, count in COUNTS.items():
         parser.add_argument(f"--{split}", type=int, default=count, help="images (%(default)s)")
     parser.add_argument("--size", type=int, default=SIZE, help="side in pixels (%(default)s)")
     parser.add_argument("--seed", type=int, default=SEED, help="of the pictures (%(default)s)")
+    parser.add_argument(
+        "--layout", choices=("voc", "coco"), default="voc", help="of the files (%(default)s)"
+    )
     options = parser.parse_args(argv)
     counts = {split: getattr(options, split) for split in SPLITS}
     return exit_on_user_error(parser.prog, _generate_and_say, options, counts)
 
 
 def _generate_and_say(options: argparse.Namespace, counts: dict[str, int]) -> int:
-    folder = generate(options.folder, counts, options.size, options.seed)
+    folder = generate(options.folder, counts, options.size, options.seed, layout=options.layout)
     print(f"{folder}: {', '.join(f'{n} {split}' for split, n in counts.items())} images")
     return 0
 

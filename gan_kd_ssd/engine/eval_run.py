@@ -35,8 +35,9 @@ def run(options: argparse.Namespace) -> int:
     if dataset.summary_line():
         print(f"data: {dataset.summary_line()}")
 
-    metrics = voc.METRICS if options.metric == "both" else (options.metric,)
-    evaluations = _measure(detector, batches, ctx, metrics, len(dataset))
+    metric = options.metric or voc.metric_for(dataset)
+    metrics = voc.METRICS if metric == "both" else (metric,)
+    evaluations = _measure(detector, batches, ctx, metrics, dataset)
     _show(evaluations)
     if options.json:
         results = _results(options, detector, params, dataset, evaluations)
@@ -117,14 +118,13 @@ def _open(options):
     Those are in the metrics that a run leaves beside its parameters. Without them a folder's classes
     are those of its training split, where it has one: a test split may lack objects of some class.
     """
-    from gan_kd_ssd.data.voc import has_split, open_dataset
+    from gan_kd_ssd.data.sets import NAMED, has_split, open_dataset
     from gan_kd_ssd.engine.runlog import classes_beside
 
     classes = options.classes
     if classes is None and options.params is not None:
         classes = classes_beside(options.params)
-    named = options.dataset in ("voc", "voc07", "shapes")
-    if classes is None and not named and has_split(options.dataset, "train"):
+    if classes is None and options.dataset not in NAMED and has_split(options.dataset, "train"):
         classes = open_dataset(options.dataset, "train").classes
     role = "val" if options.val_split else "test"
     return open_dataset(
@@ -136,12 +136,13 @@ def _open(options):
     )
 
 
-def _measure(detector, batches, ctx, metrics, images) -> list[voc.Evaluation]:
+def _measure(detector, batches, ctx, metrics, dataset) -> list[voc.Evaluation]:
     from tqdm import tqdm
 
     try:
-        with tqdm(total=images, unit="image", desc="evaluating", dynamic_ncols=True) as bar:
-            results = voc.evaluate_metrics(detector, batches, ctx, metrics, bar.update)
+        total = len(dataset)
+        with tqdm(total=total, unit="image", desc="evaluating", dynamic_ncols=True) as bar:
+            results = voc.evaluate_metrics(detector, batches, ctx, metrics, bar.update, dataset)
     finally:
         batches.close()  # stops the processes that read images
     return [results[name] for name in metrics]
@@ -151,7 +152,10 @@ def _show(evaluations) -> None:
     first = evaluations[0]
     print(voc.table(evaluations))
     for one in evaluations:
-        print(f"mAP@{voc.IOU_THRESHOLD} = {one.mean_ap:.4f} ({voc.METRIC_TITLES[one.metric]})")
+        if one.coco:
+            print("\n".join(one.coco.summary))
+        iou = "[.50:.95]" if one.coco else voc.IOU_THRESHOLD
+        print(f"mAP@{iou} = {one.mean_ap:.4f} ({voc.METRIC_TITLES[one.metric]})")
     note = "after the first batch" if first.warm else "a single batch, graph tracing included"
     print(
         f"{first.images_per_second:.1f} images/s over the whole loop, "

@@ -11,7 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -364,7 +364,10 @@ class Training:
             self.interrupt.check()
 
         result, style = self.validate(progress), self.plan.style
-        self.log.write(Validation(epoch, result.ap, result.mean_ap, phase=phase.name, style=style))
+        record = Validation(epoch, result.ap, result.mean_ap, phase=phase.name, style=style)
+        if result.coco:
+            record = replace(record, coco=True, summary=result.coco.log_lines)
+        self.log.write(record)
         best_before = self.progress.best_map
         if result.mean_ap > best_before:
             path = f"{self.plan.prefix}_best.params"

@@ -12,13 +12,13 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from gan_kd_ssd.backend import mx
-from gan_kd_ssd.data.voc import open_dataset
+from gan_kd_ssd.data.sets import open_dataset
 from gan_kd_ssd.distill import step as steps
 from gan_kd_ssd.distill.figures import Figures
 from gan_kd_ssd.distill.head import inherit_head
 from gan_kd_ssd.engine import checkpoint, devices, interrupt, runlog
 from gan_kd_ssd.engine.loop import Plan, Training
-from gan_kd_ssd.evaluation.voc import evaluate
+from gan_kd_ssd.evaluation.voc import evaluate, metric_for
 from gan_kd_ssd.logs.records import RunStart
 from gan_kd_ssd.options import class_names
 
@@ -48,7 +48,7 @@ class Kind(ABC):
 
     @abstractmethod
     def data_set(self) -> str:
-        """What :func:`~gan_kd_ssd.data.voc.open_dataset` calls the data set."""
+        """What :func:`~gan_kd_ssd.data.sets.open_dataset` calls the data set."""
 
     @abstractmethod
     def student(self, classes):
@@ -70,7 +70,7 @@ class Kind(ABC):
 #: Options of both scripts that a resumed run must share with the one that wrote its state. Learning
 #: rates may change (to go on after a divergence), and what has no effect on the figures.
 FIXED = (
-    *("seed", "batch_size", "start_epoch", "distill"),
+    *("seed", "batch_size", "start_epoch", "distill", "metric"),
     *("update", "levels", "adversarial_weight", "cosine_attention", "adapter"),
     *("clamp", "clamp_lower", "clamp_upper", "d_norm", "d_channels"),
 )
@@ -107,6 +107,7 @@ def _run(options, kind_class: type[Kind], stop: interrupt.Interrupt) -> None:
     log = runlog.RunLog(prefix, options.quiet)
     resumes_state = bool(options.resume) and checkpoint.is_state(Path(options.resume))
     train_set, val_set = _open_data(options, kind)
+    metric = options.metric = options.metric or metric_for(val_set)
     stop.check()
     mx.random.seed(options.seed)
     student = kind.student(train_set.classes)
@@ -151,7 +152,7 @@ def _run(options, kind_class: type[Kind], stop: interrupt.Interrupt) -> None:
         blocks=blocks,
         trainers=trainers,
         train_batches=train_batches,
-        validate=lambda progress: evaluate(student, val_batches, ctx, "voc07", progress),
+        validate=lambda progress: evaluate(student, val_batches, ctx, metric, progress, val_set),
         val_batches=len(val_batches),
         log=log,
         facts=_facts(options, kind, train_set, teacher_digest),
@@ -165,7 +166,9 @@ def _run(options, kind_class: type[Kind], stop: interrupt.Interrupt) -> None:
         info.update(_describe(student, train_set, val_set, pairs, copied, log))
         if teacher is not None:
             log.say(f"teacher: {teacher_file}")
-            result = evaluate(teacher, val_batches, ctx, progress=lambda _images: stop.check())
+            result = evaluate(
+                teacher, val_batches, ctx, metric, lambda _images: stop.check(), val_set
+            )
             log.say(f"teacher: mAP {result.mean_ap:.4f} on {val_set.name}")
             info["teacher"] = {
                 "file": str(teacher_file),

@@ -52,7 +52,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="eval_voc.py",
-        description="Measure the VOC mAP of a detector at IoU 0.5: a table by class, mAP, images/s.",
+        description="Measure a detector by VOC's mAP at IoU 0.5 or COCO's twelve figures: a table by "
+        "class, mAP, images/s.",
     )
     model = parser.add_argument_group("detector")
     model.add_argument(
@@ -85,18 +86,20 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--dataset",
         default="voc",
-        help="voc, voc07 (both: VOC2007 test), shapes, or a folder in VOC layout",
+        help="voc, voc07 (both: VOC2007 test), coco (2017 val), shapes, shapes_coco, or a folder in "
+        "VOC or COCO layout",
     )
     data.add_argument(
         "--data-root",
         type=Path,
         metavar="DIR",
-        help="where voc and shapes are (default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)",
+        help="where the named sets are (default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)",
     )
     data.add_argument(
         "--val-split",
         metavar="NAME",
-        help="a folder's ImageSets/Main/NAME.txt to measure on (default: test, else val)",
+        help="a folder's ImageSets/Main/NAME.txt or annotations/instances_NAME.json to measure on "
+        "(default: test, else val)",
     )
     data.add_argument(
         "--classes",
@@ -117,9 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     out = parser.add_argument_group("results")
     out.add_argument(
         "--metric",
-        choices=("voc07", "voc12", "both"),
-        default="voc07",
-        help="VOC07's 11-point AP (the published one), VOC12's area under the curve, or both",
+        choices=("voc07", "voc12", "both", "coco"),
+        help="VOC07's 11-point AP (the published one), VOC12's area under the curve, both, or COCO's "
+        "twelve figures (default: voc07; coco for data in COCO layout)",
     )
     out.add_argument("--json", type=Path, metavar="FILE", help="write the results there as JSON")
     out.add_argument(

@@ -1,4 +1,4 @@
-"""VOC mean average precision of a detector, by GluonCV's own metrics."""
+"""Mean average precision of a detector, by GluonCV's own metrics: VOC's two, and COCO's."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-METRICS = ("voc07", "voc12")
-METRIC_TITLES = {"voc07": "VOC07 11-point AP", "voc12": "VOC12 area AP"}
-IOU_THRESHOLD = 0.5  # VOC's, and that of the paper's tables
+from gan_kd_ssd.data.dataset import Dataset
+from gan_kd_ssd.evaluation.coco import COCOFigures, COCOMetric
+
+METRICS = ("voc07", "voc12")  # VOC's
+METRIC_TITLES = {
+    "voc07": "VOC07 11-point AP",
+    "voc12": "VOC12 area AP",
+    "coco": "COCO AP@[.50:.95]",
+}
+IOU_THRESHOLD = 0.5  # VOC's, and that of the paper's tables 1 and 3
+
+
+def metric_for(dataset: Dataset) -> str:
+    """The metric that a data set is usually measured by: VOC07's of the published logs, or COCO's."""
+    return "coco" if dataset.layout == "coco" else "voc07"
 
 
 @dataclass
@@ -22,7 +34,8 @@ class Evaluation:
     ``mean_ap`` is the mean over the others, nan where there are none. ``seconds`` is the wall time
     of ``timed_images`` images, loading and metric included, of which ``network_seconds`` were spent
     in the network and fetching its output. The first batch is left out of the three figures (the
-    graph is traced there), unless it is the only one: then ``warm`` is False.
+    graph is traced there), unless it is the only one: then ``warm`` is False. ``coco`` holds all
+    figures of COCO's metric, where it is the one.
     """
 
     classes: list[str]
@@ -35,6 +48,7 @@ class Evaluation:
     network_seconds: float
     warm: bool
     objects: dict[str, int] = field(default_factory=dict)  # not difficult, by class
+    coco: COCOFigures | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -53,9 +67,13 @@ class Evaluation:
 
     def to_json(self) -> dict:
         """Plain types for ``json.dumps``; nan becomes None."""
+        figures = {}
+        if self.coco:
+            figures["figures"] = {n: _finite(value) for n, value in self.coco.figures.items()}
         return {
             "metric": self.metric,
-            "iou_threshold": IOU_THRESHOLD,
+            "iou_threshold": "0.50:0.95" if self.coco else IOU_THRESHOLD,
+            **figures,
             "mAP": _finite(self.mean_ap),
             "classes": {name: _finite(ap) for name, ap in self.ap.items()},
             "objects": {name: int(count) for name, count in self.objects.items()},
@@ -74,8 +92,9 @@ def evaluate(
     ctx: Sequence,
     metric: str = "voc07",
     progress: Callable[[int], object] | None = None,
+    dataset: Dataset | None = None,
 ) -> Evaluation:
-    """Measure the mAP of a detector at IoU 0.5.
+    """Measure the mAP of a detector: at IoU 0.5, or COCO's over IoU 0.50 to 0.95.
 
     Args:
         detector: its ``detect(x)`` gives ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4) in pixels
@@ -85,13 +104,14 @@ def evaluate(
             size, lists of at most as many (image, label, scale) as there are contexts: (1, 3, H, W),
             (1, M, 6), and the factor from pixels of the input to those of the image.
         ctx: MXNet contexts; a batch is split over them, and they compute at the same time.
-        metric: 'voc07' (11-point, published) or 'voc12' (area under the curve).
+        metric: 'voc07' (11-point, published for VOC), 'voc12' (area under the curve), or 'coco'.
         progress: called after each batch with its number of images (``tqdm.update`` fits).
+        dataset: that the batches are of, whole and in its order; 'coco' alone needs it.
 
     Raises:
-        ValueError: a metric of another name.
+        ValueError: a metric of another name, or 'coco' without its data set.
     """
-    return evaluate_metrics(detector, batches, ctx, (metric,), progress)[metric]
+    return evaluate_metrics(detector, batches, ctx, (metric,), progress, dataset)[metric]
 
 
 def evaluate_metrics(
@@ -100,9 +120,10 @@ def evaluate_metrics(
     ctx: Sequence,
     metrics: Sequence[str] = METRICS,
     progress: Callable[[int], object] | None = None,
+    dataset: Dataset | None = None,
 ) -> dict[str, Evaluation]:
     """Like :func:`evaluate`, for several metrics in one pass over the images."""
-    gluoncv_metrics = {name: _gluoncv_metric(name, detector.classes) for name in metrics}
+    gluoncv_metrics = {name: _gluoncv_metric(name, detector, dataset) for name in metrics}
     counts = np.zeros(len(detector.classes), dtype=np.int64)
     spans = []  # of each batch: images, seconds since the batch before, seconds in the network
     started = time.perf_counter()
@@ -129,7 +150,7 @@ def evaluate_metrics(
     classes = list(detector.classes)
     results = {}
     for name, gluoncv_metric in gluoncv_metrics.items():
-        ap, mean_ap = _read(gluoncv_metric, classes, counts)
+        ap, mean_ap, figures = _read(gluoncv_metric, classes, counts)
         results[name] = Evaluation(
             classes=classes,
             ap=ap,
@@ -141,6 +162,7 @@ def evaluate_metrics(
             network_seconds=sum(seconds for _, _, seconds in timed),
             warm=len(spans) > 1,
             objects=dict(zip(classes, counts.tolist())),
+            coco=figures,
         )
     return results
 
@@ -252,22 +274,30 @@ def table(evaluation: Evaluation | Sequence[Evaluation]) -> str:
     return "\n".join([header, rule, *body, rule, line(mean[0], mean[1], percent(mean[2]))])
 
 
-def _gluoncv_metric(name: str, classes: Sequence[str]):
+def _gluoncv_metric(name: str, detector, dataset: Dataset | None):
+    if name == "coco":
+        if dataset is None:
+            raise ValueError("metric 'coco': give the data set that the batches are of")
+        any_size = getattr(detector, "any_size", False)  # its boxes come in pixels of the image
+        return COCOMetric(dataset, None if any_size else detector.data_shape)
     import gan_kd_ssd.backend  # noqa: F401  isort: skip
     from gluoncv.utils.metrics.voc_detection import VOC07MApMetric, VOCMApMetric
 
     kinds = {"voc07": VOC07MApMetric, "voc12": VOCMApMetric}
     if name not in kinds:
-        raise ValueError(f"metric {name!r} is none of {', '.join(kinds)}")
-    return kinds[name](iou_thresh=IOU_THRESHOLD, class_names=list(classes))
+        raise ValueError(f"metric {name!r} is none of {', '.join(METRIC_TITLES)}")
+    return kinds[name](iou_thresh=IOU_THRESHOLD, class_names=list(detector.classes))
 
 
-def _read(metric, classes, counts) -> tuple[dict[str, float], float]:
-    """AP by class and their mean; without an object GluonCV's metric has nothing to average."""
+def _read(metric, classes, counts) -> tuple[dict[str, float], float, COCOFigures | None]:
+    """AP by class, their mean, COCO's figures; GluonCV's VOC metrics need an object to average."""
+    if isinstance(metric, COCOMetric):
+        figures = metric.get()
+        return figures.ap, figures.mean_ap, figures
     if counts.sum() == 0:
-        return dict.fromkeys(classes, math.nan), math.nan
+        return dict.fromkeys(classes, math.nan), math.nan, None
     _, values = metric.get()
-    return dict(zip(classes, map(float, values))), float(values[-1])
+    return dict(zip(classes, map(float, values))), float(values[-1]), None
 
 
 def _count_objects(labels: np.ndarray, classes: int) -> np.ndarray:
