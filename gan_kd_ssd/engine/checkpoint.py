@@ -6,15 +6,14 @@ until the new one is whole.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from gan_kd_ssd import files
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.errors import UserError
 
@@ -23,32 +22,8 @@ _META = "meta.json"
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write(temporary)``, force it to the disk and rename it to ``path``.
-
-    Raises:
-        UserError: it could not be written (a full disk, no permission); ``path`` is as it was.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except (OSError, mx.MXNetError) as error:
-        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
-        kept = "; the file that was there is kept" if path.exists() else ""
-        raise UserError(
-            f"{path}: cannot be written ({reason}){kept}; free some space, or choose another place"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    """:func:`gan_kd_ssd.files.write_atomically`, for what MXNet writes as well."""
+    files.write_atomically(path, write, (OSError, mx.MXNetError))
 
 
 def save_parameters(net, path: Path) -> None:
