@@ -106,6 +106,7 @@ def tables_as_dict(found: dict[Row, Found]) -> list[dict]:
 def tables_text(found: dict[Row, Found]) -> str:
     """The three tables for a terminal."""
     (title_of, note_of), out = titles(), []
+    name_width = max(len(cell.name) for cell in cells())
     width = max(len(cell.label) for cell in cells())
     for table, title in title_of.items():
         out += [f"Table {table}: {title}"]
@@ -118,7 +119,10 @@ def tables_text(found: dict[Row, Found]) -> str:
             ours = "-"
             if here:
                 ours = f"{here.mean_ap:.1f} ({here.mean_ap - cell.published:+.1f}), {here.log}"
-            out.append(f"  {cell.label:<{width}}  published {cell.published:.1f}  ours {ours}")
+            out.append(
+                f"  {cell.name:<{name_width}}  {cell.label:<{width}}  published "
+                f"{cell.published:.1f}  ours {ours}"
+            )
             if cell.trained_teacher:
                 out.append(f"      {cell.trained_teacher.command().line()}  # its teacher")
             out.append(f"      {cell.command().line()}")
