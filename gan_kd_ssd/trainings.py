@@ -91,10 +91,11 @@ def run_script(
 
     Raises:
         UserError: it failed; the message has the last line of its output.
-        KeyboardInterrupt: after Ctrl-C, once the script has stopped. SystemExit: after SIGTERM.
+        KeyboardInterrupt: after Ctrl-C, once the script has stopped. SystemExit: after SIGTERM or the
+            end of the terminal.
     """
     script = list(command) if command[0] == "-m" else [str(ROOT / command[0]), *command[1:]]
-    with open(output, "w", encoding="utf-8") as file, _sigterm_exits():
+    with open(output, "w", encoding="utf-8") as file, _signals_exit():
         child = subprocess.Popen(
             [sys.executable, *script],
             stdout=file,
@@ -119,17 +120,21 @@ def run_script(
 
 
 @contextlib.contextmanager
-def _sigterm_exits():
-    """Have SIGTERM raise SystemExit, so that what is running is stopped in order."""
+def _signals_exit():
+    """Have SIGTERM, and SIGHUP unless it is ignored, raise SystemExit: what runs is stopped in order."""
 
     def stop(signum, _frame):
         raise SystemExit(128 + signum)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,14 @@ def test_a_training_is_done_by_its_recipe_alone(tmp_path, scripts):
     assert not training(tmp_path).is_done()
 
 
-@pytest.mark.parametrize("signum, error", [(signal.SIGINT, KeyboardInterrupt), (15, SystemExit)])
+@pytest.mark.parametrize(
+    "signum, error",
+    [
+        (signal.SIGINT, KeyboardInterrupt),
+        (signal.SIGTERM, SystemExit),
+        (signal.SIGHUP, SystemExit),
+    ],
+)
 def test_a_stopped_training_keeps_its_state_and_goes_on(tmp_path, scripts, signum, error):
     plan(scripts, waits=True)
     thread = stop_once_begun(tmp_path, signum)

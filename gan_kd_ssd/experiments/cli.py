@@ -117,7 +117,7 @@ def _run(options) -> int:
         return run(jobs, options.restart)
     except KeyboardInterrupt:
         code = 130
-    except SystemExit as stopped:  # SIGTERM
+    except SystemExit as stopped:  # SIGTERM, SIGHUP
         code = stopped.code
     print(f"{PROGRAM}: stopped; the same command goes on from here", file=sys.stderr)
     return code
