@@ -20,6 +20,7 @@ lint: .venv/ready-for-tests
 
 bench: .venv/ready
 	@$(BIN)/python benchmarks/step.py
+	@$(BIN)/python benchmarks/faster_rcnn_step.py
 	@$(BIN)/python benchmarks/pipeline.py
 
 setup: .venv/ready

@@ -2,12 +2,14 @@
 
 import sys
 
+from gan_kd_ssd import model_zoo
 from gan_kd_ssd.errors import exit_on_user_error
 from gan_kd_ssd.evaluation.options import parse
 
 
 def main(argv=None):
     options = parse(argv)
+    model_zoo.resolve(options)  # a name of our zoo: its weights, backbone and input size
     from gan_kd_ssd.engine.eval_run import run  # imports MXNet, which --help does not need
 
     return run(options)

@@ -19,6 +19,7 @@ from gan_kd_ssd.errors import exit_on_user_error
 from gan_kd_ssd.trainings import Training, aligned, progress, run_script
 
 OUT = Path("demo")
+ZOO = OUT / "zoo"
 DATA = ["--dataset", "shapes", "--data-root", str(OUT / "data")]
 SHAPE = ["--data-shape", "128"]
 TEACHER, STUDENT = "resnet10_v1_0.5", "resnet10_v1_0.125"
@@ -133,8 +134,12 @@ def main() -> int:
         for network in NETWORKS:
             _evaluate(network, bar)
         pictures = _draw(bar)
+        names = _publish(bar)
     print(table())
     print(f"\nlogs, metrics and weights: {OUT}/\npictures: {pictures}/")
+    print(f"the model zoo of these networks: export GAN_KD_SSD_REPO=file:{ZOO.resolve()}")
+    for name in names:
+        print(f"  {name}")
     return 0
 
 
@@ -210,6 +215,14 @@ def _draw(bar) -> Path:
     figures.attention_figure(detectors, images[:4], folder / "attention.png")
     bar.update(_PICTURE_SECONDS)
     return folder
+
+
+def _publish(bar) -> list[str]:
+    """Release the networks into the demo's own model zoo; returns their names there."""
+    bar.set_description_str("publishing")
+    from gan_kd_ssd.model_zoo.publish import publish
+
+    return [publish(network.prefix, ZOO).name for network in NETWORKS]
 
 
 def table() -> str:

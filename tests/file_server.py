@@ -14,11 +14,11 @@ class FileServer:
         answers: list of codes that the next answers have instead of a file.
         ranges: whether a part of a file can be asked for. wrong_ranges: answers with another part.
         lengths: whether the length is told. stall: an Event; answers wait for it before the body.
-        requests: (name, value of the Range header or None) of each request. asked: set by the first.
+        requests: (name, value of the Range header or None) of each request.
     """
 
     def __init__(self, files):
-        self.files, self.requests, self.asked = dict(files), [], threading.Event()
+        self.files, self.requests = dict(files), []
         self.cut_after, self.answers = [], []
         self.ranges, self.wrong_ranges, self.lengths = True, False, True
         self.stall = None
@@ -54,7 +54,6 @@ class FileServer:
         asked = handler.headers.get("Range")
         with self._lock:
             self.requests.append((name, asked))
-            self.asked.set()
             code = self.answers.pop(0) if self.answers else 200
             cut = self.cut_after.pop(0) if self.cut_after else None
         data = self.files.get(name)

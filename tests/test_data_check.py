@@ -9,7 +9,7 @@ import pytest
 from coco_folders import entry, write_split
 from voc_folders import annotation, make_folder, write_image
 
-from gan_kd_ssd.data import cli
+from gan_kd_ssd.data import check_set, cli
 from gan_kd_ssd.data.check import FAULTS, NOTES
 from gan_kd_ssd.data.check_set import check, report_text
 from gan_kd_ssd.data.coco import COCO_CLASSES
@@ -157,6 +157,17 @@ def test_a_copy_of_a_picture_is_found_across_splits_and_noted_within_one(folder)
     assert found(folder, splits=["train"])["copy"] == 1
 
 
+def test_a_copy_is_held_against_the_copies_of_each_split(folder):
+    for i in (1, 2):
+        shutil.copy(folder / "JPEGImages" / "000.jpg", folder / "JPEGImages" / f"00{i}.jpg")
+    for split, image in (("trainval", "000"), ("train", "001"), ("val", "002")):
+        write_list(folder, split, image)
+    report = check(str(folder), splits=["trainval", "train", "val"], quiet=True)
+    assert report.findings["copy"].count == 1  # 001: trainval may have it as well
+    (told,) = report.findings["copy_in_two_splits"].examples
+    assert told.split == "train, val" and told.detail.endswith("001.jpg")
+
+
 def test_the_same_pixels_in_another_shape_are_no_copy(folder):
     for name, size in (("000", (60, 48)), ("002", (48, 60))):
         write_image(folder / "JPEGImages" / f"{name}.jpg", *size)
@@ -268,6 +279,19 @@ def test_processes_find_the_same(folder):
     shutil.copy(folder / "JPEGImages" / "000.jpg", folder / "JPEGImages" / "002.jpg")
     one, other = (check(str(folder), quiet=True, num_workers=n) for n in (0, 2))
     assert one.to_json() == other.to_json() and one.faults == 2
+
+
+def test_many_images_are_read_by_a_process_a_processor(folder, monkeypatch):
+    used = []
+    monkeypatch.setattr(
+        check_set, "check_images", lambda _report, number, _bar: used.append(number)
+    )
+    monkeypatch.setattr(check_set, "_processors", lambda: 7)
+    check(str(folder), quiet=True)
+    monkeypatch.setattr(check_set, "_MANY", 3)
+    check(str(folder), quiet=True)
+    check(str(folder), quiet=True, num_workers=1)
+    assert used == [0, 7, 1]
 
 
 def test_the_published_splits_of_voc_are_checked_against_its_classes(tmp_path):

@@ -97,8 +97,8 @@ def test_crowds_are_trained_on_and_not_asked_for(folder):
 
 
 def test_objects_for_the_metric_stand_as_in_the_file_and_follow_the_images(folder):
-    over = entry(9, 5, 90, (50.5, -3, 20, 20), area=12.5)
-    write_split(folder, "train", [over, CAT], numbers=(1, 2, 5))
+    over, empty = entry(9, 5, 90, (50.5, -3, 20, 20), area=12.5), entry(3, 2, 7, (5, 5, 0, 0))
+    write_split(folder, "train", [over, empty, CAT], numbers=(1, 2, 5))
     data = open_dataset(str(folder), "train")
     assert data.objects()["image"].tolist() == [0, 1]  # image 2 is skipped
     assert data.objects()["box"].tolist() == [[10, 5, 20, 15], [50.5, -3, 20, 20]]

@@ -124,6 +124,15 @@ def test_a_changed_byte_in_a_zip_is_found(tmp_path, folder):
     refused("damaged", archive, folder)
 
 
+def test_a_zip_that_promises_more_than_it_holds_is_refused(tmp_path, folder):
+    archive = make_zip(tmp_path / "a.zip", {"a.txt": b"abcdefgh" * 500})
+    data = bytearray(archive.read_bytes())
+    size = data.index(b"PK\x01\x02") + 24  # of the member unpacked, in the central directory
+    data[size : size + 4] = (4001).to_bytes(4, "little")
+    archive.write_bytes(data)
+    assert "4000 bytes instead of 4001" in refused("damaged", archive, folder)
+
+
 def test_what_is_no_archive_or_another_one_is_refused(tmp_path, folder):
     (tmp_path / "a.zip").write_bytes(b"<html>not found</html>")
     refused("neither a tar nor a zip", tmp_path / "a.zip", folder)

@@ -220,14 +220,21 @@ def test_a_place_that_cannot_be_written_is_named(server, tmp_path):
 def test_two_processes_download_a_file_once(server, path):
     code = f"""
 from gan_kd_ssd.download import fetch
-fetch({server.url + "/a.bin"!r}, {str(path)!r}, sha1={SHA1!r}, quiet=True)
+fetch({server.url + "/a.bin"!r}, {str(path)!r}, sha1={SHA1!r})
 """
-    server.stall = threading.Event()
     root = Path(__file__).resolve().parents[1]
-    both = [subprocess.Popen([sys.executable, "-c", code], cwd=root) for _ in range(2)]
-    assert server.asked.wait(60)
-    server.stall.set()
-    assert [process.wait(60) for process in both] == [0, 0]
+    path.parent.mkdir()
+    with download.locked(path.with_name(".a.bin.lock")):
+        both = [
+            subprocess.Popen([sys.executable, "-c", code], cwd=root, stderr=subprocess.PIPE)
+            for _ in range(2)
+        ]
+        for process in both:
+            assert b"waiting for another process" in process.stderr.readline()
+        assert not server.requests
+    for process in both:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in both] == [0, 0]
     assert path.read_bytes() == DATA and len(server.requests) == 1
 
 

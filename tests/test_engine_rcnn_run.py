@@ -327,6 +327,7 @@ def test_verbose_prints_the_names_of_the_trained_parameters(
         (["--dataset", "nowhere"], "--dataset nowhere: no such data set"),
         (["--lr-decay-GAN-epoch", "x"], "--lr-decay-GAN-epoch 'x': give epochs"),
         (["--use-fpn"], "--Teacher-param-path .* another network"),
+        (["--student", "resnet50_v1b", "--no-pretrained-base"], "give --norm-layer bn as well"),
     ],
 )
 def test_bad_input_is_named_and_leaves_nothing(options, message, distil, tmp_path):

@@ -10,9 +10,10 @@ import pytest
 from coco_folders import CATEGORIES, entry, random_objects, write_split
 from voc_folders import make_random_folder
 
+from gan_kd_ssd.backend import mx
 from gan_kd_ssd.data.coco import COCOFolder
 from gan_kd_ssd.data.sets import open_dataset
-from gan_kd_ssd.evaluation import coco
+from gan_kd_ssd.evaluation import coco, voc
 
 IMAGES, SHAPE = 30, 64
 SIZE = (200, 160)  # pixels: small, medium and large objects
@@ -196,3 +197,69 @@ def test_an_annotation_with_id_zero_counts_like_any_other(folder):
     data = COCOFolder(folder, "zero")
     found = [np.array([[values]], np.float32) for values in ([5, 6, 24, 20], 0, 1)]
     assert measured(data, found).mean_ap == pytest.approx(1)
+
+
+class Recorded:
+    """Gives prepared detections; an image's first pixel says which ones are its own."""
+
+    def __init__(self, classes, found, data_shape=None):
+        self.classes, self.found = classes, found
+        self.data_shape, self.any_size = data_shape, data_shape is None
+
+    def detect(self, x):
+        rows = x[:, 0, 0, 0].asnumpy().astype(int)
+        boxes, ids, scores = (array[rows] for array in self.found)
+        arrays = (ids[..., None], scores[..., None], boxes)
+        return tuple(mx.nd.array(array, ctx=x.context) for array in arrays)
+
+
+def padded(data, i, most=8):
+    label = np.full((1, most, 6), -1, np.float32)
+    label[0, : len(data.label(i))] = data.label(i)[:most]
+    return label
+
+
+def image_of(number, height, width):
+    image = np.zeros((1, 3, height, width), np.float32)
+    image[:, 0, 0, 0] = number
+    return image
+
+
+def clipped(found, sizes):
+    boxes, ids, scores = found
+    most = np.array(sizes, np.float32)[:, None, [0, 1, 0, 1]]
+    return np.clip(boxes, 0, most), ids, scores
+
+
+def test_an_evaluation_of_batches_on_two_devices_has_the_same_figures(folder):
+    data = COCOFolder(folder, "val")
+    found = detections(data, shape=(SHAPE, SHAPE))
+    batches = []
+    for first in range(0, len(data), 8):
+        rows = range(first, min(first + 8, len(data)))
+        images = np.concatenate([image_of(i, SHAPE, SHAPE) for i in rows])
+        labels = np.concatenate([padded(data, i) for i in rows])
+        batches.append((mx.nd.array(images), mx.nd.array(labels)))
+    detector, devices = Recorded(data.classes, found, SHAPE), [mx.cpu(0), mx.cpu(1)]
+    result = voc.evaluate(detector, batches, devices, "coco", dataset=data)
+    expected = measured(data, clipped(found, [(SHAPE, SHAPE)] * len(data)), SHAPE)
+    assert result.coco == expected and result.mean_ap == expected.mean_ap == result.coco.mean_ap
+    assert result.ap == expected.ap and result.images == len(data)
+    told = result.to_json()
+    assert told["figures"]["AP"] == result.mean_ap and told["iou_threshold"] == "0.50:0.95"
+
+
+def test_boxes_of_a_detector_of_any_size_are_brought_to_the_pixels_of_the_image(folder):
+    data = COCOFolder(folder, "val")
+    found, scale = detections(data), 1.25
+    inputs = (found[0] / np.float32(scale), *found[1:])
+    sizes = [data.image_size(i) for i in range(len(data))]
+    batches = [
+        [(mx.nd.array(image_of(i, 128, 160)), mx.nd.array(padded(data, i)), scale)]
+        for i in range(len(data))
+    ]
+    result = voc.evaluate(Recorded(data.classes, inputs), batches, [mx.cpu()], "coco", dataset=data)
+    expected = measured(data, clipped(found, sizes))
+    np.testing.assert_allclose(
+        list(result.coco.figures.values()), list(expected.figures.values()), atol=1e-6
+    )

@@ -92,7 +92,7 @@ def folder_of(dataset: str, root: Path) -> tuple[Path, Sequence[str] | None]:
     Raises UserError where COCO is not there. Shapes are generated on first use.
     """
     if dataset == "coco":
-        check_unpacked(dataset, "coco", "COCO 2017", root / "coco")
+        check_unpacked(dataset, "coco", "COCO 2017", root / "coco" / "annotations")
         return root / "coco", coco.COCO_CLASSES
     if dataset in ("shapes", "shapes_coco"):
         from gan_kd_ssd.data import shapes

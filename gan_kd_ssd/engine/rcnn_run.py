@@ -11,6 +11,7 @@ from gan_kd_ssd.detectors import faster_rcnn, networks, rcnn_networks
 from gan_kd_ssd.engine import run as engine
 from gan_kd_ssd.engine import runlog, schedule
 from gan_kd_ssd.engine.loop import Plan
+from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.rcnn_options import SCRIPT, data_set
 
 
@@ -98,11 +99,16 @@ class FasterRCNNKind(engine.Kind):
     def student(self, classes):
         options = self.options
         name, _ = rcnn_networks.check_name(options.student, "--student")
-        pretrained = options.pretrained_base and not options.resume and networks.has_imagenet(name)
+        imagenet = networks.has_imagenet(name)
+        if imagenet and not (options.pretrained_base or options.resume or options.norm_layer):
+            raise UserError(
+                f"--no-pretrained-base: BatchNorm of {name} keeps the values it starts with, and from "
+                "scratch the training diverges; give --norm-layer bn as well"
+            )
         student = faster_rcnn.build(
             options.student,
             classes,
-            pretrained_base=pretrained,
+            pretrained_base=options.pretrained_base and not options.resume and imagenet,
             per_device=options.batch_size // len(self.ctx),
             option="--student",
             **self._settings(),

@@ -84,20 +84,26 @@ def sha256(path: Path) -> str:
 
 
 def run_beside(params: Path) -> dict:
-    """Facts of the run that wrote a ``.params`` file, from the metrics beside it; {} without them.
+    """Facts of the run that a ``.params`` file is of, from what stands beside it; {} without that.
 
-    They are what :mod:`gan_kd_ssd.engine.run` writes first: "namespace", "classes" and more.
+    A run leaves them in the first line of ``PREFIX_metrics.jsonl``, the model zoo in
+    ``NAME-12345678.json``: "namespace", "classes" and more, as :mod:`gan_kd_ssd.engine.run` writes them.
     """
     prefix = re.sub(r"_(best|\d{4,}_(\d\.\d+|nan))\.params$", "", str(params))
-    try:
-        with open(f"{prefix}_metrics.jsonl", encoding="utf-8") as file:
-            return dict(json.loads(file.readline()))
-    except (OSError, ValueError, TypeError):
-        return {}
+    for path, read in (
+        (f"{prefix}_metrics.jsonl", lambda file: file.readline()),
+        (Path(params).with_suffix(".json"), lambda file: file.read()),
+    ):
+        try:
+            with open(path, encoding="utf-8") as file:
+                return dict(json.loads(read(file)))
+        except (OSError, ValueError, TypeError):
+            continue
+    return {}
 
 
 def classes_beside(params: Path) -> list[str] | None:
-    """Classes of the run that wrote a ``.params`` file, from the metrics beside it; None without them.
+    """Classes that a ``.params`` file is for, from what stands beside it; None without that.
 
     A parameter file tells how many classes there are, not which.
     """

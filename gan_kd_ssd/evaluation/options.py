@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         "--network",
         default="vgg16_atrous",
         help="base network of an SSD, as in GluonCV's zoo (mobilenet1.0, resnet50_v1, …), "
-        "or the whole name (ssd_512_mobilenet1.0_voc, faster_rcnn_resnet50_v1b_voc)",
+        "or the whole name (ssd_512_mobilenet1.0_voc, faster_rcnn_resnet50_v1b_voc), "
+        "or a name of `python -m gan_kd_ssd.model_zoo list`",
     )
     model.add_argument(
         "--data-shape",

@@ -1,0 +1,322 @@
+"""Weights on this machine: found, fetched once for all processes, checked, removed.
+
+A store is a folder, GluonCV's own by default: ``NAME-12345678.params``, as GluonCV names its files, with
+``NAME-12345678.json`` beside it, which says what is in it. Locks and files that are not whole yet are in
+the folder ``.gan_kd_ssd`` below it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import portalocker
+from tqdm import tqdm
+
+from gan_kd_ssd import files
+from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.model_zoo import index as indexes
+from gan_kd_ssd.model_zoo import names
+from gan_kd_ssd.model_zoo.index import Entry, Index
+from gan_kd_ssd.model_zoo.repository import VARIABLE, Folder, Web, repository
+from gan_kd_ssd.model_zoo.transfer import NotThere, Patience, Unreachable, no_place
+
+WORK = ".gan_kd_ssd"
+#: Space that is left free on the disk beside a download, bytes.
+_MARGIN = 1 << 20
+
+
+class Fetched(NamedTuple):
+    """Weights that are here and whole."""
+
+    path: Path
+    entry: Entry
+
+
+def default_root() -> Path:
+    """Where GluonCV keeps weights: $MXNET_HOME/models, else ~/.mxnet/models."""
+    home = os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet")
+    return Path(home).expanduser() / "models"
+
+
+def version_of(pretrained: bool | str | None) -> str | None:
+    """What ``pretrained=`` asks for: None is nothing, '' the newest version, else 8 to 40 hex digits."""
+    if not pretrained:
+        return None
+    if pretrained is True:
+        return ""
+    text = str(pretrained).lower()
+    if 8 <= len(text) <= 40 and not text.strip("0123456789abcdef"):
+        return text
+    raise UserError(
+        f"pretrained={pretrained!r}: give True, False, or 8 hexadecimal digits of a version"
+    )
+
+
+def digests(path: Path) -> tuple[str, str]:
+    """Hexadecimal sha1 and sha256 of a file, read once."""
+    sha1, sha256 = hashlib.sha1(), hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            sha1.update(block)
+            sha256.update(block)
+    return sha1.hexdigest(), sha256.hexdigest()
+
+
+def damage(path: Path, entry: Entry) -> str:
+    """What is wrong with weights; '' for nothing."""
+    try:
+        size = path.stat().st_size
+        if size != entry.size:
+            return f"{size} bytes instead of {entry.size}"
+        sha1, sha256 = digests(path)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if sha1 != entry.sha1:
+        return f"sha1 {sha1} instead of {entry.sha1}"
+    return "" if sha256 == entry.sha256 else f"sha256 {sha256} instead of {entry.sha256}"
+
+
+@contextlib.contextmanager
+def locked(path: Path, remark: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of a file, alone among all processes; it is given back when a process dies.
+
+    Raises:
+        UserError: there can be no such lock.
+    """
+    alone = portalocker.LockFlags.EXCLUSIVE
+    try:
+        file = open(path, "a")  # noqa: SIM115 closed below
+    except OSError as error:
+        raise no_place(path, error) from error
+    with file:
+        try:
+            try:
+                portalocker.lock(file, alone | portalocker.LockFlags.NON_BLOCKING)
+            except portalocker.AlreadyLocked:
+                remark(f"waiting for another process that has {path}")
+                portalocker.lock(file, alone)
+        except portalocker.LockException as error:
+            raise UserError(
+                f"{path}: cannot be locked ({error}); name a folder on a disk of this machine"
+            ) from error
+        yield
+
+
+class Store:
+    """A folder of weights, and the repository that it is filled from.
+
+    Args:
+        root: the folder (default: :func:`default_root`). source: the repository (default: that of
+            $GAN_KD_SSD_REPO). patience: with the network. quiet: no progress bar, no remarks.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        source: Web | Folder | None = None,
+        patience: Patience | None = None,
+        quiet: bool = False,
+    ):
+        self.root = Path(root).expanduser() if root else default_root()
+        self.source = source or repository()
+        self.patience, self.quiet = patience or Patience(), quiet
+
+    # What is here
+
+    def entries(self) -> list[Entry]:
+        """The versions that are here with their weights, by name, then by time; not read through."""
+        found = []
+        for path in self.files("json"):
+            with contextlib.suppress(UserError):
+                entry = self.read(path)
+                if (self.root / entry.file).is_file():
+                    found.append(entry)
+        return sorted(found, key=lambda entry: (entry.name, entry.published))
+
+    def files(self, kind: str) -> Iterator[Path]:
+        """Our files of a kind, 'params' or 'json'; GluonCV's are not ours."""
+        try:
+            found = sorted(path for path in self.root.iterdir() if path.is_file())
+        except OSError:
+            return
+        for path in found:
+            match = indexes.FILE.fullmatch(path.name)
+            if match and match["kind"] == kind and names.ours(match["name"]):
+                yield path
+
+    def read(self, path: Path) -> Entry:
+        """What a file beside weights says of them; UserError if it is damaged."""
+        try:
+            entry = indexes.entry_of(json.loads(path.read_bytes()))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path}: damaged ({error}); fetch {path.stem} again") from error
+        if path.name != f"{entry.stem}.json":
+            raise UserError(f"{path}: is of {entry.stem}; fetch {path.stem} again")
+        return entry
+
+    def _local(self, name: str, version: str | None) -> Entry | None:
+        """The newest version here, or the one that is asked for."""
+        found = [e for e in self.entries() if e.name == name and e.sha1.startswith(version or "")]
+        return found[-1] if found else None
+
+    # Fetching
+
+    def fetch(self, name: str, version: str | None = None) -> Fetched:
+        """Weights of a network of ours, from here, else from the repository.
+
+        A version that is here is taken without the network. Without one, the repository is asked for
+        its newest, and the newest here is taken where it cannot be asked.
+
+        Args:
+            name: see :mod:`~gan_kd_ssd.model_zoo.names`. version: first hex digits of the sha1.
+
+        Raises:
+            UserError: nothing is published, or it cannot be had; says what to do.
+        """
+        what = names.ours(name)
+        if what is None:
+            raise names.unknown(name, self._known())
+        name = str(what)
+        here = self._local(name, version) if version else None
+        if here and not damage(self.root / here.file, here):
+            return Fetched(self.root / here.file, here)
+        entry = self._published(what, version)
+        path, beside = self.root / entry.file, self.root / f"{entry.stem}.json"
+        if not beside.is_file() or damage(path, entry):
+            self._bring(entry, path)
+        return Fetched(path, entry)
+
+    def _known(self) -> list[str]:
+        """Names to choose from, for a message: those that are at hand."""
+        return [*names.paper_names(), *names.GLUONCV_PUBLISHES, *(e.name for e in self.entries())]
+
+    def _published(self, what: names.Name, version: str | None) -> Entry:
+        """The version to fetch: the repository's, or one that is here."""
+        name, local = str(what), self._local(str(what), version)
+        if self.source is None:
+            if local is None:
+                raise self._nothing(what, version, Index({}))
+            return local
+        patience = replace(self.patience, attempts=1) if local else self.patience
+        try:
+            index = self.source.index(patience)
+        except Unreachable as error:
+            if local is None:
+                raise UserError(
+                    f"{name}: {error}; check the network and ${VARIABLE}, or copy {name}-*.params and "
+                    f"{name}-*.json from there into {self.root} by hand"
+                ) from error
+            self._remark(f"{error}; {local.file}, which is here, is taken")
+            return local
+        entry = index.find(name, version) or local
+        if entry is None:
+            raise self._nothing(what, version, index)
+        return entry
+
+    def _nothing(self, what: names.Name, version: str | None, index: Index) -> UserError:
+        """The error for weights that nobody publishes: what trains them."""
+        name = str(what)
+        if version and index.find(name):
+            versions = ", ".join(entry.version for entry in index.models[name])
+            return UserError(f"{name}: no version {version}; {index.where} has {versions}")
+        where = index.where or f"no repository is named in ${VARIABLE}"
+        known = {*self._known(), *index.models} - {name}
+        close = names.close(name, known) if what.cell is None else []
+        return UserError(
+            f"{name}: no weights are published ({where}), nor are any in {self.root}; no weights of "
+            f"the paper exist: {what.advice()}"
+            + (f"; names that are close: {', '.join(close)}" if close else "")
+        )
+
+    def _bring(self, entry: Entry, path: Path) -> None:
+        """Bring a version to ``path``; another process that is at it is waited for."""
+        work = self.root / WORK
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{work}: cannot be made ({error.strerror}); name another root"
+            ) from error
+        with locked(work / f"{entry.stem}.lock", self._remark):
+            wrong = damage(path, entry) if path.exists() else "not here"
+            if wrong and self.source is None:
+                raise UserError(
+                    f"{path}: {wrong}; name a repository in ${VARIABLE} to fetch it again"
+                )
+            if wrong:
+                if path.exists():
+                    self._remark(f"{path}: {wrong}; it is fetched again")
+                self._fill(entry, path)
+            self._write_entry(entry)
+
+    def _fill(self, entry: Entry, path: Path) -> None:
+        """Download a version to ``path``; the lock is held."""
+        # Named after the whole content, so that a part of another version is never gone on with.
+        part = self.root / WORK / f"{entry.stem}-{entry.sha256}.part"
+        resumed = part.exists() and part.stat().st_size > 0
+        try:
+            self._receive(entry, part)
+            wrong = damage(part, entry)
+            if wrong and resumed:  # the first part may have been of another file
+                part.unlink()
+                self._receive(entry, part)
+                wrong = damage(part, entry)
+            if wrong:
+                part.unlink()
+                raise UserError(
+                    f"{self.source.address(entry.file)}: {wrong}: it was changed on the way, or is "
+                    "another file than the index says"
+                )
+            files.move_into_place(part, path)
+        except (Unreachable, NotThere) as error:
+            raise UserError(f"{error}; {self._by_hand(entry)}") from error
+        except OSError as error:
+            raise no_place(path, error) from error
+
+    def _receive(self, entry: Entry, part: Path) -> None:
+        have = part.stat().st_size if part.exists() else 0
+        free = shutil.disk_usage(part.parent).free
+        if free < entry.size - have + _MARGIN:
+            raise UserError(
+                f"{self.root}: {entry.file} needs {(entry.size - have) / 1e6:.1f} MB, "
+                f"{free / 1e6:.1f} MB are free; free some space, or name another root"
+            )
+        with tqdm(
+            total=entry.size,
+            desc=entry.file,
+            unit="B",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=self.quiet,
+            mininterval=0.2 if sys.stderr.isatty() else 10,
+        ) as bar:
+            self.source.download(
+                entry.file, part, entry.size, self.patience, lambda n: bar.update(n - bar.n)
+            )
+
+    def _by_hand(self, entry: Entry) -> str:
+        return (
+            f"check the network and ${VARIABLE}, or fetch {self.source.address(entry.file)} and "
+            f"{self.source.address(entry.stem + '.json')} by hand into {self.root}"
+        )
+
+    def _write_entry(self, entry: Entry) -> None:
+        path = self.root / f"{entry.stem}.json"
+        text = entry.text()
+        with contextlib.suppress(OSError, ValueError):
+            if path.read_text(encoding="utf-8") == text:
+                return
+        files.write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
+
+    def _remark(self, text: str) -> None:
+        if not self.quiet:
+            print(text, file=sys.stderr)

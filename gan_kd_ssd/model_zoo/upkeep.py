@@ -1,0 +1,94 @@
+"""A store of weights looked after: read through, and cleared."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.model_zoo.index import FILE, INDEX, Index
+from gan_kd_ssd.model_zoo.store import WORK, Store, damage, digests
+
+_PART = re.compile(r"(?P<name>[a-z0-9_.]+)-[0-9a-f]{8}-[0-9a-f]{64}\.part", re.ASCII)
+
+
+class Checked(NamedTuple):
+    """What :func:`verify` found of a file; ``damage`` is '' where it is whole."""
+
+    file: str
+    damage: str
+
+
+def verify(store: Store) -> list[Checked]:
+    """Read all our files in a store and compare them with what stands beside them.
+
+    Weights with nothing beside them are held against the repository's index where it can be asked,
+    else against the 8 digits in their names.
+    """
+    index = Index({})
+    if store.source is not None:
+        with contextlib.suppress(UserError):
+            index = store.source.index(store.patience)
+    checked, seen = [], set()
+    for path in store.files("json"):
+        try:
+            entry = store.read(path)
+        except UserError as error:
+            checked.append(Checked(path.name, str(error)))
+            continue
+        seen.add(entry.file)
+        weights = store.root / entry.file
+        missing = "" if weights.exists() else f"missing beside {path.name}"
+        checked.append(Checked(entry.file, missing or damage(weights, entry)))
+    for path in store.files("params"):
+        if path.name not in seen:
+            checked.append(Checked(path.name, _damage_alone(path, index)))
+    return sorted(checked)
+
+
+def _damage_alone(path: Path, index: Index) -> str:
+    """As :func:`damage`, for weights without the file beside them."""
+    match = FILE.fullmatch(path.name)
+    entry = index.find(match["name"], match["hash"])
+    if entry:
+        return damage(path, entry)
+    try:
+        sha1 = digests(path)[0]
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return "" if sha1.startswith(match["hash"]) else f"sha1 {sha1}, its name says otherwise"
+
+
+def purge(store: Store, chosen: set[str] | None) -> list[Path]:
+    """Remove our files from a store: those of some names, or (None) all. Returns what is gone.
+
+    GluonCV's files and any others stay; so do the empty lock files, which another process may hold.
+
+    Raises:
+        UserError: the folder is a repository of releases, or a file cannot be removed.
+    """
+    if (store.root / INDEX).exists():
+        raise UserError(
+            f"{store.root}: holds {INDEX}: it is a repository of releases, not a store; "
+            "nothing was removed"
+        )
+    named = [
+        (path, FILE.fullmatch(path.name))
+        for kind in ("params", "json")
+        for path in store.files(kind)
+    ]
+    work = store.root / WORK
+    parts = sorted(work.iterdir()) if work.is_dir() else []
+    named += [(path, _PART.fullmatch(path.name)) for path in parts]
+    removed = []
+    for path, match in named:
+        if match is None or (chosen is not None and match["name"] not in chosen):
+            continue
+        try:
+            path.unlink()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be removed ({error.strerror})") from error
+        removed.append(path)
+    return removed
