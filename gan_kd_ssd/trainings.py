@@ -67,8 +67,10 @@ class Training:
             command = [*command, "--resume", str(state)]
         else:
             for old in self.prefix.parent.iterdir():
-                old.unlink()
-            write_json(self._file("started"), {"recipe": self.recipe})
+                if old.is_file():
+                    old.unlink()
+            started = {"recipe": self.recipe, "command": list(self.command)}
+            write_json(self._file("started"), started)
         began = time.monotonic()
         run_script(command, output, poll, keep_open)
         seconds = None if resumed else round(time.monotonic() - began, 1)

@@ -212,6 +212,7 @@ def test_what_the_network_does_not_depend_on_is_not_in_its_recipe(gpus):
     )
     assert plain.recipe() == other.recipe()
     assert plain.recipe() != job(row, "paper", "--lr=0.5").recipe()
+    assert plain.recipe() == {"script": "train_ssd_gkd.py", "options": {"distill": "none"}}
     assert other.eval_command()[-2:] == ["--gpus", gpus]
 
 

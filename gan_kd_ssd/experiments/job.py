@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.experiments.scale import Scale
 from gan_kd_ssd.logs.arguments import FASTER_RCNN
 from gan_kd_ssd.logs.rows import Row
+from gan_kd_ssd.options import parse_train_ssd, train_ssd_parser
+from gan_kd_ssd.rcnn_options import parse_train_faster_rcnn, train_faster_rcnn_parser
 from gan_kd_ssd.trainings import Training
 
 #: Options that the trained network does not depend on: a run may go on with others.
@@ -67,16 +70,13 @@ class Job:
         return [command.script, *command.words(), *self.extra]
 
     @cached_property
-    def options(self):
+    def options(self) -> argparse.Namespace:
         """The options as the script reads them.
 
         Raises:
             UserError: ``extra`` has something that the script does not take.
         """
-        if self.row.script == FASTER_RCNN:
-            from gan_kd_ssd.rcnn_options import parse_train_faster_rcnn as parse
-        else:
-            from gan_kd_ssd.options import parse_train_ssd as parse
+        parse = parse_train_faster_rcnn if self.row.script == FASTER_RCNN else parse_train_ssd
         try:
             return parse(self.train_command()[1:])
         except UserError as error:
@@ -103,13 +103,22 @@ class Job:
         return [*([data] if data else []), self.train_command(), self.eval_command()]
 
     def recipe(self) -> dict:
-        """All that the trained network depends on, its teacher's file included."""
-        options = {name: value for name, value in vars(self.options).items() if name not in _PLACE}
+        """All that the trained network depends on, its teacher's file included.
+
+        Options that have their default are not in it: a later version may have more of them.
+        """
+        parser = train_faster_rcnn_parser if self.row.script == FASTER_RCNN else train_ssd_parser
+        defaults = vars(parser().parse_args([]))
+        options = {
+            name: value
+            for name, value in vars(self.options).items()
+            if name not in _PLACE and value != defaults[name]
+        }
         recipe = {"script": self.row.script, "options": options}
         if self.scale.width is not None:
-            options["dataset"] = self.row.dataset  # not its folder
             from gan_kd_ssd.data.shapes import VERSION
 
+            options["dataset"] = self.row.dataset  # not its folder
             recipe["images"] = {"version": VERSION, **self.scale.images}
         if self.teacher:
             from gan_kd_ssd.engine.runlog import sha256

@@ -10,7 +10,7 @@ from gan_kd_ssd.experiments.job import Job, line
 from gan_kd_ssd.experiments.state import DONE, State, state_of
 from gan_kd_ssd.files import write_atomically
 from gan_kd_ssd.logs.rows import SCALE, titles
-from gan_kd_ssd.trainings import aligned, write_json
+from gan_kd_ssd.trainings import aligned, read_json, write_json
 
 
 def save(jobs: Sequence[Job], folder: Path) -> None:
@@ -34,7 +34,7 @@ def _as_dict(job: Job, state: State) -> dict:
         "versions": run_facts(job).get("versions"),
         "parameters": run_facts(job).get("parameters"),
         "teacher_mAP": (run_facts(job).get("teacher") or {}).get("mAP"),
-        "commands": [line(command) for command in job.commands()],
+        "command": line((read_json(job.file("started.json")) or {}).get("command", [])),
         "measured": state.result,
     }
 

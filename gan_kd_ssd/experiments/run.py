@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from tqdm import tqdm
 
@@ -13,7 +14,7 @@ from gan_kd_ssd.experiments import results
 from gan_kd_ssd.experiments.job import Job, with_teachers
 from gan_kd_ssd.experiments.state import locked
 from gan_kd_ssd.logs.rows import rows
-from gan_kd_ssd.trainings import progress, read_json, run_script, write_json
+from gan_kd_ssd.trainings import Progress, progress, read_json, run_script, write_json
 
 
 def run(chosen: Sequence[Job], restart: bool = False) -> int:
@@ -41,15 +42,16 @@ def run(chosen: Sequence[Job], restart: bool = False) -> int:
     )
     with bar:
         for number, job in enumerate(jobs):
+            bar.set_description_str(job.name)
             try:
                 if job.teacher and job.teacher.name in failed:
                     raise UserError(f"its teacher {job.teacher.name} failed")
-                said = _run(job, restart, lambda part, n=number: _show(bar, n + part))
+                said = _run(job, restart, partial(_show, bar, job, number))
                 bar.write(f"{job.name}: {said}")
             except UserError as error:
                 failed[job.name] = str(error)
                 bar.write(f"{job.name}: failed: {error}")
-            _show(bar, number + 1)
+            _move(bar, number + 1)
             results.save(everything, folder)
     for name, why in failed.items():
         print(f"failed: {name}: {why}", file=sys.stderr)
@@ -57,7 +59,14 @@ def run(chosen: Sequence[Job], restart: bool = False) -> int:
     return 1 if failed else 0
 
 
-def _show(bar: tqdm, value: float) -> None:
+def _show(bar: tqdm, job: Job, number: int, how_far: Progress | None) -> None:
+    """Show how far the row is that comes after ``number`` others."""
+    epochs = f" {how_far.epoch}/{how_far.epochs}" if how_far else ""
+    bar.set_description_str(job.name + epochs, refresh=False)
+    _move(bar, number + (how_far.fraction if how_far else 0.0))
+
+
+def _move(bar: tqdm, value: float) -> None:
     bar.update(value - bar.n)
     if sys.stderr.isatty():
         bar.refresh()
@@ -96,8 +105,12 @@ def _check_recipe(job: Job, recipe: dict, restart: bool) -> None:
         return
     mine = {**recipe, **recipe["options"]}
     theirs = {**begun, **begun.get("options", {})}
+
+    def told(options: dict, name: str) -> str:
+        return repr(options[name]) if name in options else "the default"
+
     different = [
-        f"{name} {theirs.get(name)!r}, now {mine.get(name)!r}"
+        f"{name} {told(theirs, name)}, now {told(mine, name)}"
         for name in {**theirs, **mine}
         if name != "options" and theirs.get(name) != mine.get(name)
     ]
@@ -117,8 +130,7 @@ def _train(job: Job, training, show, lock: int) -> None:
         if not written:  # once the folder is made or emptied
             write_json(job.file("session.json"), session)
             written = True
-        found = progress(job.metrics)
-        show(found.fraction if found else 0.0)
+        show(progress(job.metrics))
 
     training.run(job.file("output.txt"), poll, keep_open=(lock,))
 
