@@ -266,7 +266,7 @@ def test_a_name_that_is_nearly_right_is_told():
         by_name("mobilenet1.0-resnet5")
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"wide": 1}'])
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"wide": 1}', '{"options": {}}'])
 def test_a_scale_that_is_none_is_one_clear_line(text, tmp_path):
     file = tmp_path / "own.json"
     if text is not None:

@@ -202,6 +202,14 @@ def test_wrong_words_stop_before_anything_is_run(fakes, capsys):
     assert calls(fakes) == []
 
 
+def test_a_place_that_cannot_be_written_is_told(fakes, capsys):
+    Path("file").write_text("")
+    assert run("mobilenet1.0-plain", "--folder", "file") == 2
+    told = capsys.readouterr().err
+    assert "--folder file: file/small cannot be made (Not a directory); choose another" in told
+    assert cli.main(["status", "--folder", "file"]) == 0  # nothing is begun there
+
+
 def status(row, capsys):
     """Row -> its other columns, as ``status`` prints them."""
     capsys.readouterr()

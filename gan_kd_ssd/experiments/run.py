@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -24,13 +25,14 @@ def run(chosen: Sequence[Job], restart: bool = False) -> int:
         chosen: jobs of one scale and folder. restart: train anew what was trained with other options.
 
     Raises:
-        UserError: options that a script does not take; nothing has been run then.
+        UserError: options that a script does not take, or a folder that cannot be written; nothing
+            has been run then.
         KeyboardInterrupt, SystemExit: stopped by a signal, states being kept.
     """
     jobs = with_teachers(chosen)
     for job in jobs:
         job.options  # noqa: B018  says now what the script would say in an hour
-    folder = chosen[0].folder / chosen[0].scale.name
+    folder = _make_folder(chosen[0])
     everything = [Job(row, chosen[0].scale, chosen[0].folder) for row in rows()]
     failed: dict[str, str] = {}
     bar = tqdm(
@@ -48,7 +50,7 @@ def run(chosen: Sequence[Job], restart: bool = False) -> int:
                     raise UserError(f"its teacher {job.teacher.name} failed")
                 said = _run(job, restart, partial(_show, bar, job, number))
                 bar.write(f"{job.name}: {said}")
-            except UserError as error:
+            except (UserError, OSError) as error:
                 failed[job.name] = str(error)
                 bar.write(f"{job.name}: failed: {error}")
             _move(bar, number + 1)
@@ -57,6 +59,18 @@ def run(chosen: Sequence[Job], restart: bool = False) -> int:
         print(f"failed: {name}: {why}", file=sys.stderr)
     print(f"{len(jobs) - len(failed)} of {len(jobs)} done; results: {folder / 'results.md'}")
     return 1 if failed else 0
+
+
+def _make_folder(job: Job) -> Path:
+    """The folder of all rows of a scale."""
+    folder = job.folder / job.scale.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--folder {job.folder}: {folder} cannot be made ({error.strerror}); choose another"
+        ) from error
+    return folder
 
 
 def _show(bar: tqdm, job: Job, number: int, how_far: Progress | None) -> None:

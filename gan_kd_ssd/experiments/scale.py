@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.logs.arguments import FASTER_RCNN, Command
+from gan_kd_ssd.logs.arguments import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.logs.published import repository_file
-from gan_kd_ssd.logs.rows import Row, by_name
+from gan_kd_ssd.logs.rows import SCALE, Row, by_name
 
-#: What stands for a data set at a small scale: the built-in images in its layout.
-LAYOUTS = {"voc": "voc", "voc07": "voc", "coco": "coco"}
+_SPLITS = ("train", "val", "test")
+
+
+def layout(row: Row) -> str:
+    """The layout of the built-in images that stand for a row's data at a small scale."""
+    return "coco" if row.dataset == "coco" else "voc"
 
 
 @dataclass(frozen=True)
@@ -41,23 +45,23 @@ class Scale:
 
     def data_folder(self, row: Row, folder: str | Path) -> str:
         """Where the generated data of a row is, at a small scale."""
-        return f"{folder}/{self.name}/data/shapes_{LAYOUTS[row.dataset]}"
+        return f"{folder}/{self.name}/data/shapes_{layout(row)}"
 
     def data_command(self, row: Row, folder: str | Path) -> list[str] | None:
         """What generates the data of a row; None at the paper's scale."""
         if self.width is None:
             return None
         counts = [word for split, n in self.images.items() for word in (f"--{split}", str(n))]
-        layout = ["--layout", LAYOUTS[row.dataset]]
-        return ["-m", "gan_kd_ssd.data.shapes", self.data_folder(row, folder), *counts, *layout]
+        words = [self.data_folder(row, folder), *counts, "--layout", layout(row)]
+        return ["-m", "gan_kd_ssd.data.shapes", *words]
 
     def make_data(self, row: Row, folder: str | Path) -> None:
         """Do what :meth:`data_command` does, unless the data is there."""
         if self.width is not None:
             from gan_kd_ssd.data.shapes import generate
 
-            layout = LAYOUTS[row.dataset]
-            generate(self.data_folder(row, folder), self.images, layout=layout, progress=False)
+            target = self.data_folder(row, folder)
+            generate(target, self.images, layout=layout(row), progress=False)
 
     def teacher_of(self, row: Row) -> Row | None:
         """The row that has to be trained first; small networks have no published weights."""
@@ -90,14 +94,18 @@ def load(name: str) -> Scale:
     Raises:
         UserError: there is none, or the file is damaged.
     """
-    if name == "paper":
-        return Scale("paper")
+    if name == SCALE:
+        return Scale(SCALE)
     file = repository_file("experiments/tiny.json") if name == "tiny" else Path(name)
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         content.pop("about", None)
-        return Scale(file.stem, **content)
-    except (OSError, ValueError, TypeError) as error:
+        scale = Scale(file.stem, **content)
+        complete = set(scale.images) == set(_SPLITS) and {SSD, FASTER_RCNN} <= set(scale.options)
+        if scale.name == SCALE or scale.width is None or not complete:
+            raise ValueError(f"it needs another name than {SCALE}, width, images, options")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"--scale {name}: give paper, tiny, or a file such as experiments/tiny.json ({error})"
         ) from error
+    return scale

@@ -44,12 +44,12 @@ class State:
 
 def state_of(job: Job) -> State:
     """How far a row is."""
+    running = is_running(job)  # asked first: what is read after it may be newer, never older
     found, result = progress(job.metrics), read_json(job.file("result.json"))
-    done = read_json(job.file("done.json"))
-    failed = read_json(job.file("failed.json"))
-    if is_running(job):
+    if running:
         told, quiet_for = _last_line(job.log)
         return State(RUNNING, found, _left(job, found), told, quiet_for)
+    done, failed = read_json(job.file("done.json")), read_json(job.file("failed.json"))
     if failed:
         return State(FAILED, found, told=failed["error"])
     if done and result:
@@ -87,7 +87,6 @@ def locked(job: Job) -> Iterator[int]:
     Raises:
         UserError: another process trains it.
     """
-    job.lock.parent.mkdir(parents=True, exist_ok=True)
     with open(job.lock, "w") as file:
         for attempt in range(20):  # who asks whether it is running holds it for a moment
             try:
@@ -108,8 +107,8 @@ def is_running(job: Job) -> bool:
     try:
         with open(job.lock) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
     except BlockingIOError:
         return True
+    except OSError:
+        return False  # nobody has begun it
     return False
