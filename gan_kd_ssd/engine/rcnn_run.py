@@ -95,8 +95,8 @@ class FasterRCNNKind(engine.Kind):
     def student(self, classes):
         options = self.options
         name, _ = rcnn_networks.check_name(options.student, "--student")
-        thin = networks.THIN.fullmatch(name)
-        if not (options.pretrained_base or options.resume or options.norm_layer or thin):
+        imagenet = networks.has_imagenet(name)
+        if imagenet and not (options.pretrained_base or options.resume or options.norm_layer):
             raise UserError(
                 f"--no-pretrained-base: BatchNorm of {name} keeps the values it starts with, and from "
                 "scratch the training diverges; give --norm-layer bn as well"
@@ -104,7 +104,7 @@ class FasterRCNNKind(engine.Kind):
         student = faster_rcnn.build(
             options.student,
             classes,
-            pretrained_base=options.pretrained_base and not options.resume and not thin,
+            pretrained_base=options.pretrained_base and not options.resume and imagenet,
             per_device=options.batch_size // len(self.ctx),
             option="--student",
             **self._settings(),

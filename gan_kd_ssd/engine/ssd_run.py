@@ -64,8 +64,7 @@ class SSDKind(engine.Kind):
     def student(self, classes):
         options = self.options
         name = networks.check_name(options.student, "--student")
-        thin = networks.THIN.fullmatch(name)
-        pretrained = options.pretrained_base and not options.resume and not thin
+        pretrained = options.pretrained_base and not options.resume
         student = ssd.build(
             name, classes, options.data_shape, pretrained_base=pretrained, option="--student"
         )

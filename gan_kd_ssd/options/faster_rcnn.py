@@ -45,7 +45,8 @@ def _networks(parser) -> None:
         group,
         "resnet50_v1b",
         "resnet101_v1d",
-        thin="faster_rcnn_resnet50_v1b is the same) or a thin one (resnet10_v1_0.25); published pair",
+        thin="faster_rcnn_resnet50_v1b is the same), a narrow one of them (resnet50_v1b_w0.25) or a "
+        "thin one (resnet10_v1_0.25); published pair",
         network="resnet50_resnet101_v1b_g_d",
         network_help="in the published Namespace, where it names the pair; not used: student and "
         "teacher have options",

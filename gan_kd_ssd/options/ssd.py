@@ -36,8 +36,9 @@ def _networks(parser) -> None:
         group,
         "mobilenet1.0",
         "resnet50_v1",
-        thin="mobilenet1.0, resnet18_v1, …; ssd_512_mobilenet1.0 is the same) or a thin one "
-        "(resnet10_v1_0.25); published pair",
+        thin="mobilenet1.0, resnet18_v1, …; ssd_512_mobilenet1.0 is the same), a narrow one of them "
+        "(mobilenet1.0_w0.25: a quarter of the channels) or a thin one (resnet10_v1_0.25); published "
+        "pair",
         network="vgg16_atrous",
         network_help="in the published Namespace, and not used there: student and teacher have options",
     )
