@@ -156,9 +156,31 @@ def test_a_save_prefix_that_is_no_text_names_no_state():
 def test_a_state_under_another_name_or_in_an_unnamed_file_may_be_of_the_run_before():
     renamed = text([*FIRST, head("kept.zip"), *SECOND[1:]])
     assert resumed(renamed, renamed.runs[1]) is renamed.runs[0]
-    unnamed = {"save_prefix": "out/"}
-    log = text([head("", **unnamed), *FIRST[1:], head("out/ssd_state.zip", **unnamed), *SECOND[1:]])
-    assert resumed(log, log.runs[1]) is log.runs[0]
+    for prefix in ("out/", ""):
+        unnamed = {"save_prefix": prefix}
+        again = head(f"{prefix}ssd_state.zip", **unnamed)
+        log = text([head("", **unnamed), *FIRST[1:], again, *SECOND[1:]])
+        assert resumed(log, log.runs[1]) is log.runs[0]
+
+
+def test_a_run_without_figures_goes_on_with_nothing():
+    log = text([*FIRST, head(STATE), Start(3)])
+    assert resumed(log, log.runs[1]) is None
+    assert with_resumed(log, log.runs[1]) is log.runs[1]
+
+
+def test_a_segment_that_was_trained_again_as_a_whole_is_left_out():
+    log = text([head(), Start(1), *epoch(1), *epoch(2), *epoch(2), head(STATE), *epoch(2)])
+    joined = with_resumed(log, log.runs[1])
+    assert [segment.lines[0] for segment in log.runs[0].segments] == [2, 21]
+    assert [segment.epochs for segment in joined.segments] == [(1, 2)]
+    assert places(joined) == places(text(WHOLE).runs[0])[:10]
+
+
+def test_segments_before_the_one_that_goes_on_stay_apart():
+    log = text([head(), *epoch(1), *epoch(2), *epoch(1), *epoch(2), head(STATE), *epoch(2)])
+    joined = with_resumed(log, log.runs[1])
+    assert [segment.epochs for segment in joined.segments] == [(1, 1), (1, 2)]
 
 
 def test_weights_of_an_earlier_epoch_resume_the_run_of_gluoncvs_script():
@@ -180,6 +202,12 @@ def test_weights_of_an_earlier_epoch_resume_the_run_of_gluoncvs_script():
 def test_epochs_that_stand_in_another_file_are_counted(options, first, before):
     log = text([head(**options), Start(first), *epoch(first)])
     assert epochs_before(log.runs[0]) == before
+
+
+def test_gluoncvs_ssd_counts_epochs_from_0():
+    told = "Namespace(batch_size=1, network='a', resume='x.params', start_epoch=3)\n"
+    log = parse(told + format_record(step(3, 0)))
+    assert epochs_before(log.runs[0]) == 3
 
 
 def test_faster_rcnn_counts_epochs_from_0():

@@ -76,7 +76,7 @@ def _until(segment: Segment, place: tuple[float, float, int]) -> tuple[Entry, ..
     """The entries of a segment before the first at or after ``place``."""
     for index, entry in enumerate(segment.entries):
         record = entry.record
-        later = not isinstance(record, Start) and getattr(record, "epoch", place[0]) > place[0]
+        later = getattr(record, "epoch", place[0]) > place[0]
         if later or (isinstance(record, _FIGURES) and _place(record) >= place):
             return segment.entries[:index]
     return segment.entries
@@ -89,7 +89,7 @@ def epochs_before(run: Run) -> int:
     how many epochs they have seen.
     """
     options = run.namespace
-    first = min((s.epochs[0] for s in run.segments[:1] if s.epochs), default=0)
+    first = next((segment.epochs[0] for segment in run.segments if segment.epochs), 0)
     if not options.get("resume"):
         return 0
     origin = 1 if "lrD" in options and "Teacher_param_path" not in options else 0
