@@ -18,7 +18,7 @@ from gan_kd_ssd.detectors import faster_rcnn
 from gan_kd_ssd.engine import checkpoint, loop, rcnn_run, run
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs.read import read
-from gan_kd_ssd.logs.records import LearningRate, NewBest, Saved, Step, Unknown
+from gan_kd_ssd.logs.records import EpochEnd, LearningRate, NewBest, Saved, Step, Unknown
 from gan_kd_ssd.options.faster_rcnn import parse_train_faster_rcnn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -219,10 +219,97 @@ def test_without_compiling_the_first_figures_are_the_same(distil, whole, tmp_pat
     assert one == pytest.approx(other, abs=2e-3)
 
 
-def test_static_alloc_gives_the_same_student(distil, whole, tmp_path):
+def test_static_alloc_reaches_the_graphs_and_gives_the_same_student(
+    distil, whole, tmp_path, monkeypatch
+):
+    asked, plain = [], faster_rcnn.FasterRCNN.hybridize
+
+    def watched(self, static_alloc=False):
+        asked.append(static_alloc)
+        plain(self, static_alloc)
+
+    monkeypatch.setattr(faster_rcnn.FasterRCNN, "hybridize", watched)
     assert distil(tmp_path / "y", "--static-alloc") == 0
+    assert asked[0] is True  # the student's
     for one, other in zip(records(whole, Step), records(tmp_path / "y", Step)):
         assert one.figures == pytest.approx(other.figures, abs=2e-3, nan_ok=True)
+
+
+class Clock:
+    """A second passes with each batch that is begun, and at no other time."""
+
+    def __init__(self, monkeypatch):
+        self.now, plain = 0.0, loop.Training._seed
+
+        def begun(training, epoch, batch):
+            self.now += 1
+            plain(training, epoch, batch)
+
+        monkeypatch.setattr(loop.Training, "_seed", begun)
+        monkeypatch.setattr(loop.time, "perf_counter", lambda: self.now)
+
+
+def test_speed_and_cost_are_those_of_the_batches_also_of_an_epoch_cut_in_two(
+    distil, tmp_path, monkeypatch
+):
+    prefix, seen, plain = tmp_path / "y", [], loop.Training._add
+    Clock(monkeypatch)
+
+    def interrupting(self, vectors):
+        plain(self, vectors)
+        seen.append(None)
+        if len(seen) == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop.Training, "_add", interrupting)
+    assert distil(prefix) == 143
+    assert distil(prefix, "--resume", f"{prefix}_state.zip") == 0
+    assert [r.seconds for r in records(prefix, EpochEnd)] == [6.0] * 4
+    speeds = {step.speed for step in records(prefix, Step)}
+    assert speeds == {
+        4.0,
+        8.0,
+    }  # a line for two batches of 4 in 2 s; after the cut one of them in 1 s
+
+
+def test_random_numbers_are_others_in_each_batch(distil, tmp_path, monkeypatch):
+    seeds, plain = [], mx.random.seed
+
+    def watched(seed, *args):
+        seeds.append(seed)
+        plain(seed, *args)
+
+    monkeypatch.setattr(loop.mx.random, "seed", watched)
+    assert distil(tmp_path / "y") == 0
+    assert (
+        len(seeds) == len(set(seeds)) == 2 + 24
+    )  # of student and discriminators, then a batch each
+
+
+def test_states_are_saved_each_interval_and_at_the_end(distil, tmp_path):
+    assert distil(tmp_path / "y", "--save-interval", 2, "--epochs", 3) == 0
+    assert [record.epoch for record in records(tmp_path / "y", Saved)] == [1]
+    _, meta = checkpoint.load_state(tmp_path / "y_state.zip")
+    assert meta["progress"]["epoch"] == 3
+
+
+def test_a_best_map_of_zero_is_kept_but_not_told_as_better_than_zero(distil, tmp_path, monkeypatch):
+    from gan_kd_ssd.evaluation.voc import Evaluation
+
+    maps = iter([0.5, 0.0, 0.3, 0.2, 0.4])  # the teacher's first
+
+    def measured(*_args, **_kwargs):
+        value = next(maps)
+        return Evaluation([], {"disc": value}, value, 1, 1.0, "voc07", 1, 1.0, True)
+
+    monkeypatch.setattr(run, "evaluate", measured)
+    assert distil(tmp_path / "y") == 0
+    best = [
+        (record.epoch, record.value, record.previous) for record in records(tmp_path / "y", NewBest)
+    ]
+    assert best == [(1, 0.3, 0), (3, 0.4, 0.3)]
+    told = lines(tmp_path / "y", "best_map.log")
+    assert told == ["0000:\t0.0000", "0001:\t0.3000", "0003:\t0.4000"]
 
 
 def test_two_devices_with_one_image_each_train_through_all_phases(distil, tmp_path):
@@ -300,9 +387,9 @@ def test_mixup_stops_for_the_last_epochs(train_rcnn, tmp_path, monkeypatch):
 
     plain = DetectionStep.__call__
     monkeypatch.setattr(DetectionStep, "__call__", watched)
-    options = ["--mixup", "--no-mixup-epochs", 1, "--epochs", 2, "--distill", "none"]
+    options = ["--mixup", "--no-mixup-epochs", 1, "--epochs", 3, "--distill", "none"]
     assert train_rcnn(*options, "--save-prefix", tmp_path / "y") == 0
-    assert weights == [[0.5] * 4] * 6 + [[1.0] * 4] * 6
+    assert weights == [[0.5] * 4] * 12 + [[1.0] * 4] * 6
 
 
 def test_verbose_prints_the_names_of_the_trained_parameters(
