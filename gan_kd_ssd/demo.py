@@ -9,18 +9,15 @@ again, and a training that was stopped goes on.
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
-from gan_kd_ssd.errors import UserError, exit_on_user_error
+from gan_kd_ssd.errors import exit_on_user_error
+from gan_kd_ssd.trainings import Training, aligned, progress, run_script
 
-ROOT = Path(__file__).resolve().parents[1]
 OUT = Path("demo")
 ZOO = OUT / "zoo"
 DATA = ["--dataset", "shapes", "--data-root", str(OUT / "data")]
@@ -50,6 +47,10 @@ class Network:
     @property
     def prefix(self) -> Path:
         return OUT / self.name / self.name
+
+    @property
+    def training(self) -> Training:
+        return Training(self.prefix, self.train_command(), self.recipe())
 
     @property
     def params(self) -> Path:
@@ -152,73 +153,27 @@ def _make_data(bar) -> None:
 
 def _train(network: Network, bar) -> None:
     """Train a network, or go on with it, unless it was trained by the same command before."""
-    done, started = (OUT / network.name / f"{name}.json" for name in ("done", "started"))
-    command, recipe = network.train_command(), network.recipe()
-    start = bar.n
+    training, start = network.training, bar.n
     bar.set_description_str(f"training the {network.title}")
-    if _read(done) != recipe or not network.params.exists():
-        network.prefix.parent.mkdir(exist_ok=True)
-        state = Path(f"{network.prefix}_state.zip")
-        if _read(started) == recipe and state.exists():
-            command = [*command, "--resume", str(state)]
-        else:
-            for old in network.prefix.parent.iterdir():
-                old.unlink()
-            started.write_text(json.dumps(recipe))
-        _run(command, lambda: _set(bar, start + network.seconds * _fraction(network)))
-        done.write_text(json.dumps(recipe))
+    if not training.is_done():
+        training.run(
+            OUT / "output.txt", lambda: _set(bar, start + network.seconds * _fraction(network))
+        )
         network.result.unlink(missing_ok=True)
     _set(bar, start + network.seconds)
 
 
-def _read(path: Path):
-    """Content of a JSON file, None without one that can be read."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
+def _fraction(network: Network) -> float:
+    """How much of a training is done."""
+    found = progress(network.metrics)
+    return found.fraction if found else 0.0
 
 
 def _evaluate(network: Network, bar) -> None:
     bar.set_description_str(f"testing the {network.title}")
     if not network.result.exists():
-        _run(network.eval_command(), lambda: _refresh(bar))
+        run_script(network.eval_command(), OUT / "output.txt", lambda: _refresh(bar))
     bar.update(_EVAL_SECONDS)
-
-
-def _run(command: list[str], poll) -> None:
-    """Run one of the project's scripts; its output is shown only if it fails."""
-    log = OUT / "output.txt"
-    with open(log, "w", encoding="utf-8") as output:
-        script = [sys.executable, str(ROOT / command[0]), *command[1:]]
-        child = subprocess.Popen(script, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            while child.poll() is None:
-                time.sleep(0.5)
-                poll()
-        except KeyboardInterrupt:  # the child got it as well, and keeps its state
-            child.wait()
-            raise
-        finally:
-            if child.poll() is None:
-                child.terminate()
-                child.wait()
-    if child.returncode:
-        tail = log.read_text(errors="replace").strip().splitlines()[-1:]
-        raise UserError(f"`{shlex.join(command)}` failed: {' '.join(tail)}; see {log}")
-
-
-def _fraction(network: Network) -> float:
-    """How much of a training is done, from the last step in its metrics."""
-    from gan_kd_ssd.data.shapes import COUNTS
-
-    try:
-        lines = network.metrics.read_text(encoding="utf-8").splitlines()
-        steps = [line for line in lines if line.startswith('{"kind": "step"')]
-        images = json.loads(steps[-1])["images"]
-    except (OSError, IndexError, ValueError):  # not begun, or a line half-written
-        return 0.0
-    return min(1.0, images / (COUNTS["train"] * network.epochs))
 
 
 def _set(bar, value: float) -> None:
@@ -286,16 +241,7 @@ def table() -> str:
                 f"{result['network_images_per_second']:.0f}",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    rows.insert(1, tuple("-" * width for width in widths))
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return aligned(rows, right=(2, 3, 4), markdown=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """The demo's own logic: progress, reuse, the table. The demo itself is `make demo`."""
 
 import json
+from pathlib import Path
 
 import pytest
+from fake_scripts import write_scripts
 
-from gan_kd_ssd import demo
+from gan_kd_ssd import demo, trainings
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +23,45 @@ def metrics(network, *records):
 def test_progress_is_the_share_of_images_seen():
     network = demo.NETWORKS[0]
     assert demo._fraction(network) == 0
-    run = {"kind": "run", "parameters": 1, "data": {"train": {"images": 2000}}}
+    options = {"epochs": network.epochs, "start_epoch": 1}
+    run = {"kind": "run", "namespace": options, "data": {"train": {"images": 2000}}}
     metrics(network, run, {"kind": "event", "event": "start", "epoch": 1})
     assert demo._fraction(network) == 0
     step = {"kind": "step", "epoch": 1, "images": 1000 * network.epochs}
     metrics(network, run, step, {"kind": "validation", "epoch": 1})
     assert demo._fraction(network) == pytest.approx(0.5)
     network.metrics.write_text(network.metrics.read_text() + '{"kind": "step", "ima')
-    assert demo._fraction(network) == 0  # half-written: as if not begun, never an error
+    assert demo._fraction(network) == pytest.approx(0.5)  # half-written: passed over
+
+
+class Bar:
+    """A progress bar that nobody sees."""
+
+    n = 0
+
+    def update(self, value):
+        self.n += value
+
+    def set_description_str(self, text):
+        pass
+
+
+def test_networks_are_trained_and_tested_once_and_found_again(tmp_path, monkeypatch):
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    monkeypatch.setattr(trainings, "ROOT", write_scripts(scripts))
+    bar = Bar()
+    for _ in range(2):
+        for network in demo.NETWORKS:
+            demo._train(network, bar)
+            demo._evaluate(network, bar)
+    called = [json.loads(line) for line in (scripts / "calls.txt").read_text().splitlines()]
+    assert [Path(script).name for script, *_ in called] == ["train_ssd_gkd.py", "eval_voc.py"] * 3
+    seconds = sum(network.seconds + demo._EVAL_SECONDS for network in demo.NETWORKS)
+    assert bar.n == pytest.approx(2 * seconds)
+    demo.NETWORKS[0].params.write_text("another teacher")
+    demo._train(demo.NETWORKS[2], bar)
+    assert not demo.NETWORKS[2].result.exists()  # it is another student, to be tested again
 
 
 def test_another_teacher_is_another_recipe_for_its_student_alone():

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gan_kd_ssd.backend import mx
+from gan_kd_ssd.detectors import narrow
 from gan_kd_ssd.errors import UserError
 
 #: All parameters of every SSD of ours start with this, as those of the first SSD of a process do in
@@ -71,10 +72,21 @@ def base_name(network: str) -> str:
 def check_name(network: str, option: str) -> str:
     """Return the backbone's name; raise :class:`UserError` naming ``option`` if there is none such."""
     name = base_name(network)
+    base, width = narrow.split(name)
+    if width and (base in BACKBONES or base == "vgg16_atrous"):
+        return name
     if name in BACKBONES or name in EXTRACTORS or THIN.fullmatch(name):
         return name
     known = ", ".join([*BACKBONES, *EXTRACTORS, "resnet10_v1_0.25 and other widths of resnet10/18"])
-    raise UserError(f"{option} {network!r}: no such network; known are {known}")
+    raise UserError(
+        f"{option} {network!r}: no such network; known are {known}; resnet50_v1_w0.25 and the like "
+        "are the zoo's with less channels"
+    )
+
+
+def has_imagenet(network: str) -> bool:
+    """Whether the zoo has ImageNet weights of a backbone: not of thin and narrow ones."""
+    return not THIN.fullmatch(network) and narrow.split(network)[1] is None
 
 
 def level_sides(first_side: int) -> list[int]:
@@ -124,17 +136,19 @@ def build_ssd(network: str, classes: Sequence[str], data_shape: int, pretrained_
     from gluoncv.model_zoo.ssd.ssd import get_ssd
 
     thin = THIN.fullmatch(network)
+    base, width = narrow.split(network)
+    pretrained_base = pretrained_base and has_imagenet(network)
     if data_shape < 32:
         raise UserError(f"--data-shape {data_shape}: at least 32 pixels are needed")
     config: dict = {}
-    if network in EXTRACTORS:
-        features, filters, config = _extractor(network, data_shape)
+    if base in EXTRACTORS:
+        features, filters, config = _extractor(base, data_shape, width)
     elif (network, data_shape) == ("mobilenet0.25", 300):
         backbone = BACKBONES[network]
         features, filters = list(backbone.taps), list(backbone.filters)
         config = _zoo_300()
     else:
-        backbone = _thin_backbone(thin) if thin else BACKBONES[network]
+        backbone = _thin_backbone(thin) if thin else BACKBONES[base]
         sides = level_sides(math.ceil(data_shape / backbone.first_stride))
         extra = len(sides) - len(backbone.taps)
         if extra < 0:
@@ -147,9 +161,13 @@ def build_ssd(network: str, classes: Sequence[str], data_shape: int, pretrained_
             "steps": [data_shape / side for side in sides],
         }
     name = network.replace("_lite", "")
+    if width and filters is not None:
+        filters = narrow.channels(filters, width)
+        name = narrow.mobilenet_or_resnet(base, width, PREFIX)
     if thin:
         name = thin_network(thin)
-        config["min_depth"] = max(filters[-1:] or [32]) // 2
+    if filters and not has_imagenet(network):
+        config["min_depth"] = filters[-1] // 2
     try:
         return get_ssd(
             name,
@@ -158,7 +176,7 @@ def build_ssd(network: str, classes: Sequence[str], data_shape: int, pretrained_
             filters=filters,
             classes=tuple(classes),
             dataset="",
-            pretrained_base=pretrained_base and not thin,
+            pretrained_base=pretrained_base,
             prefix=PREFIX,
             **config,
         )
@@ -196,10 +214,14 @@ def _lite_300() -> dict:
     }
 
 
-def _extractor(network: str, data_shape: int):
-    """Feature function, filters and anchors of the networks that the zoo builds by hand."""
-    if data_shape not in EXTRACTORS[network]:
-        sizes = ", ".join(str(size) for size in EXTRACTORS[network])
+def _extractor(network: str, data_shape: int, width: float | None = None):
+    """Feature function, filters and anchors of the networks that the zoo builds by hand.
+
+    ``width``: of a narrow VGG16; its two dilated layers keep their 1024 channels.
+    """
+    made_for = [size for size in EXTRACTORS[network] if width is None or size != 300]
+    if data_shape not in made_for:
+        sizes = ", ".join(map(str, made_for))
         raise UserError(f"--data-shape {data_shape}: {network} is made for {sizes}")
     if network == "mobilenet1.0_lite":
         return list(BACKBONES["mobilenet1.0"].taps), [512, 256, 256, 128], _lite_300()
@@ -222,14 +244,21 @@ def _extractor(network: str, data_shape: int):
         "ratios": anchor_ratios(len(sides)),
         "steps": [data_shape // side for side in sides],
     }
-    if data_shape == 512:
+    if data_shape == 512 and width is None:
         return vgg_atrous.vgg16_atrous_512, None, config
 
     def shorter(pretrained=False, ctx=None, root=None, **kwargs):
         """VGG16 with as many of the 512 px extras as fit: the first, some in between, the last."""
         layers, widths = vgg_atrous.vgg_spec[16]
         *strided, last = vgg_atrous.extra_spec[512]
-        net = vgg_atrous.VGGAtrousExtractor(layers, widths, [*strided[: len(sides) - 3], last])
+        extras = [*strided[: len(sides) - 3], last]
+        if width is not None:
+            widths = narrow.channels(widths, width)
+            extras = [
+                [(*narrow.channels([wide], width), *rest) for wide, *rest in extra]
+                for extra in extras
+            ]
+        net = vgg_atrous.VGGAtrousExtractor(layers, widths, extras)
         if pretrained:
             from gluoncv.model_zoo.model_store import get_model_file
 

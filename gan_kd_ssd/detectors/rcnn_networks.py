@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from gan_kd_ssd.backend import mx
-from gan_kd_ssd.detectors import networks
+from gan_kd_ssd.detectors import narrow, networks
 from gan_kd_ssd.errors import UserError
 
 nn = mx.gluon.nn
@@ -76,10 +76,16 @@ def check_name(network: str, option: str) -> tuple[str, bool]:
     name, fpn = base_name(network)
     if name in (*BACKBONES, *SPLIT_ATTENTION) or networks.THIN.fullmatch(name):
         return name, fpn
+    base, width = narrow.split(name)
+    if width and base in BACKBONES:
+        return name, fpn
     known = ", ".join(
         [*BACKBONES, *SPLIT_ATTENTION, "resnet10_v1_0.25 and other widths of resnet10/18"]
     )
-    raise UserError(f"{option} {network!r}: no such network; known are {known}")
+    raise UserError(
+        f"{option} {network!r}: no such network; known are {known}; resnet50_v1b_w0.25 and the like "
+        "are the zoo's with less channels"
+    )
 
 
 def build_faster_rcnn(
@@ -111,14 +117,14 @@ def build_faster_rcnn(
     """
     from gluoncv.model_zoo.rcnn.faster_rcnn.faster_rcnn import get_faster_rcnn
 
-    thin = networks.THIN.fullmatch(network)
     norm = norm_layer == "bn" or network in SPLIT_ATTENTION
     config = {**_ZOO, **(_FPN if fpn else _C4), **(_FPN_BN if fpn and norm else {})}
-    if thin:
+    if not networks.has_imagenet(network):
         config.update(_THIN)
         if fpn:
             config["scales"] = (0.5, 1, 2, 4, 8)  # one a level: 8 to 128 pixels
-        parts = _thin_parts(thin, fpn)
+        thin = networks.THIN.fullmatch(network)
+        parts = _thin_parts(thin, fpn) if thin else _narrow_parts(network, fpn)
         patterns = None
     else:
         parts = _zoo_parts(network, fpn, pretrained_base, norm, devices)
@@ -194,19 +200,40 @@ def _normalise_by_batch(block) -> None:
 
 def _thin_parts(match: re.Match, fpn: bool):
     """The same of a thin residual network, whose BatchNorm is trained: it has no ImageNet values."""
-    from gluoncv.nn.feature import FPNFeatureExpander
-
     backbone = networks.thin_network(match, PREFIX)
     if not fpn:
-        features, top = nn.HybridSequential(prefix=""), nn.HybridSequential(prefix="")
-        features.add(*backbone.features[:7])  # up to the third stage: stride 16
-        top.add(backbone.features[7])
-        return features, top, None
+        return _c4_parts(backbone.features[:7], backbone.features[7])
     last = networks.THIN_BLOCKS[match[1]][0] - 1
-    width = networks.thin_channels(match)[-1]
+    outputs = [f"stage{stage}_activation{last}" for stage in (1, 2, 3, 4)]
+    return _fpn_parts(backbone, outputs, networks.thin_channels(match)[-1])
+
+
+def _narrow_parts(network: str, fpn: bool):
+    """The same of one of the zoo's backbones with less channels, see :mod:`narrow`."""
+    base, width = narrow.split(network)
+    backbone = narrow.resnet_b(base, width, PREFIX)
+    if not fpn:
+        layers = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3")
+        return _c4_parts([getattr(backbone, name) for name in layers], backbone.layer4)
+    stages = (backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4)
+    outputs = [f"layers{i}_relu{3 * len(stage) - 1}_fwd" for i, stage in enumerate(stages, 1)]
+    return _fpn_parts(backbone, outputs, *narrow.channels([256], width))
+
+
+def _c4_parts(features, top):
+    """Up to the third stage, of stride 16, and the fourth; no box head of its own."""
+    parts = [nn.HybridSequential(prefix="") for _ in range(2)]
+    parts[0].add(*features)
+    parts[1].add(top)
+    return *parts, None
+
+
+def _fpn_parts(backbone, outputs: Sequence[str], width: int):
+    from gluoncv.nn.feature import FPNFeatureExpander
+
     features = FPNFeatureExpander(
         network=backbone,
-        outputs=[f"stage{stage}_activation{last}" for stage in (1, 2, 3, 4)],
+        outputs=outputs,
         num_filters=[width] * 4,
         use_p6=True,
         no_bias=False,

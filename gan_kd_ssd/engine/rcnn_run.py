@@ -12,11 +12,11 @@ from gan_kd_ssd.engine import run as engine
 from gan_kd_ssd.engine import runlog, schedule
 from gan_kd_ssd.engine.loop import Plan
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.rcnn_options import SCRIPT, data_set
+from gan_kd_ssd.options.faster_rcnn import SCRIPT, data_set
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train as :func:`gan_kd_ssd.rcnn_options.parse_train_faster_rcnn` says; returns the exit code.
+    """Train as :func:`gan_kd_ssd.options.faster_rcnn.parse_train_faster_rcnn` says; returns the exit code.
 
     Raises:
         UserError: options, data, weights or files that cannot be used.
@@ -67,12 +67,8 @@ class FasterRCNNKind(engine.Kind):
             ),
         )
 
-    def name(self) -> str:
-        names = self.networks()
-        dataset = Path(self.options.dataset).name.lower()
-        distils = self.options.distill != "none"
-        both = f"{names['student']}_{names['teacher']}" if distils else names["student"]
-        return f"faster_rcnn_{both}_{dataset}" + ("_gkd" if distils else "")
+    def family(self) -> str:
+        return "faster_rcnn"
 
     def networks(self) -> dict[str, str]:
         names = {}
@@ -99,8 +95,8 @@ class FasterRCNNKind(engine.Kind):
     def student(self, classes):
         options = self.options
         name, _ = rcnn_networks.check_name(options.student, "--student")
-        thin = networks.THIN.fullmatch(name)
-        if not (options.pretrained_base or options.resume or options.norm_layer or thin):
+        imagenet = networks.has_imagenet(name)
+        if imagenet and not (options.pretrained_base or options.resume or options.norm_layer):
             raise UserError(
                 f"--no-pretrained-base: BatchNorm of {name} keeps the values it starts with, and from "
                 "scratch the training diverges; give --norm-layer bn as well"
@@ -108,7 +104,7 @@ class FasterRCNNKind(engine.Kind):
         student = faster_rcnn.build(
             options.student,
             classes,
-            pretrained_base=options.pretrained_base and not options.resume and not thin,
+            pretrained_base=options.pretrained_base and not options.resume and imagenet,
             per_device=options.batch_size // len(self.ctx),
             option="--student",
             **self._settings(),

@@ -39,13 +39,18 @@ _PLAIN = {
 
 
 def data_file(name: str) -> Path:
-    """A file of the repository's folder ``logs``.
+    """A file of the repository's folder ``logs``."""
+    return repository_file(f"logs/{name}")
+
+
+def repository_file(name: str) -> Path:
+    """A file or folder of the repository.
 
     Raises:
         UserError: it is not there (the package was installed without the repository).
     """
-    path = Path(__file__).resolve().parents[2] / "logs" / name
-    if not path.is_file():
+    path = Path(__file__).resolve().parents[2] / name
+    if not path.exists():
         raise UserError(f"{path} is missing: run from a checkout of the whole repository")
     return path
 

@@ -18,10 +18,11 @@ from functools import lru_cache
 
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs.arguments import FASTER_RCNN, SSD, Command
-from gan_kd_ssd.logs.paper import Cell, cells
+from gan_kd_ssd.logs.rows import Row, cells, rows
 
 _NETWORK = (
-    r"mobilenet(?:v2_)?\d\.\d+(?:_lite)?|resnet\d+_v[12][a-z]?(?:_0\.\d+)?|resnest\d+|vgg16_atrous"
+    r"(?:mobilenet(?:v2_)?\d\.\d+(?:_lite)?|resnet\d+_v[12][a-z]?(?:_0\.\d+)?|resnest\d+|vgg16_atrous)"
+    r"(?:_w0\.\d+)?"
 )
 LIST = "python -m gan_kd_ssd.model_zoo list"
 #: Data sets that ``--dataset`` knows by name; another is a folder. Part of a name -> the option's value.
@@ -87,7 +88,7 @@ class Name:
         return ("fpn_" if self.fpn else "") + self.student
 
     @property
-    def cell(self) -> Cell | None:
+    def cell(self) -> Row | None:
         """The figure of the paper's tables that the name stands for."""
         return _cells_by_name().get(str(self))
 
@@ -95,6 +96,8 @@ class Name:
         """Name of the trained teacher, GluonCV's where that publishes it."""
         if self.teacher is None:
             return None
+        if self.cell and self.cell.trained_teacher:  # one for students of either RoI mode
+            return str(of_cell(self.cell.trained_teacher))
         alone = str(replace(self, student=self.teacher, teacher=None, cosine=False))
         short = alone.removesuffix("_roialign")
         return short if short in GLUONCV_PUBLISHES else alone
@@ -107,9 +110,7 @@ class Name:
         """
         cell = self.cell or _teachers_by_name().get(str(self))
         if cell:
-            command = cell.command()
-            command.options.setdefault("student", cell.student)
-            return command
+            return cell.command()
         teacher = self.teacher_command()
         options: dict[str, object] = {
             "dataset": KNOWN_DATA.get(self.data, f"path/to/{self.data}"),
@@ -181,7 +182,7 @@ def close(text: str, known: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(text, sorted(set(known)), n=3, cutoff=0.6)
 
 
-def of_cell(cell: Cell) -> Name:
+def of_cell(cell: Row) -> Name:
     """The name of a figure of the paper's tables."""
     if cell.roi_mode is None:
         return Name("ssd", cell.student, cell.dataset, 512, cell.teacher, cell.cosine)
@@ -196,19 +197,14 @@ def of_cell(cell: Cell) -> Name:
 
 
 @lru_cache(maxsize=1)
-def _cells_by_name() -> dict[str, Cell]:
+def _cells_by_name() -> dict[str, Row]:
     return {str(of_cell(cell)): cell for cell in cells()}
 
 
 @lru_cache(maxsize=1)
-def _teachers_by_name() -> dict[str, Cell]:
-    """Teachers of the tables that have to be trained, as cells of their own, without a teacher."""
-    found = {}
-    for name, cell in _cells_by_name().items():
-        teacher = parse(name).teacher_name()
-        if teacher and teacher not in GLUONCV_PUBLISHES:
-            found[teacher] = replace(cell, student=cell.teacher, teacher=None, cosine=False)
-    return found
+def _teachers_by_name() -> dict[str, Row]:
+    """Teachers of the tables that have to be trained."""
+    return {str(of_cell(row)): row for row in rows() if not row.place and not row.weights}
 
 
 def paper_names() -> list[str]:
