@@ -4,7 +4,7 @@ import sys
 
 from gan_kd_ssd import model_zoo
 from gan_kd_ssd.errors import exit_on_user_error
-from gan_kd_ssd.evaluation.options import parse
+from gan_kd_ssd.options.evaluation import parse
 
 
 def main(argv=None):

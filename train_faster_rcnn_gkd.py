@@ -4,7 +4,7 @@
 import sys
 
 from gan_kd_ssd.errors import exit_on_user_error
-from gan_kd_ssd.rcnn_options import SCRIPT, parse_train_faster_rcnn
+from gan_kd_ssd.options.faster_rcnn import SCRIPT, parse_train_faster_rcnn
 
 
 def main(argv=None) -> int:

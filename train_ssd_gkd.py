@@ -4,7 +4,7 @@
 import sys
 
 from gan_kd_ssd.errors import exit_on_user_error
-from gan_kd_ssd.options import parse_train_ssd
+from gan_kd_ssd.options.ssd import parse_train_ssd
 
 
 def main(argv=None) -> int:

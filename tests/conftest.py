@@ -78,7 +78,7 @@ def train(shapes_folder, tmp_path_factory):
     Options given later win over the tiny ones given here.
     """
     from gan_kd_ssd.engine import ssd_run
-    from gan_kd_ssd.options import parse_train_ssd
+    from gan_kd_ssd.options.ssd import parse_train_ssd
 
     def run(*options):
         tiny = [
@@ -95,7 +95,7 @@ def train(shapes_folder, tmp_path_factory):
 def train_rcnn(shapes_folder):
     """train_rcnn(*options) -> exit code of a tiny run of ``train_faster_rcnn_gkd.py``."""
     from gan_kd_ssd.engine import rcnn_run
-    from gan_kd_ssd.rcnn_options import parse_train_faster_rcnn
+    from gan_kd_ssd.options.faster_rcnn import parse_train_faster_rcnn
 
     def run(*options):
         tiny = [

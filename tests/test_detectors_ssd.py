@@ -234,3 +234,15 @@ def test_parameters_of_other_classes_say_how_many(tiny_ssd, tmp_path):
     three = ssd.build("resnet10_v1_0.125", ["a", "b", "c"], 64)
     with pytest.raises(UserError, match="trained for 2 classes, but the data has 3"):
         three.load(tmp_path / "two.params", [mx.cpu()], "--teacher-params")
+
+
+@pytest.mark.parametrize("network", ["mobilenet0.25", "resnet10_v1_0.125"])
+def test_running_statistics_start_at_mean_0_and_variance_1(network):
+    """Those of the appended levels too, which GluonCV names otherwise and gives negative variances."""
+    detector = ssd.build(network, ["a"], 128)
+    detector.initialize([mx.cpu()])
+    values = {name: p.data().asnumpy() for name, p in detector.net.collect_params().items()}
+    means = [v for name, v in values.items() if name.endswith(("running_mean", "moving_mean"))]
+    variances = [v for name, v in values.items() if name.endswith(("running_var", "moving_var"))]
+    assert len(means) == len(variances) > 10
+    assert all((v == 0).all() for v in means) and all((v == 1).all() for v in variances)

@@ -10,7 +10,6 @@ from conftest import lines
 from gan_kd_ssd.data import shapes
 from gan_kd_ssd.engine import eval_run
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.evaluation import options as eval_options
 from gan_kd_ssd.evaluation.coco import FIGURES
 from gan_kd_ssd.logs import cli as logs_cli
 from gan_kd_ssd.logs.figures import run_figures
@@ -19,6 +18,7 @@ from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import BestMap, Start, Unknown, Validation
 from gan_kd_ssd.logs.write import format_record
+from gan_kd_ssd.options import evaluation as eval_options
 
 COUNTS = {"train": 24, "val": 8, "test": 8}
 PLAIN = ["--distill", "none", "--epochs", 2]

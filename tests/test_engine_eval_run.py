@@ -12,7 +12,7 @@ import pytest
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.engine import eval_run
 from gan_kd_ssd.errors import UserError, exit_on_user_error
-from gan_kd_ssd.evaluation import options
+from gan_kd_ssd.options import evaluation as options
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = "resnet10_v1_0.25"

@@ -10,7 +10,7 @@ import pytest
 from gan_kd_ssd.engine import devices, schedule, ssd_run
 from gan_kd_ssd.engine.run import save_prefix
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.options import parse_train_ssd
+from gan_kd_ssd.options.ssd import parse_train_ssd
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = {

@@ -19,7 +19,7 @@ from gan_kd_ssd.engine import checkpoint, loop, rcnn_run, run
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import LearningRate, NewBest, Saved, Step, Unknown
-from gan_kd_ssd.rcnn_options import parse_train_faster_rcnn
+from gan_kd_ssd.options.faster_rcnn import parse_train_faster_rcnn
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ["cross", "disc", "ring", "square", "star", "triangle"]
@@ -354,7 +354,7 @@ def test_a_state_of_another_run_is_refused(options, message, whole, distil, tmp_
 def test_eval_voc_gives_the_map_that_the_run_gave(devices, whole, shapes_folder, tmp_path):
     """Sizes and classes are those of the run, whose metrics lie beside the parameters."""
     from gan_kd_ssd.engine import eval_run
-    from gan_kd_ssd.evaluation import options
+    from gan_kd_ssd.options import evaluation as options
 
     words = ["--network", "faster_rcnn_resnet10_v1_0.125", "--params", f"{whole}_best.params"]
     words += ["--dataset", shapes_folder, "--val-split", "val", "--gpus", ""]
@@ -368,7 +368,7 @@ def test_eval_voc_gives_the_map_that_the_run_gave(devices, whole, shapes_folder,
 
 
 def test_a_size_of_the_other_kind_of_detector_is_refused():
-    from gan_kd_ssd.evaluation import options
+    from gan_kd_ssd.options import evaluation as options
 
     with pytest.raises(UserError, match=r"--data-shape: faster_rcnn_.* takes --short"):
         options.parse(["--network", "faster_rcnn_resnet50_v1b_voc", "--data-shape", "512"])

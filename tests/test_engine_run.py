@@ -11,7 +11,7 @@ from conftest import lines
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.engine import loop, run
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.options import parse_train_ssd
+from gan_kd_ssd.options.ssd import parse_train_ssd
 
 
 def test_plain_and_distilled_student_start_from_the_same_weights(

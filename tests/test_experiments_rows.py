@@ -6,15 +6,15 @@ import re
 import pytest
 
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.evaluation import options as evaluation
 from gan_kd_ssd.experiments import scale as scales
 from gan_kd_ssd.experiments.job import Job, with_teachers
 from gan_kd_ssd.logs import paper, rows
 from gan_kd_ssd.logs.arguments import FASTER_RCNN, Command
 from gan_kd_ssd.logs.published import REFERENCES
 from gan_kd_ssd.logs.rows import by_name, cells
-from gan_kd_ssd.options import parse_train_ssd, train_ssd_parser
-from gan_kd_ssd.rcnn_options import parse_train_faster_rcnn, train_faster_rcnn_parser
+from gan_kd_ssd.options import evaluation
+from gan_kd_ssd.options.faster_rcnn import parse_train_faster_rcnn, train_faster_rcnn_parser
+from gan_kd_ssd.options.ssd import parse_train_ssd, train_ssd_parser
 
 ALL = rows.rows()
 EVERY_ROW = pytest.mark.parametrize("row", ALL, ids=lambda row: row.name)

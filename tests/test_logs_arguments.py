@@ -5,8 +5,8 @@ import pytest
 from gan_kd_ssd.logs.arguments import FASTER_RCNN, SSD, backbone, command_of
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
-from gan_kd_ssd.options import parse_train_ssd
-from gan_kd_ssd.rcnn_options import parse_train_faster_rcnn
+from gan_kd_ssd.options.faster_rcnn import parse_train_faster_rcnn
+from gan_kd_ssd.options.ssd import parse_train_ssd
 
 GLUONCV_SSD = (  # of its version 0.10
     "Namespace(amp=False, batch_size=32, dali=False, data_shape=512, dataset='voc', "

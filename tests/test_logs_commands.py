@@ -152,7 +152,7 @@ def test_show_json_is_strict_json(capsysbinary, ours):
 
 
 def test_args_of_the_ssd_log_are_taken_by_the_script(capsysbinary, published):
-    from gan_kd_ssd.options import parse_train_ssd
+    from gan_kd_ssd.options.ssd import parse_train_ssd
 
     _, out, err = run(capsysbinary, "args", published["ssd"])
     words = shlex.split(out)
@@ -166,7 +166,7 @@ def test_args_of_the_ssd_log_are_taken_by_the_script(capsysbinary, published):
 
 
 def test_all_ten_namespaces_become_command_lines():
-    from gan_kd_ssd.options import parse_train_ssd
+    from gan_kd_ssd.options.ssd import parse_train_ssd
 
     seen = []
     for name in ("ssd", "faster_rcnn"):
@@ -288,6 +288,16 @@ def test_plot_writes_a_picture(capsysbinary, published, ours, tmp_path, suffix, 
     assert len(out.read_bytes()) > 5000
 
 
+def test_a_picture_replaces_an_earlier_one_whole_and_leaves_nothing_beside(
+    capsysbinary, ours, tmp_path
+):
+    out = tmp_path / "x.svg"
+    out.write_text("earlier")
+    assert run(capsysbinary, "plot", ours, "--out", out)[0] == 0
+    assert out.read_text().startswith("<svg")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]
+
+
 def test_the_page_stands_alone_and_escapes_what_it_shows(capsysbinary, ours, tmp_path):
     out = tmp_path / "x.html"
     assert run(capsysbinary, "plot", ours, "--html", "--out", out)[0] == 0
@@ -300,7 +310,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(capsysbinary, ours, tmp
 
 
 def test_tables_find_runs_and_give_commands(capsysbinary, published):
-    from gan_kd_ssd.options import parse_train_ssd
+    from gan_kd_ssd.options.ssd import parse_train_ssd
 
     _, out, _ = run(capsysbinary, "tables", published["ssd"].parent, "--json")
     rows = json.loads(out)

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.logs.argument_rows import compare_arguments
 from gan_kd_ssd.logs.compare import (
     NO_REFERENCE,
     NOT_COMPARABLE,
     OUTSIDE,
     WITHIN,
     compare,
-    compare_arguments,
 )
 from gan_kd_ssd.logs.curves import Point, value_at
 from gan_kd_ssd.logs.facts import subject
@@ -32,9 +32,10 @@ from gan_kd_ssd.logs.invariants import check_invariants
 from gan_kd_ssd.logs.jsonl import parse_json_lines
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
-from gan_kd_ssd.logs.records import BestMap, EpochEnd, RunStart, Step, Validation
+from gan_kd_ssd.logs.records import BestMap, EpochEnd, NewBest, RunStart, Step, Validation
 from gan_kd_ssd.logs.report import markdown_text, table_text
 from gan_kd_ssd.logs.resume import with_resumed
+from gan_kd_ssd.logs.summary import phase_speed
 from gan_kd_ssd.logs.write import format_record, json_record
 
 
@@ -202,6 +203,16 @@ def test_a_class_without_objects_is_inactive():
     assert states(text)["AP b", 1, None] == INACTIVE
 
 
+def test_a_speed_that_is_no_number_is_inactive_and_left_out_of_means():
+    text = step(1, 9, **GAN) + step(1, 19, **GAN) + step(2, 9)
+    broken = text.replace("Speed: 9.000", "Speed: nan", 1)
+    assert states(broken)["speed", 1, 9] == INACTIVE
+    figures = run_figures(last_trained(parse(broken)))
+    assert phase_speed(figures)["gan"]["samples_per_second"] == 9.0
+    found = compare(subject(parse(broken)), subject(parse(text)))
+    assert not [row for row in found.rows if row.verdict == OUTSIDE]
+
+
 def test_figures_carry_how_they_average():
     kinds = {f.name: f.averaging for f in published("faster_rcnn").figures if f.kind == "step"}
     assert kinds["RPN_Conf"] == kinds["Loss_D"] == SINCE_EPOCH
@@ -269,6 +280,30 @@ def test_a_mean_of_few_digits_is_given_its_rounding():
 @pytest.mark.parametrize("values, holds", [((0.5, 0.6), True), ((0.6, 0.5), False)])
 def test_the_best_mean_ap_never_falls(values, holds):
     text = step(1, 9) + "".join(format_record(BestMap(value)) for value in values)
+    check = invariants(text)["best mAP never falls"]
+    assert (check.holds, check.line) == (holds, None if holds else 3)
+    assert check.detail == "2 lines"
+
+
+@pytest.mark.parametrize(
+    "mean, best, holds",
+    [
+        (0.7826123456789, 0.783, True),
+        (0.7826123456789, 0.782, True),  # cut, not rounded
+        (0.7826123456789, 0.781, False),
+        (0.7826123456789, 0.7826123456785, False),
+        (math.nan, 0.1, True),
+    ],
+)
+def test_the_best_is_never_below_the_mean_ap_that_it_may_be(mean, best, holds):
+    validation = format_record(Validation(1, {"a": mean}, mean))
+    text = step(1, 9) + validation + format_record(BestMap(best))
+    assert invariants(text)["best mAP never falls"].holds is holds
+
+
+@pytest.mark.parametrize("value, previous, holds", [(0.5, 0, True), (0.5, 0.6, False)])
+def test_a_new_best_is_higher_than_the_one_before(value, previous, holds):
+    text = step(1, 9) + format_record(NewBest(1, value, previous, "x_best.params"))
     assert invariants(text)["best mAP never falls"].holds is holds
 
 

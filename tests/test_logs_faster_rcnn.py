@@ -15,6 +15,7 @@ from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.plot import draw
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import EpochEnd, LearningRate, RunStart, Step, Validation
+from gan_kd_ssd.logs.show import show_text
 from gan_kd_ssd.logs.summary import summarize
 from gan_kd_ssd.logs.write import format_record, json_record
 
@@ -141,6 +142,14 @@ def test_discriminators_that_are_lost_while_they_learn_alone_diverged():
     assert [found[name] for name in lost] == [DIVERGED] * 3
     assert found["Loss_G"] == INACTIVE
     assert set(states("detection", **lost).values()) == {ACTIVE, INACTIVE}
+
+
+def test_show_tells_each_rate_that_was_set():
+    step = Step(0, 9, 1.0, {"RPN_Conf": 0.1}, style="faster_rcnn")
+    rates = [LearningRate(0, 1 / 30000, iteration=100), LearningRate(5, 0.00025, gan=True)]
+    shown = show_text(summarize(parse("".join(map(format_record, [step, *rates])))))
+    assert "line 2: student's learning rate 3.333e-05 at epoch 0, iteration 100\n" in shown
+    assert "line 3: adversarial learning rate 0.00025 at epoch 5\n" in shown
 
 
 def test_rates_of_both_sides_and_of_the_warm_up_come_back_from_json():

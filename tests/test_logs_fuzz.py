@@ -12,9 +12,11 @@ from gan_kd_ssd.logs.page import page
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.plot import draw
 from gan_kd_ssd.logs.published import reference
+from gan_kd_ssd.logs.records import EpochEnd, NewBest, RunStart, Start, Step, Validation
 from gan_kd_ssd.logs.report import table_text
 from gan_kd_ssd.logs.show import show_text
 from gan_kd_ssd.logs.summary import summarize
+from gan_kd_ssd.logs.write import format_record, json_record
 
 
 def sample(name, *spans):
@@ -22,19 +24,41 @@ def sample(name, *spans):
     return "".join("".join(lines[a:b]) for a, b in spans)
 
 
+def resumed(form):
+    """A run of ours that went on from a state, and again from one, as text or JSON lines."""
+    records = []
+    for number, first in enumerate((1, 2, 2)):
+        resume = "x_state.zip" if number else ""
+        options = {"batch_size": 2, "log_interval": 1, "start_epoch": 1, "save_prefix": "x"}
+        records += [RunStart({**options, "resume": resume, "lrD": 0.1}), Start(first)]
+        for epoch in range(first, 4):
+            figures = {"RPN_Conf": 1 / epoch, "RCNN_CrossEntropy": 2.0, "Loss_D": -0.1}
+            figures |= {"Loss_G": 0.1, "Loss_D_real": 0.0, "Loss_D_fake": 0.1}
+            for batch in range(number, 3):
+                seen = {"images": 6 * (epoch - 1) + 2 * (batch + 1), "phase": "gan"}
+                records.append(Step(epoch, batch, 9.0, figures, **seen, style="faster_rcnn"))
+            records.append(EpochEnd(epoch, figures, seconds=9.0, style="faster_rcnn"))
+            records.append(Validation(epoch, {"a": 0.5}, 0.5, style="faster_rcnn"))
+            records.append(NewBest(epoch, 0.5, 0.25, "x_best.params"))
+    return "".join(map(form, records))
+
+
 SAMPLES = [
     sample("ssd", (3, 12), (440, 500)),
     sample("faster_rcnn", (78, 86), (106, 126), (145, 175), (1530, 1545)),
+    resumed(format_record),
     '{"kind": "run", "namespace": {"batch_size": 2}}\n'
     '{"kind": "step", "epoch": 1, "batch": 0, "images": 2, "phase": "gan", "Loss_D": -1.0,'
     ' "Loss_G": 1, "Loss_D_real": 0, "Loss_D_fake": 1, "CrossEntropy": 5, "SmoothL1": 2,'
     ' "cosine": null, "speed": 9}\n'
     '{"kind": "validation", "epoch": 1, "phase": "gan", "mAP": 0.5, "classes": {"a": 0.5}}\n',
+    resumed(json_record),
 ]
 TOKENS = [
     *("nan", "inf", "-inf", "-", "1e999", "-0.0", "0", "9" * 400, "", "=", "\n", "\r", "\r\n"),
     *("[Epoch ", "][Batch ", "Namespace(", "mAP=", "best_map is ", "\x00", "\x1b[2J", "\ufeff"),
     *("\udcff", "<b>&", "'", "((((((((", "[" * 2000, "INFO:root:", "null", "[]", '{"kind": "run"}'),
+    *("resume='y.params'", "start_epoch=-9", "start_epoch='1'", "save_prefix=None", "resume=7"),
     *("batch_size=0", "batch_size=-1", "batch_size='x'", "log_interval=None", "gan_epochs=0"),
 ]
 damages = st.lists(
@@ -85,7 +109,7 @@ def look_at(log, text):
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(SAMPLES[:2]), damages)
+@given(st.sampled_from(SAMPLES[:3]), damages)
 def test_a_damaged_text_log_is_kept_and_looked_at(text, how):
     text = damaged(text, how)
     log = parse(text, "mine.log")

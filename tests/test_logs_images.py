@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from gan_kd_ssd.logs.argument_rows import compare_arguments
 from gan_kd_ssd.logs.compare import (
     NO_REFERENCE,
     NOT_COMPARABLE,
     OUTSIDE,
     WITHIN,
     compare,
-    compare_arguments,
 )
 from gan_kd_ssd.logs.curves import LinesOfEpochs, Point, epoch_curves, value_at
 from gan_kd_ssd.logs.facts import of_one_size, subject
@@ -201,6 +201,36 @@ def test_an_epoch_without_a_common_line_is_held_against_whole_epochs():
     share = 93 / 123  # of the way from a line to the next
     between = [10 - 4.5 * share, 5.5 - 1.5 * share, 4.0]
     assert row.reference == pytest.approx(sum(between) / 3)
+
+
+def test_a_line_is_held_against_the_same_line_before_anything_else():
+    mine, other = subject(run()), subject(run())
+    other = replace(other, figures=[f for f in other.figures if f.kind != "epoch"])
+    row = rows(compare(mine, other, last=3))["CrossEntropy in phase detection"]
+    assert (row.gap, row.why) == (0, "epoch 1..3, line 15")  # of batch 9, not of the epochs' ends
+
+
+def test_counts_that_differ_by_a_batch_are_the_same_images():
+    mine = subject(run(batches=(0,), epochs=1, told=125))
+    moved = [replace(f, images=125) if f.kind == "epoch" else f for f in mine.figures]
+    mine = replace(mine, figures=moved)
+    row = rows(compare(mine, subject(run(told=125))))["CrossEntropy in phase detection"]
+    assert (row.mine, row.reference) == (9.25, 9.25)
+
+
+def test_the_references_last_epoch_is_no_point_of_its_curve_before_its_end():
+    mine = subject(run(batches=(), told=123))
+    text = run(batches=(2,), told=123)
+    begun = [e for e in text.runs[0].segments[0].entries if not is_end_of(e.record, 3)]
+    head, lines = text.runs[0].start.record, [entry.record for entry in begun]
+    log = parse_json_lines("".join(map(json_record, [head, *lines])), "x.jsonl")
+    last = compare(mine, subject(log), last=1)
+    row = rows(last)["CrossEntropy in phase detection"]
+    assert row.reference == pytest.approx(9 / 2 + 0.25)  # of epoch 2, the last whole one
+
+
+def is_end_of(record, epoch):
+    return record.epoch == epoch and not isinstance(record, Step)
 
 
 def test_a_wrong_loss_is_outside_in_the_middle_of_an_epoch_too():

@@ -10,8 +10,8 @@ from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import RunStart, Start, Step, Validation
 from gan_kd_ssd.logs.write import format_record
-from gan_kd_ssd.options import parse_train_ssd
-from gan_kd_ssd.rcnn_options import parse_train_faster_rcnn
+from gan_kd_ssd.options.faster_rcnn import parse_train_faster_rcnn
+from gan_kd_ssd.options.ssd import parse_train_ssd
 
 PARSERS = {SSD: parse_train_ssd, FASTER_RCNN: parse_train_faster_rcnn}
 

@@ -151,6 +151,17 @@ def test_a_prefix_on_every_line_of_a_block_is_seen_through():
     assert log.text() == text
 
 
+@pytest.mark.parametrize("name", ["x.log", "x.jsonl"])
+def test_a_byte_order_mark_hides_nothing(tmp_path, name):
+    text = GLUONCV_SSD if name == "x.log" else '{"kind": "run", "namespace": {"lr": 1}}\n'
+    path = tmp_path / name
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    log = read(path)
+    assert not log.unknown
+    assert log.runs[0].namespace
+    assert name != "x.log" or log.text().encode() == path.read_bytes()
+
+
 def test_windows_line_ends_are_kept():
     text = GLUONCV_SSD.replace("\n", "\r\n")
     log = parse(text)
@@ -251,6 +262,11 @@ def test_namespace_values_come_back_as_they_were():
     }
     assert isinstance(found["g"], Verbatim)
     assert parse(text + "\n").text() == text + "\n"
+
+
+def test_a_value_that_is_nearly_a_number_is_kept_without_a_warning(recwarn):
+    assert parse_namespace("Namespace(a=1or 2, b=3)") == {"a": "1or 2", "b": 3}
+    assert not recwarn.list
 
 
 def test_options_in_another_order_are_written_in_that_order():

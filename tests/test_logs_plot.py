@@ -197,6 +197,32 @@ def test_the_axis_ends_a_little_after_the_longest_run_and_says_how_far_the_refer
     assert max(x for c in picture.curves(ORANGE, 0) for x, _ in c) == pytest.approx(1 / 1.04, 1e-3)
     same = Picture([run(epochs=4)], [run("r", epochs=4)])
     assert same.texts.count("thousand images seen") == 4
+    assert any("goes on" in text for text in Picture([run()], [run("r", epochs=5)]).texts)
+    near = Picture([run(epochs=10)], [run("r", epochs=12)])  # 1.2 of the run, not of the axis
+    assert not any("goes on" in text for text in near.texts)
+
+
+def test_a_reference_is_drawn_as_far_as_the_axis_goes():
+    picture = Picture([run(epochs=2)], [run("r", epochs=40, gan=40, scale=2.0)])
+    (curve, _) = picture.curves(GREY, 0)
+    assert len(curve) == 2
+    ends = [TOPS[0] + PANEL_HEIGHT * (1 - curve[-1][1]) for curve in picture.curves(GREY, 0)]
+    assert picture.at("CrossEntropy")[1] == pytest.approx(min(ends) - 8, abs=0.2)
+
+
+def test_a_reference_without_validation_has_no_dotted_line():
+    texts = Picture([run()], [run("r", maps=False)]).texts
+    assert "mAP" in texts and not any("dotted" in text for text in texts)
+
+
+def test_runs_whose_losses_are_all_lost_are_drawn_as_empty_panels():
+    text = format_record(RunStart({"batch_size": 1})) + format_record(
+        Step(1, 9, 5.0, {"CrossEntropy": math.nan, "SmoothL1": math.inf})
+    )
+    lost = subject(parse(text, "x"))
+    assert Picture([lost]).texts.count("not in these logs") == 5
+    assert Picture([lost], [run("r")]).texts.count("not in these logs") == 1  # the reference is
+    assert Picture([lost], [lost]).texts.count("not in these logs") == 5
 
 
 def test_a_run_that_is_nothing_beside_the_reference_is_drawn_over_its_own_length():
@@ -211,6 +237,13 @@ def test_without_images_the_axis_counts_epochs():
     picture = Picture([mine], [mine])
     assert picture.texts.count("epochs") == 4
     assert [x for x, _ in picture.curves(BLUE, 4)[0]][-1] == pytest.approx(4 / 4.16, abs=1e-3)
+    assert picture.texts.count("4") >= 4  # the last epoch, on the axis of each panel
+    for pair in ([mine], [run("b")]), ([run("b")], [mine]), ([run("b"), mine], []):
+        mixed = Picture(*pair)
+        assert mixed.texts.count("epochs") == 4
+        assert all(mixed.curves(colour, 0) for colour in (BLUE, GREY if pair[1] else ORANGE))
+    estimated = run(log_interval=7, batch_size=None)
+    assert "epochs" in Picture([estimated]).texts
 
 
 def test_many_images_are_counted_in_millions():
@@ -225,6 +258,9 @@ def test_estimated_images_are_called_so():
     assert "thousand images seen (estimated)" in Picture([estimated]).texts
     assert "thousand images seen" in Picture([run()]).texts
     assert "thousand images seen" in Picture([estimated, run("b")]).texts  # the other tells
+    other = run("b", images=300)
+    assert "thousand images seen (estimated)" in Picture([estimated, other]).texts
+    assert "thousand images seen (estimated)" in Picture([other, estimated]).texts
 
 
 def test_an_epoch_that_is_not_at_its_end_is_drawn_only_where_there_is_no_other():
@@ -246,6 +282,11 @@ def test_the_names_of_two_losses_stand_at_the_ends_of_their_curves():
     pixels = [TOPS[0] + PANEL_HEIGHT * (1 - share) for share in ends]
     assert upper == pytest.approx(pixels[1] - 8, abs=0.2)
     assert lower == pytest.approx(pixels[0] + 17, abs=0.2)
+
+
+def test_a_single_loss_needs_no_name_in_its_panel():
+    texts = Picture([run()]).texts
+    assert "Loss_D" not in texts and "Loss_D (real - fake score)" in texts
 
 
 def test_the_name_of_a_curve_that_ends_early_stands_beside_it():

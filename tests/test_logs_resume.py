@@ -8,7 +8,7 @@ from gan_kd_ssd.logs.figures import run_figures
 from gan_kd_ssd.logs.jsonl import parse_json_lines
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.plot import draw
-from gan_kd_ssd.logs.records import BestMap, EpochEnd, LearningRate, RunStart, Start, Step
+from gan_kd_ssd.logs.records import BestMap, EpochEnd, LearningRate, RunStart, Saved, Start, Step
 from gan_kd_ssd.logs.records import Validation as Val
 from gan_kd_ssd.logs.remarks import remarks_on
 from gan_kd_ssd.logs.resume import epochs_before, resumed, with_resumed
@@ -128,6 +128,29 @@ def test_a_run_is_not_one_with_an_earlier_run_of_the_file(start, why):
     log = text([*FIRST, start, Start(first), *(r for n in range(first, 5) for r in epoch(n))])
     assert resumed(log, log.runs[1]) is None, why
     assert with_resumed(log, log.runs[1]) is log.runs[1]
+
+
+def test_a_run_that_begins_with_weights_is_apart_from_earlier_lines_of_its_first_epoch():
+    again = [head("teacher_best.params"), Start(1), *epoch(1, first=1)]
+    log = text([head(), Start(1), *epoch(1), *again])
+    assert resumed(log, log.runs[1]) is None
+
+
+def test_a_run_without_a_start_line_goes_on_at_its_first_figure():
+    log = text([*FIRST, head("x_0002.params", start_epoch=3), *epoch(3), *epoch(4)])
+    assert places(with_resumed(log, log.runs[1])) == places(text(WHOLE).runs[0])
+
+
+def test_a_run_whose_first_line_is_of_a_later_epoch_is_left_out():
+    log = text([head(), Saved(9, "x.params"), *epoch(1), head(STATE), Start(2), *epoch(2)])
+    assert resumed(log, log.runs[1]) is log.runs[0]
+    assert places(with_resumed(log, log.runs[1]))[0] == (2, 0)
+
+
+def test_a_save_prefix_that_is_no_text_names_no_state():
+    odd = {"save_prefix": 7}
+    log = text([head("", **odd), *FIRST[1:], head(STATE, **odd), *SECOND[1:]])
+    assert resumed(log, log.runs[1]) is log.runs[0]
 
 
 def test_a_state_under_another_name_or_in_an_unnamed_file_may_be_of_the_run_before():

@@ -160,6 +160,8 @@ def test_a_json_run_holds_options_and_versions():
         Step(1, 99, 32.788, GAN, images=6400, phase="gan"),
         EpochEnd(1, dict(GAN), speed=30.0, images=6400, phase="gan"),
         Validation(2, {"a": 0.5}, 0.5, phase="gan"),
+        Validation(2, {"a": 0.5}, 0.5, coco=True, summary=(" AP = 0.5", " AR = 0.6")),
+        Validation(2, {"a": 0.5}, 0.5, coco=True),
         BestMap(0.5),
         LearningRate(5, 0.1, gan=True),
         NewBest(0, 0.5, 0, "x"),

@@ -261,8 +261,8 @@ def test_wrong_use_is_one_line(root, capsys, words, message):
 
 def test_a_name_of_ours_becomes_what_eval_voc_takes(repository, root, tmp_path):
     from gan_kd_ssd.errors import UserError
-    from gan_kd_ssd.evaluation.options import parse
     from gan_kd_ssd.model_zoo import resolve
+    from gan_kd_ssd.options.evaluation import parse
 
     options = parse(["--network", NAME, "--pretrained", "True"])
     resolve(options)

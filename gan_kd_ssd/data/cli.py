@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_kd_ssd.errors import exit_on_user_error
-from gan_kd_ssd.options import Parser, class_names, not_negative, with_dashes
+from gan_kd_ssd.options.parser import Parser, class_names, not_negative, with_dashes
 
 PROGRAM = "python -m gan_kd_ssd.data"
 

@@ -17,7 +17,7 @@ from gan_kd_ssd.evaluation import voc
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate as the options of :func:`gan_kd_ssd.evaluation.options.parse` ask; returns 0.
+    """Evaluate as the options of :func:`gan_kd_ssd.options.evaluation.parse` ask; returns 0.
 
     Raises:
         UserError: data, weights, devices or output paths that cannot be used.

@@ -12,11 +12,11 @@ from gan_kd_ssd.engine import run as engine
 from gan_kd_ssd.engine import runlog, schedule
 from gan_kd_ssd.engine.loop import Plan
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.rcnn_options import SCRIPT, data_set
+from gan_kd_ssd.options.faster_rcnn import SCRIPT, data_set
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train as :func:`gan_kd_ssd.rcnn_options.parse_train_faster_rcnn` says; returns the exit code.
+    """Train as :func:`gan_kd_ssd.options.faster_rcnn.parse_train_faster_rcnn` says; returns the exit code.
 
     Raises:
         UserError: options, data, weights or files that cannot be used.
@@ -67,12 +67,8 @@ class FasterRCNNKind(engine.Kind):
             ),
         )
 
-    def name(self) -> str:
-        names = self.networks()
-        dataset = Path(self.options.dataset).name.lower()
-        distils = self.options.distill != "none"
-        both = f"{names['student']}_{names['teacher']}" if distils else names["student"]
-        return f"faster_rcnn_{both}_{dataset}" + ("_gkd" if distils else "")
+    def family(self) -> str:
+        return "faster_rcnn"
 
     def networks(self) -> dict[str, str]:
         names = {}

@@ -20,7 +20,7 @@ from gan_kd_ssd.engine import checkpoint, devices, interrupt, runlog
 from gan_kd_ssd.engine.loop import Plan, Training
 from gan_kd_ssd.evaluation.voc import evaluate, metric_for
 from gan_kd_ssd.logs.records import RunStart
-from gan_kd_ssd.options import class_names
+from gan_kd_ssd.options.parser import class_names
 
 
 class Kind(ABC):
@@ -39,8 +39,15 @@ class Kind(ABC):
         """Epochs, phases and learning rates."""
 
     @abstractmethod
+    def family(self) -> str:
+        """What the names of its networks begin with in GluonCV's zoo."""
+
     def name(self) -> str:
         """Of the run: prefix of its files where the options name none."""
+        names, distils = self.networks(), self.options.distill != "none"
+        both = f"{names['student']}_{names['teacher']}" if distils else names["student"]
+        dataset = Path(self.options.dataset).name.lower()
+        return f"{self.family()}_{both}_{dataset}" + ("_gkd" if distils else "")
 
     @abstractmethod
     def networks(self) -> dict[str, str]:

@@ -10,15 +10,16 @@ from gan_kd_ssd.detectors import networks, ssd
 from gan_kd_ssd.engine import run as engine
 from gan_kd_ssd.engine import runlog, schedule
 from gan_kd_ssd.engine.loop import Plan
+from gan_kd_ssd.options.ssd import SCRIPT
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train as the options of :func:`gan_kd_ssd.options.parse_train_ssd` ask; returns the exit code.
+    """Train as the options of :func:`gan_kd_ssd.options.ssd.parse_train_ssd` ask; returns the exit code.
 
     Raises:
         UserError: options, data, weights or files that cannot be used.
     """
-    return engine.run(options, SSDKind, "train_ssd_gkd.py")
+    return engine.run(options, SSDKind, SCRIPT)
 
 
 class SSDKind(engine.Kind):
@@ -49,12 +50,8 @@ class SSDKind(engine.Kind):
             seed=options.seed,
         )
 
-    def name(self) -> str:
-        names = self.networks()
-        dataset = Path(self.options.dataset).name.lower()
-        distils = self.options.distill != "none"
-        both = f"{names['student']}_{names['teacher']}" if distils else names["student"]
-        return f"ssd_{self.options.data_shape}_{both}_{dataset}" + ("_gkd" if distils else "")
+    def family(self) -> str:
+        return f"ssd_{self.options.data_shape}"
 
     def networks(self) -> dict[str, str]:
         return {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gan_kd_ssd.errors import UserError, exit_on_user_error
 from gan_kd_ssd.logs import rows
-from gan_kd_ssd.options import Parser, with_dashes
+from gan_kd_ssd.options.parser import Parser, with_dashes
 
 PROGRAM = "python -m gan_kd_ssd.experiments"
 

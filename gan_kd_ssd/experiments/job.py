@@ -13,8 +13,8 @@ from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.experiments.scale import Scale
 from gan_kd_ssd.logs.arguments import FASTER_RCNN
 from gan_kd_ssd.logs.rows import Row
-from gan_kd_ssd.options import parse_train_ssd, train_ssd_parser
-from gan_kd_ssd.rcnn_options import parse_train_faster_rcnn, train_faster_rcnn_parser
+from gan_kd_ssd.options.faster_rcnn import parse_train_faster_rcnn, train_faster_rcnn_parser
+from gan_kd_ssd.options.ssd import parse_train_ssd, train_ssd_parser
 from gan_kd_ssd.trainings import Training
 
 #: Options that the trained network does not depend on: a run may go on with others.

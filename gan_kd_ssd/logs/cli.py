@@ -172,6 +172,7 @@ def _compare(options) -> int:
 def _plot(options) -> int:
     from pathlib import Path
 
+    from gan_kd_ssd.files import write_atomically
     from gan_kd_ssd.logs import plot
 
     if options.html and len(options.logs) > 1:
@@ -189,7 +190,7 @@ def _plot(options) -> int:
         picture = _page(logs[0], mine[0], references[0], picture).encode(
             "utf-8", "backslashreplace"
         )
-    plot.save(out, picture)
+    write_atomically(Path(out), lambda file: file.write_bytes(picture))
     _print(f"{out}\n")
     return 0
 

@@ -1,10 +1,11 @@
-"""One run against another: arguments, every figure at the same number of images, mAP, invariants."""
+"""One run against another: every figure at the same number of images, mAP, invariants."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
+from gan_kd_ssd.logs.argument_rows import Argument, compare_arguments
 from gan_kd_ssd.logs.curves import LinesOfEpochs, Point, value_at
 from gan_kd_ssd.logs.facts import Subject, disagreement, of_one_size
 from gan_kd_ssd.logs.figures import ACTIVE, DIVERGED
@@ -17,16 +18,6 @@ WITHIN, OUTSIDE = "within", "outside"
 NOT_COMPARABLE, NO_REFERENCE = "not comparable", "no reference"
 
 EXIT_WITHIN, EXIT_OUTSIDE, EXIT_NOT_COMPARABLE = 0, 1, 3
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An option on both sides; ``verdict``: same, different, only here, only in the reference."""
-
-    name: str
-    mine: str | None
-    reference: str | None
-    verdict: str
 
 
 @dataclass(frozen=True)
@@ -92,56 +83,11 @@ def compare(mine: Subject, reference: Subject, last: int = 5) -> Comparison:
     rows += _invariants(mine)
     origins = {}
     for row in rows:
-        name = "mAP" if row.group == "mAP" else row.name.split(" in phase ")[0]
-        found = tolerance(name, mine.detector)
-        if found and row.allowed is not None:
-            origins[name.split(" ")[0]] = found.origin
+        if row.allowed is not None:
+            name = "mAP" if row.group == "mAP" else row.name.split(" in phase ")[0]
+            origins[name.split(" ")[0]] = tolerance(name, mine.detector).origin
     remarks = [*mine.remarks, *(f"reference: {remark}" for remark in reference.remarks)]
     return Comparison(mine.name, reference.name, remarks, arguments, rows, origins)
-
-
-def compare_arguments(mine: Subject, reference: Subject) -> list[Argument]:
-    """Options by name, then what the logs show: images an epoch, first epoch, phases, classes."""
-    found = []
-    ours, theirs = _shown(mine), _shown(reference)
-    for name in [*ours, *(n for n in theirs if n not in ours)]:
-        a, b = ours.get(name), theirs.get(name)
-        if name in ours and name in theirs:
-            same = a == b or (name == _SIZE and not disagreement(mine, reference, [_SIZE_NAME]))
-            verdict = "same" if same else "different"
-            if not same and _without_effect(name, a, b):
-                verdict = "different, without effect on figures"
-        else:
-            verdict = "only here" if name in ours else "only in the reference"
-        found.append(Argument(name, _text(name in ours, a), _text(name in theirs, b), verdict))
-    return found
-
-
-_SIZE, _SIZE_NAME = "(images an epoch)", "images_per_epoch"
-
-
-def _shown(of: Subject) -> dict[str, object]:
-    epochs = [s.epochs for s in of.run.segments if s.epochs]
-    phases = list(dict.fromkeys(f.phase for f in of.figures if f.kind != "validation"))
-    shown = {
-        _SIZE: str(of.size) if of.size else "unknown",
-        "(first epoch)": epochs[0][0] if epochs else None,
-        "(phases)": ", ".join(phases),
-        "(classes)": len(of.classes),
-        **of.options,
-    }
-    resume = of.run.namespace.get("resume")
-    return shown if resume is None else {**shown, "resume": resume}
-
-
-def _without_effect(name: str, *values) -> bool:
-    if name == "resume":  # from a state a run goes on as if it had never stopped
-        return all(value == "" or str(value).endswith(".zip") for value in values)
-    return name in settings()["no_effect"]["names"]
-
-
-def _text(known: bool, value) -> str | None:
-    return str(value) if known else None
 
 
 def _judge(
@@ -157,31 +103,31 @@ def _judge(
 
 
 def _losses(mine: Subject, reference: Subject, blocked: dict, last: int) -> list[Row]:
-    # without the images of an epoch on either side, count epochs
-    by_epoch = mine.size is None and reference.size is None
+    # where no side tells how many images it has seen, count epochs
+    by_epoch = mine.images_seen is None and reference.images_seen is None
+    if mine.images_seen is None and not by_epoch:
+        told = "batch_size" in mine.run.namespace
+        why = "no whole epoch with step lines" if told else "its options tell no batch size"
+        why += ", so its images cannot be counted"
+        return [Row("losses", "losses", None, None, None, None, NOT_COMPARABLE, why), *_lost(mine)]
     ours, theirs = mine.lines(by_epoch), reference.lines(by_epoch)
-    reach = 1 if by_epoch or reference.size is None else reference.size.images
     phases = {f.phase for f in mine.figures if f.kind != "validation"}
+    known = {f.name for f in reference.figures if f.state == ACTIVE}
     rows = []
-    for key in [*ours, *(key for key in theirs if key not in ours)]:
-        name, phase = key
+    for name, phase in [*ours, *(key for key in theirs if key not in ours)]:
         if _is_map(name) or phase not in phases:
             continue
-        epochs, others = ours.get(key, []), theirs.get(key, [])
-        label = f"{name} in phase {phase}"
-        pairs = _pairs(epochs, others, reach, by_epoch)
-        stop = blocked["all"] or (blocked["adversarial"] if name in GAN_FIGURES else None)
+        label, epochs = f"{name} in phase {phase}", ours.get((name, phase), [])
         mean = fmean(lines[-1].value for lines in epochs[-last:]) if epochs else None
-        if not any(known == name for known, _ in theirs):
+        pairs = _pairs(epochs, theirs.get((name, phase), []), reference, by_epoch)
+        stop = blocked["all"] or (blocked["adversarial"] if name in GAN_FIGURES else None)
+        if name not in known:
             rows.append(Row("losses", label, mean, None, None, None, NO_REFERENCE))
         elif stop or not pairs:
-            why = stop or _why_apart(label, epochs, others, "epoch" if by_epoch else "image")
+            why = stop or _why_apart(label, epochs, theirs, (name, phase), by_epoch)
             rows.append(Row("losses", label, mean, None, None, None, NOT_COMPARABLE, why))
         else:
             rows.append(_loss_row(label, pairs, last, mine.detector))
-    if not ours and mine.size is None and not by_epoch:
-        why = "no whole epoch with step lines, so its images cannot be counted"
-        rows = [Row("losses", "losses", None, None, None, None, NOT_COMPARABLE, why)]
     for phase in dict.fromkeys(p for n, p in theirs if p not in phases and not _is_map(n)):
         why = "this run has no such phase"
         label = f"losses in phase {phase}"
@@ -189,12 +135,13 @@ def _losses(mine: Subject, reference: Subject, blocked: dict, last: int) -> list
     return rows + _lost(mine)
 
 
-def _pairs(epochs, others, reach: float, by_epoch: bool) -> list[tuple[Point, float]]:
+def _pairs(epochs, others, reference: Subject, by_epoch: bool) -> list[tuple[Point, float]]:
     """Of each epoch of ours, one line with the reference's value after as many images.
 
     It is the last line of which the reference's same epoch tells the value; where it tells none,
     the last of a whole epoch, between whole epochs of the reference.
     """
+    reach = reference.size.images if reference.size else 1
     curve = [lines[-1] for lines in others if lines[-1].whole]
     same_epoch = LinesOfEpochs([] if by_epoch else others)
     pairs = []
@@ -213,13 +160,16 @@ def _is_map(name: str) -> bool:
     return name == "mAP" or name.startswith("AP ")
 
 
-def _why_apart(label: str, epochs, others, unit: str) -> str:
+def _why_apart(label: str, epochs, theirs: dict, key, by_epoch: bool) -> str:
     if not epochs:
         return "not in this log"
-    if not others:
+    if not theirs:
+        return "the images of the reference cannot be counted"
+    if key not in theirs:
         return f"the reference has no {label}"
     if not any(lines[-1].whole for lines in epochs):
         return "no line of the reference after as many images of an epoch"
+    unit = "epoch" if by_epoch else "image"
     return f"no epoch of this phase after as many {unit}s in the reference"
 
 

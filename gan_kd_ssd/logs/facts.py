@@ -12,6 +12,7 @@ from gan_kd_ssd.logs.figures import Figure, last_trained, run_figures
 from gan_kd_ssd.logs.images import EpochSize, agree, counted, epoch_size, narrower
 from gan_kd_ssd.logs.invariants import Invariant, check_invariants
 from gan_kd_ssd.logs.log import Log, Run
+from gan_kd_ssd.logs.plain import count
 from gan_kd_ssd.logs.records import EpochEnd, Step, Validation
 from gan_kd_ssd.logs.remarks import remarks_on
 from gan_kd_ssd.logs.resume import with_resumed
@@ -90,6 +91,8 @@ def subject(log: Log, number: int | None = None, published: bool = False) -> Sub
     if not run.trained:
         raise UserError(f"--run {number}: that run of {log.source} has no figures")
     remarks = remarks_on(log, run)
+    if log.unknown:
+        remarks += (f"not understood: {count(len(log.unknown), 'line')} (show lists them)",)
     run = with_resumed(log, run)
     figures = run_figures(run)
     options = dict(command_of(log, run).options) if run.start else {}

@@ -55,6 +55,8 @@ class Figure:
 def _state(name: str, value: float | None, phase: str, kind: str) -> str:
     if value is not None and math.isfinite(value):
         return ACTIVE
+    if name in ("speed", "seconds"):  # of no batch, where a run goes on at an epoch's end
+        return INACTIVE
     empty = value is None or math.isnan(value)
     if kind == "validation":  # no object of this class in the split
         return INACTIVE if empty and name != "mAP" else DIVERGED

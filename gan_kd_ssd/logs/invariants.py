@@ -94,9 +94,10 @@ def _best_never_falls(run: Run) -> Invariant:
                     highest = max(highest, record.mean - rounded)
                 continue
             checked += 1
-            falls = record.value < best or record.value < highest - 1e-12
+            # a best that is printed with few digits may be a little below the mAP that it is
+            falls = record.value < best or record.value < highest - _unit([record.value])
             if isinstance(record, NewBest):
-                falls = falls or record.value <= record.previous
+                falls = falls or record.value < record.previous
             best = max(best, record.value)
             breach = entry.line if falls and breach is None else breach
     if not checked:

@@ -121,8 +121,10 @@ def record_from_json(fields: dict, style: str = "ssd_gkd"):
         return _step_or_epoch(fields)
     if kind == "validation":
         classes = {str(name): _figure(value) for name, value in fields["classes"].items()}
-        mean = _figure(fields["mAP"])
-        return Validation(_count(fields["epoch"]), classes, mean, _phase(fields), style)
+        mean, coco = _figure(fields["mAP"]), "summary" in fields
+        summary = tuple(map(_text, fields["summary"])) if coco else ()
+        epoch, phase = _count(fields["epoch"]), _phase(fields)
+        return Validation(epoch, classes, mean, phase, style, coco, summary)
     if kind == "event":
         rest = {name: v for name, v in fields.items() if name not in ("kind", "event")}
         return _EVENTS[fields["event"]](**{n: _EVENT_FIELDS[n](v) for n, v in rest.items()})
@@ -135,7 +137,7 @@ def parse_json_lines(text: str, source: str = "") -> Log:
     *whole, last = text.split("\n")
     for number, line in enumerate([*whole, last] if last else whole, start=1):
         try:
-            record = record_from_json(json.loads(line), style)
+            record = record_from_json(json.loads(line.lstrip("\ufeff")), style)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
             record = Unknown(line, cut=number > len(whole))
         if isinstance(record, (Step, EpochEnd)):

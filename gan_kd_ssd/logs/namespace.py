@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 
 _NAME = re.compile(r"\s*(\w+)=")
 _STRING = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
@@ -29,6 +30,12 @@ def parse_namespace(text: str) -> dict[str, object] | None:
     """
     if not (text.startswith("Namespace(") and text.endswith(")")):
         return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # 1and2 is no literal, and not our concern
+        return _options(text)
+
+
+def _options(text: str) -> dict[str, object] | None:
     options: dict[str, object] = {}
     at, end = len("Namespace("), len(text) - 1
     while at < end:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from gan_kd_ssd.logs.compare import NOT_COMPARABLE, OUTSIDE, Comparison, Row
 from gan_kd_ssd.logs.facts import Subject
+from gan_kd_ssd.logs.plain import count, printable
 from gan_kd_ssd.logs.report import argument_cells, cells, counts
 from gan_kd_ssd.logs.summary import mean_ap, phase_speed
+
+#: How many lines that were not understood are shown; all of them are counted.
+_SHOWN = 50
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; max-width: 72rem; margin: 2rem auto;
@@ -180,12 +184,9 @@ def _command(command: str | None) -> str:
 def _not_understood(entries) -> str:
     if not entries:
         return "<p>Every line of the log was understood.</p>"
-    lines = "\n".join(f"{e.line}: {_printable(e.record.text)}" for e in entries[:50])
-    title = f"{len(entries)} lines of the log were not understood"
-    return f"<details open><summary>{title}</summary><pre>{escape(lines)}</pre></details>"
-
-
-def _printable(text: str) -> str:
-    """Bytes that were not UTF-8, and control characters, made visible."""
-    text = text[:300].encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    lines = [f"{e.line}: {printable(e.record.text[:300])}" for e in entries[:_SHOWN]]
+    if len(entries) > _SHOWN:
+        lines.append(f"and {len(entries) - _SHOWN} more: python -m gan_kd_ssd.logs show LOG --json")
+    title = f"not understood: {count(len(entries), 'line')} of the log"
+    shown = escape("\n".join(lines))
+    return f"<details open><summary>{title}</summary><pre>{shown}</pre></details>"

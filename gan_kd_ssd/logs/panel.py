@@ -99,7 +99,7 @@ class Panel:
         lowest = min((y for _, y in self.names.values()), default=None)
         for name, (x, y) in self.names.items():
             below = y == lowest and len(self.names) > 1
-            out.append(_at_end(name, x_of(x), y_of(y), below, right))
+            out.append(_at_end(name, x_of(x), max(y_of(y), self.top + 18), below, right))
         return out
 
     def _grid(self, low, high, x_of, y_of) -> list:

@@ -75,6 +75,8 @@ def _unprefixed(line: str) -> tuple[str, str]:
     """The logger's prefix of a line ("" if it has none) and the rest."""
     if line.startswith(_BEGINNINGS):
         return "", line
+    if line.startswith("\ufeff"):  # a byte order mark, at the start of the file
+        return line[0], line[1:]
     at = min((found for found in map(line.find, _BEGINNINGS) if found > 0), default=-1)
     if 0 < at <= _MOST_PREFIX and _PREFIX.search(line[:at]):
         return line[:at], line[at:]

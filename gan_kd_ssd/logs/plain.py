@@ -18,6 +18,12 @@ def plain(content):
     return content
 
 
+def printable(text: str) -> str:
+    """Text with control characters, which could rewrite a terminal, and bad bytes made visible."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
 def count(number: int, name: str) -> str:
     """``1 line``, ``2 lines``."""
     return f"{number:,} {name}{'' if number == 1 else 's'}"

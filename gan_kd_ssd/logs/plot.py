@@ -64,18 +64,18 @@ def draw(runs: Sequence[Subject], references: Sequence[Subject] = (), kind: str 
             shapes.append(canvas.Text(_LEFT, top + 12, HEADINGS[detector], size=16))
             top += 20
         here = [pair for pair in everything if pair[0].detector == detector]
-        found, top = _block(top, here, [one for one in references if one.detector == detector])
+        found, top = _block(top, here)
         shapes += found
     if kind == "svg":
         return canvas.svg(shapes, _WIDTH, round(top)).encode()
     return canvas.png(shapes, _WIDTH, round(top))
 
 
-def _block(top: float, drawn, references) -> tuple[list, float]:
+def _block(top: float, drawn) -> tuple[list, float]:
     """The panels of one detector and the names of its runs; where they end."""
-    shapes = _panels(top, drawn, references)
+    shapes = _panels(top, drawn)
     y = top + _TOP + 2 * _PANEL[1] + _GAP[1] + 62
-    names = [Path(run.name).name for run, _ in drawn[len(references) :]]
+    names = [Path(run.name).name for run, style in drawn if style is not REFERENCE_STYLE]
     for run, style in drawn:
         shapes += line_with_marks(((_LEFT, y - 4), (_LEFT + 52, y - 4)), style)
         name = Path(run.name).name
@@ -88,18 +88,6 @@ def _block(top: float, drawn, references) -> tuple[list, float]:
         shapes.append(canvas.Text(_LEFT + 62, y, name))
         y += 20
     return shapes, y
-
-
-def save(path: str | Path, content: bytes) -> None:
-    """Write a picture or page.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    try:
-        Path(path).write_bytes(content)
-    except OSError as error:
-        raise UserError(f"--out {path}: cannot write ({error.strerror}): name a file") from None
 
 
 def kind_of(path: str) -> str:
@@ -121,16 +109,17 @@ class _Scale:
     Where the reference has hardly begun by then, each run is drawn over its own length.
     """
 
-    def __init__(self, drawn, references):
+    def __init__(self, drawn):
         everything = [run for run, _ in drawn]
-        runs = everything[len(references) :]
-        by_epoch = any(run.images_seen is None for run in runs)
+        reference = next((run for run, style in drawn if style is REFERENCE_STYLE), None)
+        runs = [run for run in everything if run is not reference]
+        by_epoch = any(run.images_seen is None for run in everything)
         self._curves = {id(run): drawn_curves(run.curves(by_epoch)) for run in everything}
-        longest = max(map(self._end, runs or references), default=0) or 1
-        beyond = max(map(self._end, references), default=0)
+        longest = max(map(self._end, runs or everything)) or 1
+        beyond = self._end(reference) if reference else 0
         self._units: dict[int, float] = {}
         self.limit = 1.04 * longest
-        if beyond and min(map(self._begun, references)) < 2:
+        if beyond and self._begun(reference) < 2:
             self._units = {id(run): self._end(run) / 100 or 1 for run in everything}
             self.limit, self.unit = 104.0, 1
             self.label = "% of each run (their lengths are too unlike)"
@@ -144,12 +133,12 @@ class _Scale:
             self.unit, self.label, more = 1e3, "thousand images seen", f"{beyond / 1e3:,.0f}"
         self.label += about
         if beyond > 1.2 * self.limit:
-            self.label += f" (the {references[0].role} run goes on to {more})"
+            self.label += f" (the {reference.role} run goes on to {more})"
 
     def _begun(self, reference: Subject) -> int:
         """How many points of the reference's longest curve are in the panel."""
         curves = self._curves[id(reference)].values()
-        return max((sum(p.images <= self.limit for p in points) for points in curves), default=0)
+        return max(sum(p.images <= self.limit for p in points) for points in curves)
 
     def _end(self, run: Subject) -> float:
         return max((points[-1].images for points in self._curves[id(run)].values()), default=0)
@@ -189,8 +178,8 @@ def _titles(drawn) -> dict[str, tuple[str, ...]]:
     return {name: (name,) for name in losses[:4]}
 
 
-def _panels(top: float, drawn, references) -> list:
-    places, shapes, scale = list(_places(top)), [], _Scale(drawn, references)
+def _panels(top: float, drawn) -> list:
+    places, shapes, scale = list(_places(top)), [], _Scale(drawn)
     for place, (title, names) in zip(places, _titles(drawn).items()):
         panel = Panel(*place, title, scale.label, scale.limit / scale.unit)
         for run, style in drawn:

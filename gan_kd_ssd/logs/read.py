@@ -39,7 +39,8 @@ def read(path: str | Path, figures: bool = True) -> Log:
             training log.
     """
     text = read_bytes(path).decode("utf-8", "surrogateescape")
-    log = parse_json_lines(text, str(path)) if text.startswith("{") else parse(text, str(path))
+    is_json = text.startswith(("{", "\ufeff{"))
+    log = parse_json_lines(text, str(path)) if is_json else parse(text, str(path))
     if figures and not log.runs:
         raise UserError(
             f"{path}: none of its {len(log.entries)} lines is one of a training log: "

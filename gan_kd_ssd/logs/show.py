@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gan_kd_ssd.logs.plain import count
+from gan_kd_ssd.logs.plain import count, printable
 from gan_kd_ssd.logs.summary import published_cost
 
 #: How many lines that were not understood are shown; all of them are counted.
@@ -78,10 +78,9 @@ def _segment(number: int, segment: dict) -> list[str]:
         )
     for rate in segment["learning_rates"]:
         whose = "adversarial" if rate["gan"] else "student's"
-        out.append(
-            f"    line {rate['line']}: {whose} learning rate {rate['rate']}"
-            f" at epoch {rate['epoch']}"
-        )
+        at = f"epoch {rate['epoch']}"
+        at += f", iteration {rate['iteration']}" if rate["iteration"] is not None else ""
+        out.append(f"    line {rate['line']}: {whose} learning rate {rate['rate']:.4g} at {at}")
     return out
 
 
@@ -117,12 +116,7 @@ def _not_understood(unknown: list[dict]) -> list[str]:
         cut = "  (the file breaks off here)" if line["cut"] else ""
         text = line["text"].encode("ascii", "backslashreplace").decode()
         text = text if len(text) <= 90 else text[:87] + "..."
-        out.append(f"  line {line['line']}: {_printable(text)}{cut}")
+        out.append(f"  line {line['line']}: {printable(text)}{cut}")
     if len(unknown) > SHOWN:
         out.append(f"  and {len(unknown) - SHOWN} more (all of them: --json)")
     return out
-
-
-def _printable(text: str) -> str:
-    """Without control characters, which could rewrite a terminal."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

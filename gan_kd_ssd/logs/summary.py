@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import fmean, pstdev
 
-from gan_kd_ssd.logs.figures import DIVERGED, INACTIVE, Figure, run_figures
+from gan_kd_ssd.logs.figures import ACTIVE, DIVERGED, INACTIVE, Figure, run_figures
 from gan_kd_ssd.logs.images import epoch_size
 from gan_kd_ssd.logs.log import Log, Run, Segment
 from gan_kd_ssd.logs.phases import PUBLISHED_COST
@@ -49,8 +49,9 @@ def phase_speed(figures: list[Figure]) -> dict[str, dict]:
     phases: dict[str, dict] = {}
     for phase in dict.fromkeys(f.phase for f in figures if f.kind != "validation"):
         here = [f for f in figures if f.phase == phase and f.kind != "validation"]
-        speeds = [f.value for f in here if f.name == "speed" and f.kind == "step"]
-        seconds = [f.value for f in here if f.name == "seconds"]
+        told = [f for f in here if f.state == ACTIVE]
+        speeds = [f.value for f in told if f.name == "speed" and f.kind == "step"]
+        seconds = [f.value for f in told if f.name == "seconds"]
         phases[phase] = {
             "epochs": len({(f.segment, f.epoch) for f in here}),
             "samples_per_second": fmean(speeds) if speeds else None,
@@ -107,6 +108,7 @@ def _segment(segment: Segment, number: int, figures: list[Figure]) -> dict:
             {
                 "line": e.line,
                 "epoch": e.record.epoch,
+                "iteration": e.record.iteration,
                 "rate": e.record.rate,
                 "gan": e.record.gan,
             }

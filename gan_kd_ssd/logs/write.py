@@ -172,7 +172,8 @@ def _json_figures(record) -> dict:
 def json_fields(record) -> dict:
     """What the JSON line of ``record`` holds: ``kind`` (run, step, epoch, validation, event) first.
 
-    Figures that are inactive are None; so is the AP of a class without objects.
+    Figures that are inactive are None; so is the AP of a class without objects. A validation by
+    COCO's metric has the lines of its ``summary`` as well.
     """
     if isinstance(record, RunStart):
         return {"kind": "run", "namespace": dict(record.namespace), **record.info}
@@ -203,13 +204,14 @@ def json_fields(record) -> dict:
             name: None if value is None or math.isnan(value) else float(value)
             for name, value in record.classes.items()
         }
-        return {
+        fields = {
             "kind": "validation",
             "epoch": record.epoch,
             "phase": record.phase,
             "mAP": _json_figure("mAP", record.mean),
             "classes": classes,
         }
+        return {**fields, "summary": list(record.summary)} if record.coco else fields
     if isinstance(record, (Event, Unknown)):
         return {"kind": "event", "event": "text", "text": record.text}
     names = {

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from gan_kd_ssd.errors import UserError, exit_on_user_error
-from gan_kd_ssd.options import Parser, with_dashes
+from gan_kd_ssd.options.parser import Parser, with_dashes
 
 PROGRAM = "python -m gan_kd_ssd.model_zoo"
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.options import (
+from gan_kd_ssd.options.groups import add_devices
+from gan_kd_ssd.options.parser import (
     Parser,
-    add_devices,
     class_names,
     not_negative,
     positive,

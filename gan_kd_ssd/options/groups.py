@@ -1,101 +1,21 @@
-"""The command lines: shared pieces, and the options of ``train_ssd_gkd.py``.
-
-Imports the standard library alone, so that ``--help`` is answered at once. Names may be written with
-dashes or underscores. Options of the published log's Namespace lines keep their name, their default and
-their meaning; help texts say of every other choice whether it is published or inferred.
-"""
+"""Options that both training scripts have, and evaluation in part; defaults that differ are arguments."""
 
 from __future__ import annotations
 
 import argparse
-import math
-import re
 import sys
 from collections.abc import Sequence
 
 from gan_kd_ssd.errors import UserError
-
-_NEGATIVE = re.compile(r"-[\d.][\d.e+-]*", re.IGNORECASE)
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that reports mistakes as :class:`UserError` and knows no abbreviations."""
-
-    def __init__(self, **settings):
-        settings.setdefault("epilog", "Option names may be written with dashes or underscores.")
-        super().__init__(allow_abbrev=False, formatter_class=Defaults, **settings)
-
-    def error(self, message):
-        raise UserError(f"{message} (see --help)")
-
-
-class Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default where there is one to show."""
-
-    def _get_help_string(self, action):
-        if action.default in (None, "") or "%(default)" in action.help:
-            return action.help
-        return super()._get_help_string(action)
-
-
-def with_dashes(words: Sequence[str]) -> list[str]:
-    """``--data_shape=3`` as ``--data-shape=3``; values stay as they are."""
-    names: list[str] = []
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name.startswith("--"):
-            names.append(name.replace("_", "-") + equals + value)
-        elif _NEGATIVE.fullmatch(word) and names and names[-1].startswith("--"):
-            names[-1] += f"={word}"  # argparse takes -3e-2 for an option of its own
-        else:
-            names.append(word)
-    return names
-
-
-def positive(text: str) -> int:
-    """A whole number above 0, for argparse."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def not_negative(text: str) -> int:
-    """A whole number from 0, for argparse."""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
-def rate(text: str) -> float:
-    """A finite number from 0, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return value
-
-
-def finite(text: str) -> float:
-    """A finite number, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
-    return value
-
-
-def class_names(text: str | None) -> list[str] | None:
-    """``--classes``: 'a,b' -> ['a', 'b']; None stays None."""
-    if text is None:
-        return None
-    names = [name.strip() for name in text.split(",")]
-    if "" in names or len(set(names)) < len(names):
-        raise UserError(f"--classes {text!r}: give names apart by commas, each of them once")
-    return names
+from gan_kd_ssd.options.parser import (
+    Parser,
+    class_names,
+    finite,
+    not_negative,
+    positive,
+    rate,
+    with_dashes,
+)
 
 
 def add_devices(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -110,26 +30,14 @@ def add_devices(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
-def train_ssd_parser() -> Parser:
-    """The parser of ``train_ssd_gkd.py``."""
-    parser = Parser(
-        prog="train_ssd_gkd.py",
-        description="Train an SSD, alone or with GAN-KD from a trained teacher (arXiv 1906.08467). "
-        "Defaults are those of the published log, as far as it shows them.",
-    )
+def add_like(parser: argparse.ArgumentParser) -> None:
+    """The log whose options are taken, see :func:`parse_like`."""
     parser.add_argument(
         "--like",
         metavar="LOG",
         help="take the options of a log's last run, "
         "but for --save-prefix and --resume; others override them",
     )
-    _networks(parser)
-    _data(parser)
-    _schedule(parser)
-    _distillation(parser)
-    add_training_devices(parser)
-    add_output(parser, save_interval=10)
-    return parser
 
 
 def add_training_devices(parser: argparse.ArgumentParser) -> None:
@@ -143,53 +51,6 @@ def add_training_devices(parser: argparse.ArgumentParser) -> None:
     )
     devices.add_argument(
         "--num-workers", type=not_negative, default=4, help="processes that prepare images"
-    )
-
-
-def _networks(parser) -> None:
-    group = parser.add_argument_group("networks")
-    group.add_argument(
-        "--student",
-        default="mobilenet1.0",
-        help="network to train, by its backbone in GluonCV's zoo (mobilenet1.0, resnet18_v1, …; "
-        "ssd_512_mobilenet1.0 is the same), a narrow one of them (mobilenet1.0_w0.25: a quarter of the "
-        "channels) or a thin one (resnet10_v1_0.25); published pair",
-    )
-    group.add_argument("--teacher", default="resnet50_v1", help="network to learn from")
-    group.add_argument(
-        "--teacher-params",
-        default="",
-        metavar="FILE",
-        help="the trained teacher (default: the weights that GluonCV's zoo publishes)",
-    )
-    group.add_argument(
-        "--network",
-        default="vgg16_atrous",
-        help="in the published Namespace, and not used there: student and teacher have options",
-    )
-    group.add_argument(
-        "--pretrained-base",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="start the student's backbone from the zoo's ImageNet weights, as GluonCV's script",
-    )
-    group.add_argument("--data-shape", type=positive, default=512, help="side of the input, pixels")
-
-
-def _data(parser) -> None:
-    group = parser.add_argument_group("data")
-    group.add_argument(
-        "--dataset",
-        default="voc",
-        help="voc (07+12 trainval, 07 test), voc07, coco (2017 train, val), shapes or shapes_coco "
-        "(generated), or a folder in VOC or COCO layout",
-    )
-    add_folder(group)
-    group.add_argument(
-        "--augmentation",
-        choices=("ssd", "flip"),
-        default="ssd",
-        help="ssd: GluonCV's, as published; flip: colours and flips alone, for short trainings",
     )
 
 
@@ -220,13 +81,30 @@ def add_folder(group) -> None:
     )
 
 
-def _schedule(parser) -> None:
-    group = parser.add_argument_group("schedule")
+def add_networks(
+    group, student: str, teacher: str, *, thin: str, network: str, network_help: str
+) -> None:
+    """Student and teacher by name, and what the published Namespaces call network."""
     add = group.add_argument
-    add("--batch-size", type=positive, default=64, help="images in a step, on all devices together")
-    add("--epochs", type=not_negative, default=340, help="number of the last epoch")
-    add("--start-epoch", type=not_negative, default=1, help="number of the first epoch")
-    add("--lr", type=rate, default=0.001, help="learning rate of the detection losses (SGD)")
+    add(
+        "--student",
+        default=student,
+        help=f"network to train, by its backbone in GluonCV's zoo ({thin}",
+    )
+    add("--teacher", default=teacher, help="network to learn from")
+    add("--network", default=network, help=network_help)
+    add(
+        "--pretrained-base",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="start the student's backbone from the zoo's ImageNet weights, as GluonCV's script",
+    )
+
+
+def add_sgd(group, lr: float, lr_decay_epoch: str) -> None:
+    """How the detection losses are trained, and how often the student is validated."""
+    add = group.add_argument
+    add("--lr", type=rate, default=lr, help="learning rate of the detection losses (SGD)")
     add(
         "--lr-decay",
         type=rate,
@@ -235,37 +113,22 @@ def _schedule(parser) -> None:
     )
     add(
         "--lr-decay-epoch",
-        default="80,100",
+        default=lr_decay_epoch,
         help="epochs at which --lr is decayed; it had no visible effect in the published run",
     )
     add("--momentum", type=rate, default=0.9, help="of SGD")
     add("--wd", type=rate, default=0.0005, help="weight decay of SGD")
     add("--val-interval", type=positive, default=1, help="epochs between validations")
-    add(
-        "--gan-val-interval",
-        type=not_negative,
-        metavar="N",
-        help="the same in the GAN stage (default: --val-interval); 0, as in the published run, "
-        "validates at its last epoch alone",
-    )
 
 
-def _distillation(parser) -> None:
-    group = parser.add_argument_group("distillation")
-    add = group.add_argument
-    add(
+def add_distill(group) -> None:
+    """With a teacher or without."""
+    group.add_argument(
         "--distill",
         choices=("gan", "none"),
         default="gan",
         help="none trains the student alone: the plain baseline, or a teacher",
     )
-    add(
-        "--gan-epochs",
-        type=not_negative,
-        default=221,
-        help="last epoch of the GAN stage; detection losses alone after it (published: 221)",
-    )
-    add_adversarial(group, clamp="conv")
 
 
 def add_adversarial(group, clamp: str) -> None:
@@ -379,28 +242,6 @@ def parse_like(parser: Parser, script: str, words: Sequence[str]) -> argparse.Na
         words = [*command.words(), *words]
     options = parser.parse_args(words)
     del options.like  # what it stands for is in the others
-    return options
-
-
-def parse_train_ssd(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read and check the options of ``train_ssd_gkd.py``.
-
-    Raises:
-        UserError: an unknown option, or values that cannot be right, alone or together.
-    """
-    words = sys.argv[1:] if argv is None else argv
-    options = parse_like(train_ssd_parser(), "train_ssd_gkd.py", words)
-    check_common(options)
-    if options.epochs < options.start_epoch:
-        raise UserError(
-            f"--epochs {options.epochs}: the last epoch comes before --start-epoch "
-            f"{options.start_epoch}"
-        )
-    if options.distill == "gan" and options.gan_epochs < options.start_epoch and not options.resume:
-        raise UserError(
-            f"--gan-epochs {options.gan_epochs}: ends before --start-epoch {options.start_epoch}; "
-            "give a later epoch, or --distill none"
-        )
     return options
 
 

@@ -9,7 +9,7 @@ import pytest
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs.arguments import Command, command_like
 from gan_kd_ssd.logs.namespace import parse_namespace
-from gan_kd_ssd.rcnn_options import SCRIPT, data_set, parse_train_faster_rcnn
+from gan_kd_ssd.options.faster_rcnn import SCRIPT, data_set, parse_train_faster_rcnn
 
 LOG = "faster_rcnn_resnet50_resnet101_v1b_g_d_voc_train.log"
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_right_is_refused_by_name(words, message):
 
 def test_options_are_read_without_mxnet():
     code = (
-        "import sys, gan_kd_ssd.rcnn_options as o; o.parse_train_faster_rcnn([])\n"
+        "import sys, gan_kd_ssd.options.faster_rcnn as o; o.parse_train_faster_rcnn([])\n"
         "print(sorted({'mxnet', 'gluoncv', 'numpy'} & set(sys.modules)))"
     )
     root = Path(__file__).resolve().parents[1]

@@ -1,4 +1,4 @@
-"""The options of ``train_faster_rcnn_gkd.py``; see :mod:`gan_kd_ssd.options` for what they share.
+"""The options of ``train_faster_rcnn_gkd.py``; see :mod:`gan_kd_ssd.options.groups` for what they share.
 
 Options of the eight published Namespace lines keep their name, their default and their meaning; where
 those eight differ (devices, batch size, workers, clamp), defaults are the last one's, the published
@@ -11,29 +11,27 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from gan_kd_ssd import options as shared
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.options import not_negative, positive, rate
+from gan_kd_ssd.options import groups
+from gan_kd_ssd.options.parser import Parser, not_negative, positive
 
 SCRIPT = "train_faster_rcnn_gkd.py"
 
 
-def train_faster_rcnn_parser() -> shared.Parser:
+def train_faster_rcnn_parser() -> Parser:
     """The parser of ``train_faster_rcnn_gkd.py``."""
-    parser = shared.Parser(
+    parser = Parser(
         prog=SCRIPT,
         description="Train a Faster R-CNN, alone or with GAN-KD from a trained teacher "
         "(arXiv 1906.08467). Defaults are those of the published log, as far as it shows them.",
     )
-    parser.add_argument(
-        "--like", metavar="LOG", help="take the options of a log's last run; others override them"
-    )
+    groups.add_like(parser)
     _networks(parser)
     _data(parser)
     _schedule(parser)
     _distillation(parser)
-    shared.add_training_devices(parser)
-    shared.add_output(parser, save_interval=1)
+    groups.add_training_devices(parser)
+    groups.add_output(parser, save_interval=1)
     parser.add_argument(
         "--verbose", action="store_true", help="print the names of the trained parameters"
     )
@@ -43,31 +41,21 @@ def train_faster_rcnn_parser() -> shared.Parser:
 def _networks(parser) -> None:
     group = parser.add_argument_group("networks")
     add = group.add_argument
-    add(
-        "--student",
-        default="resnet50_v1b",
-        help="network to train, by its backbone in GluonCV's zoo (faster_rcnn_resnet50_v1b is the "
-        "same), a narrow one of them (resnet50_v1b_w0.25) or a thin one (resnet10_v1_0.25); "
-        "published pair",
+    groups.add_networks(
+        group,
+        "resnet50_v1b",
+        "resnet101_v1d",
+        thin="faster_rcnn_resnet50_v1b is the same), a narrow one of them (resnet50_v1b_w0.25) or a thin "
+        "one (resnet10_v1_0.25); published pair",
+        network="resnet50_resnet101_v1b_g_d",
+        network_help="in the published Namespace, where it names the pair; not used: student and "
+        "teacher have options",
     )
-    add("--teacher", default="resnet101_v1d", help="network to learn from")
     add(
         *("--Teacher-param-path", "--teacher-params"),
         default="",
         metavar="FILE",
         help="the trained teacher; the zoo publishes none for VOC",
-    )
-    add(
-        "--network",
-        default="resnet50_resnet101_v1b_g_d",
-        help="in the published Namespace, where it names the pair; not used: student and teacher "
-        "have options",
-    )
-    add(
-        "--pretrained-base",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="start the student's backbone from the zoo's ImageNet weights, as GluonCV's script",
     )
     add("--use-fpn", action="store_true", help="levels of strides 4 to 64, not one of 16")
     add("--roi-mode", choices=("align", "pool"), default="align", help="how RoIs are pooled")
@@ -92,23 +80,18 @@ def _data(parser) -> None:
         "trainval, 07 test), coco (2017 train, val), shapes or shapes_coco (generated), or a folder in "
         "VOC or COCO layout",
     )
-    shared.add_folder(group)
+    groups.add_folder(group)
     add("--mixup", action="store_true", help="train on mixtures of two images (published: off)")
     add("--no-mixup-epochs", type=not_negative, default=20, help="last epochs without --mixup")
 
 
 def _schedule(parser) -> None:
-    add = parser.add_argument_group("schedule").add_argument
+    group = parser.add_argument_group("schedule")
+    add = group.add_argument
     add("--batch-size", type=positive, help="images in a step (default: one a device)")
     add("--epochs", type=positive, default=38, help="number of epochs, counted from 0")
     add("--start-epoch", type=not_negative, default=0, help="number of the first epoch")
-    add("--lr", type=rate, default=0.0001, help="learning rate of the detection losses (SGD)")
-    add("--lr-decay", type=rate, default=0.1, help="factor at each of --lr-decay-epoch")
-    add(
-        "--lr-decay-epoch",
-        default="32,36",
-        help="epochs at which --lr is decayed; it had no visible effect in the published run",
-    )
+    groups.add_sgd(group, 0.0001, "32,36")
     add(
         "--lr-warmup",
         type=_warmup,
@@ -116,20 +99,12 @@ def _schedule(parser) -> None:
         metavar="BATCHES",
         help="batches over which --lr rises from a third; -1: none",
     )
-    add("--momentum", type=rate, default=0.9, help="of SGD")
-    add("--wd", type=rate, default=0.0005, help="weight decay of SGD")
-    add("--val-interval", type=positive, default=1, help="epochs between validations")
 
 
 def _distillation(parser) -> None:
     group = parser.add_argument_group("distillation")
     add = group.add_argument
-    add(
-        "--distill",
-        choices=("gan", "none"),
-        default="gan",
-        help="none trains the student alone: the plain baseline, or a teacher",
-    )
+    groups.add_distill(group)
     add(
         *("--GAN-epochs", "--gan-epochs"),
         type=not_negative,
@@ -148,7 +123,7 @@ def _distillation(parser) -> None:
         default="5,20",
         help="epochs at which --lrD and --lrG are halved (published: at 5; nothing seen at 20)",
     )
-    shared.add_adversarial(group, clamp="all")
+    groups.add_adversarial(group, clamp="all")
 
 
 def _warmup(text: str) -> int:
@@ -172,8 +147,8 @@ def parse_train_faster_rcnn(argv: Sequence[str] | None = None) -> argparse.Names
         UserError: an unknown option, or values that cannot be right, alone or together.
     """
     words = sys.argv[1:] if argv is None else argv
-    options = shared.parse_like(train_faster_rcnn_parser(), SCRIPT, words)
-    shared.check_common(options)
+    options = groups.parse_like(train_faster_rcnn_parser(), SCRIPT, words)
+    groups.check_common(options)
     if options.epochs <= options.start_epoch:
         raise UserError(
             f"--epochs {options.epochs}: counted from 0, none is left from --start-epoch "

@@ -1,0 +1,135 @@
+"""How far the outputs of a written file are from those of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+#: Greatest differences that are allowed between MXNet and another runtime; of a symbol none is, for the
+#: same library computes the same operators. Convolutions that sum in another order differ in the last
+#: bits: up to 3.4e-5 in scores and 3e-3 pixels were seen, over nine SSDs of 300 and 512 pixels with
+#: random weights. 1e-4 is below what a printed mAP shows; a tenth of a pixel changes the overlap of boxes
+#: of 20 pixels by about 1%.
+ALLOWED = {"class_scores": 1e-4, "scores": 1e-4, "class_boxes": 0.1, "boxes": 0.1, "ids": 0.0}
+#: Least share of a Faster R-CNN's rows that must be found again within the above: a proposal whose overlap
+#: is the threshold up to rounding may be kept by one and not by the other, and moves the rows below.
+LEAST_FOUND = 0.99
+
+
+@dataclass
+class Comparison:
+    """One input's: largest difference of each output, and what was allowed.
+
+    Attributes:
+        image: name of the input. largest: by output. allowed: likewise. found, rows: rows that were
+            found again, of how many; equal where rows are compared one by one.
+    """
+
+    image: str
+    largest: dict[str, float] = field(default_factory=dict)
+    allowed: dict[str, float] = field(default_factory=dict)
+    found: int = 0
+    rows: int = 0
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs by more than is allowed, and enough was found again."""
+        within = all(value <= self.allowed[name] for name, value in self.largest.items())
+        return within and self.found >= LEAST_FOUND * self.rows
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Largest absolute difference; infinite where shapes, infinities or not-a-numbers differ."""
+    if one.shape != other.shape:
+        return float("inf")
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(one.astype(np.float64) - other)
+    apart[(one == other) | (np.isnan(one) & np.isnan(other))] = 0
+    apart[np.isnan(apart)] = np.inf
+    return float(apart.max(initial=0))
+
+
+def one_by_one(image: str, want: dict, got: dict, allowed: dict | None = None) -> Comparison:
+    """Compare outputs element by element.
+
+    Args:
+        want, got: arrays by output. allowed: greatest differences; None allows none.
+    """
+    largest = {name: difference(want[name], got[name]) for name in want}
+    limits = {name: allowed[name] if allowed else 0.0 for name in want}
+    return Comparison(image, largest, limits)
+
+
+def as_sets(image: str, want: dict, got: dict) -> Comparison:
+    """Compare detections whose order among equal scores is free: no difference is allowed."""
+
+    def ordered(outputs: dict) -> dict:
+        rows = np.concatenate(list(outputs.values()), axis=-1)  # (B, N, 6)
+        rows = np.stack([image[np.lexsort(image.T[::-1])] for image in rows])
+        return dict(zip(outputs, np.split(rows, [1, 2], axis=-1)))
+
+    return one_by_one(image, ordered(want), ordered(got))
+
+
+def row_by_row(image: str, want: dict, got: dict) -> Comparison:
+    """Find each row of the outputs (1, N, ...) again, at its own place or at another."""
+    limits = {name: ALLOWED[name] for name in want}
+    rows = len(next(iter(want.values()))[0])
+    if any(want[name].shape != got[name].shape for name in want):
+        return Comparison(image, {name: float("inf") for name in want}, limits, 0, rows)
+    wanted = {name: value.reshape(rows, -1) for name, value in want.items()}
+    given = {name: value.reshape(rows, -1) for name, value in got.items()}
+    largest, found = dict.fromkeys(want, 0.0), 0
+    for row in range(rows):
+        place = _place(wanted, given, limits, row)
+        if place is None:
+            continue
+        found += 1
+        for name in want:
+            apart = difference(wanted[name][row], given[name][place])
+            largest[name] = max(largest[name], apart)
+    return Comparison(image, largest, limits, found, rows)
+
+
+def _place(wanted: dict, given: dict, limits: dict, row: int) -> int | None:
+    """Where a row is found again within the limits; its own place first."""
+
+    def within(places) -> np.ndarray:
+        near = np.ones(len(given[next(iter(given))][places]), bool)
+        for name, limit in limits.items():
+            near &= (np.abs(given[name][places] - wanted[name][row]) <= limit).all(axis=1)
+        return np.flatnonzero(near)
+
+    if len(within(slice(row, row + 1))):
+        return row
+    places = within(slice(None))
+    return int(places[0]) if len(places) else None
+
+
+def table(comparisons: Sequence[Comparison]) -> str:
+    """A line an input, a column an output, and a last line of what is allowed."""
+    names = list(dict.fromkeys(name for one in comparisons for name in one.largest))
+    units = {"class_boxes": " [px]", "boxes": " [px]"}
+    head = ["largest difference", *(name.replace("_", " ") + units.get(name, "") for name in names)]
+    lines = [head]
+    for one in comparisons:
+        cells = [_number(one.largest[name]) if name in one.largest else "" for name in names]
+        found = f"{one.found} of {one.rows} rows found again" if one.rows else ""
+        lines.append([one.image, *cells, found])
+    allowed = {}
+    for one in comparisons:
+        allowed.update(one.allowed)
+    lines.append(["allowed", *(_number(allowed[name]) for name in names)])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    text = []
+    for line in lines:
+        cells = [f"{line[0]:<{widths[0]}}"]
+        cells += [f"{cell:>{width}}" for cell, width in zip(line[1 : len(head)], widths[1:])]
+        text.append("  ".join([*cells, *line[len(head) :]]).rstrip())
+    return "\n".join(text)
+
+
+def _number(value: float) -> str:
+    return "0" if value == 0 else f"{value:.1e}"

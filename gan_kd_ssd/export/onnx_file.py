@@ -1,0 +1,140 @@
+"""A network as an ONNX model, by MXNet's own translator (mxnet.onnx)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gan_kd_ssd.backend import mx
+from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.export import onnx_nms
+
+#: The newest that mx2onnx 1.9.1 has translations for; it would write the newest of the onnx package.
+OPSET = 13
+#: Version of the file format that came with that opset, so that older runtimes read the file.
+IR_VERSION = 7
+NEEDS = "pip install -r requirements-onnx.txt"
+
+
+def check_installed() -> None:
+    """UserError without the packages that writing and checking need."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"--format onnx: cannot be had ({error}): {NEEDS}") from error
+
+
+def translate(symbol_file: Path, params_file: Path, shape: Sequence, example: Sequence[int]):
+    """The ONNX graph of an exported symbol, whose input is ``data``.
+
+    Args:
+        shape: of the input; a text in place of a number names a free side. example: numbers alone.
+
+    Raises:
+        UserError: the network has an operator that mx2onnx does not know.
+    """
+    from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
+    from onnx import TensorProto, helper
+
+    symbol = mx.sym.load(str(symbol_file))
+    stored = mx.nd.load(str(params_file))
+    params = {key.partition(":")[2]: value for key, value in stored.items()}
+    free = any(isinstance(side, str) for side in shape)
+    try:
+        with _quiet():
+            graph = MXNetGraph().create_onnx_graph_proto(
+                symbol,
+                params,
+                [tuple(example)],
+                [TensorProto.FLOAT],
+                opset_version=OPSET,
+                dynamic=free,
+                dynamic_input_shapes=[tuple(shape)] if free else None,
+            )
+    except (AttributeError, NotImplementedError, AssertionError, mx.MXNetError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"--format onnx: mx2onnx cannot translate this network ({reason}); give --format symbol"
+        ) from error
+    del graph.input[
+        :
+    ]  # mx2onnx names the weights there too, which keeps runtimes from folding them
+    graph.input.append(helper.make_tensor_value_info("data", TensorProto.FLOAT, list(shape)))
+    return graph
+
+
+def append_suppression(graph, settings: onnx_nms.Suppression) -> None:
+    """Add an SSD's non-maximum suppression to the graph of its raw outputs."""
+    made, constants = onnx_nms.nodes(settings)
+    graph.node.extend(made)
+    graph.initializer.extend(constants)
+
+
+def model(graph, outputs: dict[str, Sequence], facts: dict):
+    """The whole model: outputs by name with their shapes, facts as its metadata; checked by onnx."""
+    from onnx import TensorProto, checker, helper
+
+    del graph.output[:]
+    for name, shape in outputs.items():
+        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
+    used = {name for node in graph.node for name in node.input}
+    kept = [constant for constant in graph.initializer if constant.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    for index, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{index}"  # onnxruntime wants names that differ
+    opset = helper.make_opsetid("", OPSET)
+    made = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+    helper.set_model_props(
+        made, {k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items()}
+    )
+    checker.check_model(made)
+    return made
+
+
+def session(made, extra_outputs: Sequence[str] = ()):
+    """run(x (B, 3, H, W)) -> outputs by name, of a model on the CPU by onnxruntime.
+
+    Args:
+        extra_outputs: values within the graph to see as well.
+    """
+    import onnxruntime
+    from onnx import ModelProto, ValueInfoProto
+
+    watched = ModelProto()
+    watched.CopyFrom(made)
+    watched.graph.output.extend(ValueInfoProto(name=name) for name in extra_outputs)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    running = onnxruntime.InferenceSession(
+        watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in running.get_outputs()]
+
+    def run(x: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(names, running.run(None, {"data": x})))
+
+    return run
+
+
+@contextlib.contextmanager
+def _quiet():
+    """mx2onnx warns of deprecated names in onnx, and that box_nms loses its classes.
+
+    Where it is used here, within Faster R-CNN, the rows of a batch are of one class.
+    """
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
