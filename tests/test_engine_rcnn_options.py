@@ -338,3 +338,25 @@ def test_the_backbone_starts_from_imagenet_unless_told_otherwise(words, pretrain
     with pytest.raises(UserError, match="enough"):
         rcnn_run.FasterRCNNKind(options, [mx.cpu()]).student(CLASSES)
     assert asked == [pretrained]
+
+
+def test_student_and_teacher_are_built_with_the_options_of_both(monkeypatch):
+    asked = []
+
+    def build(*_args, **settings):
+        asked.append(settings)
+        raise UserError("enough")
+
+    monkeypatch.setattr(faster_rcnn, "build", build)
+    words = ["--use-fpn", "--roi-mode", "pool", "--short", "400", "--max-size", "500"]
+    options = parse_train_faster_rcnn([*words, "--norm-layer", "bn", "--batch-size", "6"])
+    kind = rcnn_run.FasterRCNNKind(options, [mx.cpu(0), mx.cpu(1)])
+    options.Teacher_param_path = "x.params"
+    for network in (kind.student, kind.teacher):
+        with pytest.raises(UserError, match="enough"):
+            network(CLASSES)
+    common = {"fpn": True, "roi_mode": "pool", "short": 400, "max_size": 500}
+    common.update(norm_layer="bn", devices=2)
+    for settings in asked:
+        assert {name: settings[name] for name in common} == common
+    assert asked[0]["per_device"] == 3
