@@ -250,6 +250,30 @@ def test_an_epochs_last_point_is_marked_unless_the_epoch_is_whole():
     assert [(p.epoch, p.whole) for p in points] == [(1, True), (2, True), (3, False)]
 
 
+def test_an_epoch_is_whole_where_another_begins_though_no_line_tells_its_end():
+    figures = subject(reference("ssd"), published=True).figures
+    points = epoch_curves(figures)["CrossEntropy", "gan"]
+    assert [p.whole for p in points] == [True] * 221
+    begun = [f for f in figures if f.line < 448]  # before the line of epoch 221
+    assert [p.whole for p in epoch_curves(begun)["CrossEntropy", "gan"]] == [True] * 220 + [False]
+
+
+def test_epochs_stand_in_the_order_of_their_images():
+    lines = [RunStart({"batch_size": 1})]
+    lines += [EpochEnd(e, losses(e), 9.0, images=i) for e, i in ((1, 30), (2, 10), (3, 20))]
+    log = parse_json_lines("".join(map(json_record, lines)))
+    points = epoch_curves(run_figures(log.runs[0]))["CrossEntropy", "detection"]
+    assert [(p.images, p.epoch) for p in points] == [(10, 2), (20, 3), (30, 1)]
+
+
+def test_epochs_are_counted_on_over_segments():
+    text = run(batch_size=None).text()
+    head, rest = text.split("\n", 1)
+    log = parse(f"{head}\n{rest}{rest}")
+    points = epoch_curves(run_figures(log.runs[0]), by_epoch=True)["CrossEntropy", "detection"]
+    assert [p.images for p in points] == [1, 2, 3, 4, 5, 6]
+
+
 def test_lines_of_epochs_answer_within_their_reach_alone():
     one, two = [Point(10, 9.0, 1, 1), Point(20, 5.0, 1, 2)], [Point(30, 4.0, 2, 3)]
     lines = LinesOfEpochs([one, two])
