@@ -360,3 +360,50 @@ def test_student_and_teacher_are_built_with_the_options_of_both(monkeypatch):
     for settings in asked:
         assert {name: settings[name] for name in common} == common
     assert asked[0]["per_device"] == 3
+
+
+def test_eval_voc_takes_from_the_run_what_its_options_leave_open(
+    shapes_folder, tmp_path, monkeypatch
+):
+    from gan_kd_ssd.engine import eval_run
+    from gan_kd_ssd.options import evaluation
+
+    namespace = {"use_fpn": True, "roi_mode": "pool", "short": 70, "max_size": 90}
+    namespace["norm_layer"] = "bn"
+    first = {"kind": "run", "namespace": namespace, "classes": CLASSES}
+    (tmp_path / "x_metrics.jsonl").write_text(json.dumps(first) + "\n")
+    (tmp_path / "x_best.params").write_bytes(b"")
+    asked = []
+
+    def load(*_args, **settings):
+        asked.append(settings)
+        raise UserError("enough")
+
+    monkeypatch.setattr(faster_rcnn, "load", load)
+    words = ["--network", "faster_rcnn_resnet10_v1_0.125", "--dataset", str(shapes_folder)]
+    words += ["--params", str(tmp_path / "x_best.params"), "--gpus", ""]
+    for more in ([], ["--roi-mode", "align", "--short", "64"]):
+        with pytest.raises(UserError, match="enough"):
+            eval_run.run(evaluation.parse([*words, *more]))
+    names = ("fpn", "roi_mode", "short", "max_size", "norm_layer")
+    assert [asked[0][name] for name in names] == [True, "pool", 70, 90, "bn"]
+    assert [asked[1][name] for name in names] == [True, "align", 64, 90, "bn"]
+
+
+def test_single_images_are_measured_on_all_devices():
+    from gan_kd_ssd.evaluation import voc
+
+    seen = []
+
+    class Recorded:
+        classes, any_size = CLASSES, True
+
+        def detect(self, x):
+            seen.append(x.context)
+            nothing = mx.nd.full((1, 1, 1), -1, ctx=x.context)
+            return nothing, nothing, mx.nd.zeros((1, 1, 4), ctx=x.context)
+
+    devices = [mx.cpu(0), mx.cpu(1)]
+    image, label = mx.nd.zeros((1, 3, 8, 8)), mx.nd.array([[[0, 0, 4, 4, 1, 0]]])
+    voc.evaluate(Recorded(), [[(image, label, 1.0)] * 2, [(image, label, 1.0)]], devices)
+    assert seen == [*devices, devices[0]]
