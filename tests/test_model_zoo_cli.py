@@ -4,9 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
-import model_zoo_server as zoo
+import model_zoo_index as zoo
 import pytest
 
+from gan_kd_ssd.download import part_name
+from gan_kd_ssd.files import Expected
 from gan_kd_ssd.model_zoo import cli, names
 
 CONTENT = b"weights" * 100
@@ -197,7 +199,7 @@ def test_purge_removes_ours_and_nothing_else(repository, root, capsys):
     (repository / "index.json").write_bytes(zoo.index(ENTRY, other))
     (repository / other["file"]).write_bytes(b"other")
     call(capsys, "fetch", NAME, other["name"])
-    part = root / ".gan_kd_ssd" / f"{FILE[:-7]}-{ENTRY['sha256']}.part"
+    part = root / ".gan_kd_ssd" / part_name(FILE, Expected(sha256=ENTRY["sha256"]))
     part.write_bytes(b"half")
     code, out, _ = call(capsys, "purge", NAME)
     assert code == 0 and out.count("removed") == 3 and not part.exists()

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.files import Expected
 from gan_kd_ssd.model_zoo.names import Name, ours
 
 INDEX = "index.json"
@@ -59,6 +60,11 @@ class Entry:
     @property
     def file(self) -> str:
         return f"{self.stem}.params"
+
+    @property
+    def expected(self) -> Expected:
+        """What the weights' file has to be."""
+        return Expected(self.sha1, self.sha256, self.size)
 
     @property
     def what(self) -> Name:
