@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.files import write_atomically
+from gan_kd_ssd.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -182,8 +182,7 @@ def read_json(path: Path):
 
 def write_json(path: Path, content) -> None:
     """Write a JSON file, whole or not at all; UserError where it cannot be."""
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def aligned(

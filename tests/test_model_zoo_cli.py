@@ -140,7 +140,7 @@ def test_fetch_asks_gluoncv_for_its_own(root, capsys, monkeypatch):
         lambda name, **given: asked.append((name, given)) or "x.params",
     )
     assert call(capsys, "fetch", "ssd_512_resnet50_v1_voc")[:2] == (0, "x.params\n")
-    assert asked == [("ssd_512_resnet50_v1_voc", {})]
+    assert asked == [("ssd_512_resnet50_v1_voc", {"root": str(root)})]
     code, _, err = call(capsys, "fetch", "ssd_512_resnet50_v1_custom")
     assert code == 2 and "GluonCV publishes no weights of it" in err
 

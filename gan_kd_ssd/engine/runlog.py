@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import platform
@@ -15,6 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.files import digests
 from gan_kd_ssd.logs.write import format_record, json_record
 
 
@@ -76,11 +76,7 @@ class RunLog:
 
 def sha256(path: Path) -> str:
     """Hexadecimal sha256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return digests(path, ["sha256"])[0]
 
 
 def run_beside(params: Path) -> dict:

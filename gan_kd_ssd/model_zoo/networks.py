@@ -130,8 +130,9 @@ def _gluoncv(name: str, pretrained, root, ctx, settings: dict):
     try:
         return model_zoo.get_model(name, pretrained=pretrained, **settings)
     except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"{name}: its files cannot be had from GluonCV's store ({_line(error)}); check the network, "
+            f"{name}: its files cannot be had from GluonCV's store ({reason}); check the network, "
             "or give pretrained=False, pretrained_base=False"
         ) from error
 
@@ -143,21 +144,12 @@ def gluoncv_file(name: str, root: str | Path | None) -> Path:
         UserError: no such name, no such weights, or they cannot be downloaded.
     """
     from gluoncv import model_zoo
-    from gluoncv.model_zoo import model_store
+
+    from gan_kd_ssd.detectors import parameters
 
     if name not in model_zoo.get_model_list():
         raise unknown(name, [*paper_names(), *model_zoo.get_model_list()])
-    try:
-        model_store.short_hash(name)
-    except ValueError:
-        raise UserError(f"{name}: GluonCV publishes no weights of it") from None
-    try:
-        return Path(model_store.get_model_file(name, **({"root": str(root)} if root else {})))
-    except Exception as error:  # requests' own errors, zip errors, a wrong hash
-        raise UserError(
-            f"{name}: cannot be had from GluonCV's store ({_line(error)}); check the network"
-        ) from error
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    file = parameters.gluoncv_file(name, root)
+    if file is None:
+        raise UserError(f"{name}: GluonCV publishes no weights of it")
+    return file
