@@ -256,9 +256,28 @@ def test_an_earlier_run_in_the_same_log_does_not_count(run):
     rewrite(run, [*earlier, *records])
     Path(f"{run}_best_map.log").unlink()
     assert trained.find(str(run)).best.mean == validation_of(records)
-    again = {**records[0], "namespace": {**records[0]["namespace"], "resume": "x_state.zip"}}
-    rewrite(run, [*earlier, again, *records[1:]])
-    assert trained.find(str(run)).best.mean == 0.99
+
+
+def test_the_runs_that_a_run_goes_on_from_count(run):
+    records = metrics(run)
+    earlier = [{**r, "mAP": 0.99} if r["kind"] == "validation" else r for r in records]
+    first = next(i for i, r in enumerate(records) if r["kind"] == "validation") + 1
+    state, other, weights = (
+        {**records[0], "namespace": {**records[0]["namespace"], "resume": name}}
+        for name in ("x_state.zip", "y_state.zip", "x_best.params")
+    )
+    Path(f"{run}_best_map.log").unlink()
+    best = validation_of(records[first:])
+    for lines_of_file, expected in (
+        ([*earlier, state, *records[first:]], 0.99),
+        ([*earlier, state, *records[first:], state], 0.99),  # there was nothing left to train
+        ([*earlier, records[0]], 0.99),  # begun anew: the weights are still the earlier run's
+        ([*earlier, other, *records[first:]], best),
+        ([*earlier, weights, *records[first:]], best),
+    ):
+        rewrite(run, lines_of_file)
+        found = trained.find(str(run))
+        assert (found.best.mean, found.last_epoch) == (expected, 3)
 
 
 def validation_of(records):
