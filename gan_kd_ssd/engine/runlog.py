@@ -79,13 +79,18 @@ def sha256(path: Path) -> str:
     return digests(path, ["sha256"])[0]
 
 
+def prefix_of(params: str | Path) -> str:
+    """The --save-prefix of the run that wrote a ``.params`` file, by the file's name."""
+    return re.sub(r"_(best|\d{4,}_(\d\.\d+|nan))\.params$", "", str(params))
+
+
 def run_beside(params: Path) -> dict:
     """Facts of the run that a ``.params`` file is of, from what stands beside it; {} without that.
 
     A run leaves them in the first line of ``PREFIX_metrics.jsonl``, the model zoo in
     ``NAME-12345678.json``: "namespace", "classes" and more, as :mod:`gan_kd_ssd.engine.run` writes them.
     """
-    prefix = re.sub(r"_(best|\d{4,}_(\d\.\d+|nan))\.params$", "", str(params))
+    prefix = prefix_of(params)
     for path, read in (
         (f"{prefix}_metrics.jsonl", lambda file: file.readline()),
         (Path(params).with_suffix(".json"), lambda file: file.read()),

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gan_kd_ssd.engine.runlog import prefix_of
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs.arguments import Command, command_of
 from gan_kd_ssd.logs.figures import last_trained
@@ -15,8 +16,6 @@ from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, Validation
 from gan_kd_ssd.logs.resume import resumed
 from gan_kd_ssd.model_zoo.names import DATA, GLUONCV_PUBLISHES, KNOWN_DATA, Name, parse
-
-_CHECKPOINT = re.compile(r"_(?:best|\d{4,}_(?:\d\.\d+|nan))\.params$")
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _prefix(text: str) -> str:
                 f"the folder ({runs})"
             )
         return str(found[0])[: -len("_metrics.jsonl")]
-    return _CHECKPOINT.sub("", str(path))
+    return prefix_of(path)
 
 
 def _chain(log: Log) -> list[Run]:
