@@ -16,7 +16,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gan_kd_ssd.errors import exit_on_user_error
-from gan_kd_ssd.trainings import Training, aligned, progress, run_script
+from gan_kd_ssd.text import aligned
+from gan_kd_ssd.trainings import Training, progress, run_script
 
 OUT = Path("demo")
 ZOO = OUT / "zoo"

@@ -10,7 +10,8 @@ from gan_kd_ssd.experiments.job import Job, line
 from gan_kd_ssd.experiments.state import DONE, State, state_of
 from gan_kd_ssd.files import write_text
 from gan_kd_ssd.logs.rows import SCALE, titles
-from gan_kd_ssd.trainings import aligned, read_json, write_json
+from gan_kd_ssd.text import aligned
+from gan_kd_ssd.trainings import read_json, write_json
 
 
 def save(jobs: Sequence[Job], folder: Path) -> None:

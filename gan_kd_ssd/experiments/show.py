@@ -8,7 +8,7 @@ from datetime import timedelta
 from gan_kd_ssd.experiments.job import Job, line, with_teachers
 from gan_kd_ssd.experiments.state import DONE, FAILED, RUNNING, STOPPED, WAITING, State, state_of
 from gan_kd_ssd.logs.rows import SCALE, by_name, titles
-from gan_kd_ssd.trainings import aligned
+from gan_kd_ssd.text import aligned
 
 
 def list_text(jobs: Sequence[Job]) -> str:

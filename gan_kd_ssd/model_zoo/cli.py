@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from gan_kd_ssd.errors import UserError, exit_on_user_error
 from gan_kd_ssd.options.parser import Parser, with_dashes
+from gan_kd_ssd.text import put
 
 PROGRAM = "python -m gan_kd_ssd.model_zoo"
 
@@ -70,7 +71,7 @@ def _list(options) -> int:
     from gan_kd_ssd.model_zoo.store import Store
 
     found = rows(Store(options.root))
-    _print(_json([row.as_dict() for row in found]) if options.json else table(found))
+    put(_json([row.as_dict() for row in found]) if options.json else table(found))
     return 0
 
 
@@ -79,7 +80,7 @@ def _show(options) -> int:
     from gan_kd_ssd.model_zoo.store import Store
 
     found = facts(Store(options.root), options.name.lower())
-    _print(_json(found) if options.json else facts_text(found))
+    put(_json(found) if options.json else facts_text(found))
     return 0
 
 
@@ -98,7 +99,7 @@ def _fetch(options) -> int:
             from gan_kd_ssd.model_zoo.networks import gluoncv_file
 
             path = gluoncv_file(name, options.root)
-        _print(f"{path}\n")
+        put(f"{path}\n")
     return 0
 
 
@@ -109,7 +110,7 @@ def _publish(options) -> int:
 
     entry = publish(options.run_prefix, options.to, options.name, options.licence)
     folder = Path(options.to).expanduser()
-    _print(
+    put(
         f"{folder / entry.file}: {entry.name}, mAP {entry.mean_ap:.4f}, {entry.size:,} bytes\n"
         f"card: {folder / entry.fields['card']}\n"
         f"served by: export GAN_KD_SSD_REPO=file:{folder.resolve()}\n"
@@ -124,11 +125,11 @@ def _verify(options) -> int:
     store = Store(options.root)
     checked = verify(store)
     if options.json:
-        _print(_json([one._asdict() for one in checked]))
+        put(_json([one._asdict() for one in checked]))
     else:
         width = max((len(one.file) for one in checked), default=0)
         lines = [f"{one.file:<{width}}  {one.damage or 'whole'}\n" for one in checked]
-        _print("".join(lines) or f"no weights of ours in {store.root}\n")
+        put("".join(lines) or f"no weights of ours in {store.root}\n")
     return 1 if any(one.damage for one in checked) else 0
 
 
@@ -148,19 +149,12 @@ def _purge(options) -> int:
             raise unknown(name, [*paper_names(), *(e.name for e in store.entries())])
         chosen.add(str(what))
     removed = purge(store, None if options.all else chosen)
-    _print("".join(f"removed {path}\n" for path in removed) or f"nothing there in {store.root}\n")
+    put("".join(f"removed {path}\n" for path in removed) or f"nothing there in {store.root}\n")
     return 0
 
 
 def _json(content) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def _print(text: str) -> None:
-    """Whatever the terminal's encoding is."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()
 
 
 def run(words: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from gan_kd_ssd.model_zoo import names
 from gan_kd_ssd.model_zoo.index import Entry, Index
 from gan_kd_ssd.model_zoo.names import Name
 from gan_kd_ssd.model_zoo.store import Store
+from gan_kd_ssd.text import aligned
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,8 @@ def table(found: list[Row]) -> str:
     for row in found:
         figures = ["-" if value is None else f"{value:.1f}" for value in (row.paper, row.ours)]
         lines.append((row.name, row.student, row.teacher or "-", row.data, *figures, row.weights))
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    text = ""
-    for line in lines:
-        cells = [
-            cell.rjust(width) if column in (4, 5) else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths))
-        ]
-        text += "  ".join(cells).rstrip() + "\n"
-    return text + "paper, ours: mAP in percent, of the paper's tables and of the weights\n"
+    remark = "paper, ours: mAP in percent, of the paper's tables and of the weights"
+    return f"{aligned(lines, right=(4, 5))}\n{remark}\n"
 
 
 def facts(store: Store, text: str) -> dict:
