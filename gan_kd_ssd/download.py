@@ -127,14 +127,8 @@ def fetch(
             place for it.
     """
     path, expected = Path(path), expected or Expected()
-    work = Path(work or path.parent)
-    for folder in (work, path.parent):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{folder}: cannot be made ({error.strerror}); choose another folder"
-            ) from error
+    work = files.make_folder(Path(work or path.parent))
+    files.make_folder(path.parent)
     with files.locked(work / f".{path.name}.lock", quiet):
         if path.exists():
             wrong = files.damage(path, expected, quiet)
@@ -143,15 +137,8 @@ def fetch(
             if not quiet:
                 print(f"{path}: {wrong}; it is fetched again", file=sys.stderr)
         part = work / part_name(path.name, expected)
-        one = _Download(source, path, part, expected, patience or Patience(), quiet)
-        try:
-            one.complete()
-            files.move_into_place(part, path)
-        except Failure as error:
-            remedy = remedy or f"ask again, or get it by hand and put it at {path}"
-            raise type(error)(f"{error}{one.kept(error)}; {remedy}") from error
-        except OSError as error:  # of the disk: the source's have become others before
-            raise files.no_place(path, error) from error
+        remedy = remedy or f"ask again, or get it by hand and put it at {path}"
+        _Download(source, path, part, expected, patience or Patience(), quiet).bring(remedy)
     return path
 
 
@@ -171,14 +158,24 @@ class _Download:
     patience: Patience
     quiet: bool
 
-    def kept(self, error: Failure) -> str:
+    def bring(self, remedy: str) -> None:
+        """Bring the file to ``path``; what fails is told with the remedy."""
+        try:
+            self._complete()
+            files.move_into_place(self.part, self.path)
+        except Failure as error:
+            raise type(error)(f"{error}{self._kept(error)}; {remedy}") from error
+        except OSError as error:  # of the disk: the source's have become others before
+            raise files.no_place(self.path, error) from error
+
+    def _kept(self, error: Failure) -> str:
         """How much of the file there is for the next call, in words."""
         size = self.part.stat().st_size if self.part.exists() else 0
         if not (size and self.expected.digest and isinstance(error, Unreachable)):
             return ""
         return f"; {size} bytes are kept, and gone on from"
 
-    def complete(self) -> None:
+    def _complete(self) -> None:
         """Make ``part`` the whole file."""
         resumed = self.part.exists()
         while True:

@@ -73,6 +73,24 @@ def move_into_place(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
+def make_folder(folder: Path, option: str = "") -> Path:
+    """Make a folder, and those above it, where it is not there.
+
+    Args:
+        option: what named it, for the message.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{option} {folder}: cannot be made ({error.strerror}); choose another folder".lstrip()
+        ) from error
+    return folder
+
+
 class Expected(NamedTuple):
     """What is known of a file beforehand: hexadecimal digests, bytes; None for what is not."""
 

@@ -136,13 +136,10 @@ def prepare(
         UserError: an archive cannot be had, is not the right one, or there is no room.
     """
     archives = SETS[name] if archives is None else archives
-    folder, mirror = Path(root) / name, mirror or os.environ.get(MIRROR)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--root {root}: {folder} cannot be made ({error.strerror}); choose another folder"
-        ) from error
+    folder, mirror = (
+        files.make_folder(Path(root) / name, "--root"),
+        mirror or os.environ.get(MIRROR),
+    )
     with files.locked(folder / ".prepare.lock", quiet):
         todo = [archive for archive in archives if _lacks(archive, folder, say)]
         if todo:

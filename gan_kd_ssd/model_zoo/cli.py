@@ -24,46 +24,49 @@ def parser() -> Parser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, run, text: str, root: bool = True) -> Parser:
+    def command(name: str, run, text: str, root: bool = True, json: bool = False) -> Parser:
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(run=run)
         if root:
             added.add_argument("--root", metavar="DIR", help="the folder of weights")
+        if json:
+            added.add_argument("--json", action="store_true", help="print JSON")
         return added
 
-    added = command("list", _list, "the names, what they are, and whether there are weights")
-    added.add_argument("--json", action="store_true", help="print JSON")
+    text = "the names, what they are, and whether there are weights"
+    command("list", _list, text, json=True)
 
-    added = command("show", _show, "what a name is, what trains it, and its files")
+    added = command("show", _show, "what a name is, what trains it, and its files", json=True)
     added.add_argument("name", metavar="NAME")
-    added.add_argument("--json", action="store_true", help="print JSON")
 
-    added = command("fetch", _fetch, "bring weights here, GluonCV's too; prints their paths")
-    added.add_argument("names", nargs="+", metavar="NAME")
-    added.add_argument(
-        "--version", metavar="HEX", help="8 digits, of one NAME (default: the newest)"
-    )
-    added.add_argument("--quiet", action="store_true", help="no progress bar")
+    text = "bring weights here, GluonCV's too; prints their paths"
+    _fetch_options(command("fetch", _fetch, text))
 
-    added = command("publish", _publish, "release the best weights of a training run", root=False)
-    added.add_argument(
-        "run_prefix", metavar="RUN", help="its --save-prefix, _best.params or folder"
-    )
-    added.add_argument(
-        "--to", default="zoo", metavar="DIR", help="the folder of releases, made if need be"
-    )
-    added.add_argument(
-        "--name", metavar="NAME", help="where the one that follows from its options is not meant"
-    )
-    added.add_argument("--licence", metavar="TEXT", help="of the weights, for the card")
+    text = "release the best weights of a training run"
+    _publish_options(command("publish", _publish, text, root=False))
 
-    added = command("verify", _verify, "read all weights through; exit code 1 if any is damaged")
-    added.add_argument("--json", action="store_true", help="print JSON")
+    text = "read all weights through; exit code 1 if any is damaged"
+    command("verify", _verify, text, json=True)
 
     added = command("purge", _purge, "remove weights that this zoo fetched, never GluonCV's")
     added.add_argument("names", nargs="*", metavar="NAME")
     added.add_argument("--all", action="store_true", help="of every name")
     return top
+
+
+def _fetch_options(added: Parser) -> None:
+    add = added.add_argument
+    add("names", nargs="+", metavar="NAME")
+    add("--version", metavar="HEX", help="8 digits, of one NAME (default: the newest)")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
+def _publish_options(added: Parser) -> None:
+    add = added.add_argument
+    add("run_prefix", metavar="RUN", help="its --save-prefix, _best.params or folder")
+    add("--to", default="zoo", metavar="DIR", help="the folder of releases, made if need be")
+    add("--name", metavar="NAME", help="where the one that follows from its options is not meant")
+    add("--licence", metavar="TEXT", help="of the weights, for the card")
 
 
 def _list(options) -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass, replace
 
-from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.model_zoo import names
 from gan_kd_ssd.model_zoo.index import Entry, Index
 from gan_kd_ssd.model_zoo.names import Name
@@ -38,20 +36,9 @@ class Row:
 def rows(store: Store) -> list[Row]:
     """The paper's networks, then all others whose weights are published or here."""
     here = {entry.name: entry for entry in store.entries()}  # the newest of each name
-    index = _index(store)
+    index = store.index()
     every = dict.fromkeys([*names.paper_names(), *sorted({*index.models, *here})])
     return [_row(name, here, index) for name in every]
-
-
-def _index(store: Store) -> Index:
-    """The repository's index, an empty one where it cannot be had, which is said."""
-    if store.source is None:
-        return Index({})
-    try:
-        return store.source.index(replace(store.patience, attempts=1))
-    except UserError as error:
-        print(f"the repository cannot be asked: {error}", file=sys.stderr)
-        return Index({})
 
 
 def _row(name: str, here: dict[str, Entry], index: Index) -> Row:
@@ -87,7 +74,7 @@ def facts(store: Store, text: str) -> dict:
     what = names.ours(text)
     if what is None:
         return _of_gluoncv(text)
-    name, index = str(what), _index(store)
+    name, index = str(what), store.index()
     cell, teacher = what.cell, what.teacher_name()
     versions: dict[str, dict] = {}
     for entry in index.models.get(name, ()):

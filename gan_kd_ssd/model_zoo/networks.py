@@ -73,26 +73,17 @@ def build(
     from gan_kd_ssd.detectors import faster_rcnn, ssd
 
     classes = default_classes(name) if classes is None else list(classes)
-    option = f"{name}:"
+    common = {"pretrained_base": pretrained_base, "option": f"{name}:"}
     if name.detector == "faster_rcnn":
-        return faster_rcnn.build(
-            name.student,
-            classes,
-            fpn=name.fpn,
-            roi_mode=name.roi_mode,
-            short=short,
-            max_size=max_size,
-            pretrained_base=pretrained_base,
-            option=option,
-            **({"norm_layer": norm_layer} if norm_layer else {}),
-        )
+        own = {"short": short, "max_size": max_size, "fpn": name.fpn, "roi_mode": name.roi_mode}
+        if norm_layer:
+            own["norm_layer"] = norm_layer
+        return faster_rcnn.build(name.student, classes, **own, **common)
     if short or max_size or norm_layer:
         raise UserError(
             f"short, max_size, norm_layer: {name} is an SSD for {name.size} pixels; leave them out"
         )
-    return ssd.build(
-        name.student, classes, name.size, pretrained_base=pretrained_base, option=option
-    )
+    return ssd.build(name.student, classes, name.size, **common)
 
 
 def default_classes(name: Name) -> list[str]:
@@ -106,9 +97,9 @@ def default_classes(name: Name) -> list[str]:
 
         return list(VOC_CLASSES)
     if name.data == "coco":
-        from gluoncv.data import COCODetection
+        from gan_kd_ssd.data.coco import COCO_CLASSES
 
-        return list(COCODetection.CLASSES)
+        return list(COCO_CLASSES)
     if name.data in ("shapes", "shapescoco"):
         from gan_kd_ssd.data.shapes import CLASSES
 

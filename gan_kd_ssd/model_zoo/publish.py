@@ -49,29 +49,28 @@ def publish(
     what = checked_name(trained, name) if name else trained.name
     weights = trained.file("best.params")
     sides = _check_weights(trained, what)
-    folder = Path(to).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--to {folder}: not a folder that can be made ({error.strerror})"
-        ) from error
+    folder = files.make_folder(Path(to).expanduser(), "--to")
     with files.locked(folder / f".{INDEX}.lock"):
         index = _index(folder)
         entry = entry_of(_fields(trained, what, sides, licence, files.digests(weights)))
-        names = {"best.params": entry.file}
-        names.update({kind: f"{entry.stem}_{kind}" for kind in _BESIDE})
-        released = {}
-        for kind, file in names.items():
-            source, target = trained.file(kind), folder / file
-            files.write_atomically(target, lambda copy, s=source: shutil.copyfile(s, copy))
-            released[file] = (*files.digests(target, ["sha256"]), target.stat().st_size)
+        released = _copy(trained, entry, folder)
         if released[entry.file] != (entry.sha256, entry.size):
             raise UserError(f"{weights}: is being written; publish the run when it has ended")
         files.write_text(folder / f"{entry.stem}.md", card(entry, trained, released))
         files.write_text(folder / f"{entry.stem}.json", entry.text())
         files.write_text(folder / INDEX, index.with_entry(entry).text())
     return entry
+
+
+def _copy(trained: Trained, entry: Entry, folder: Path) -> dict[str, tuple[str, int]]:
+    """Copy a run's files under their names in a release; returns sha256 and size of each."""
+    names = {"best.params": entry.file, **{kind: f"{entry.stem}_{kind}" for kind in _BESIDE}}
+    released = {}
+    for kind, file in names.items():
+        source, target = trained.file(kind), folder / file
+        files.write_atomically(target, lambda copy, s=source: shutil.copyfile(s, copy))
+        released[file] = (*files.digests(target, ["sha256"]), target.stat().st_size)
+    return released
 
 
 def _index(folder: Path) -> Index:

@@ -109,6 +109,16 @@ class Store:
         found = [e for e in self.entries() if e.name == name and e.sha1.startswith(version or "")]
         return found[-1] if found else None
 
+    def index(self) -> Index:
+        """The repository's index, an empty one where it cannot be had, which is said."""
+        if self.source is None:
+            return Index({})
+        try:
+            return self.source.index(replace(self.patience, attempts=1))
+        except UserError as error:
+            self._remark(f"the repository cannot be asked: {error}")
+            return Index({})
+
     # Fetching
 
     def fetch(self, name: str, version: str | None = None) -> Fetched:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -29,10 +28,6 @@ def verify(store: Store) -> list[Checked]:
     Weights with nothing beside them are held against the repository's index where it can be asked,
     else against the 8 digits in their names.
     """
-    index = Index({})
-    if store.source is not None:
-        with contextlib.suppress(UserError):
-            index = store.source.index(store.patience)
     checked, seen = [], set()
     for path in store.files("json"):
         try:
@@ -44,9 +39,9 @@ def verify(store: Store) -> list[Checked]:
         weights = store.root / entry.file
         missing = "" if weights.exists() else f"missing beside {path.name}"
         checked.append(Checked(entry.file, missing or files.damage(weights, entry.expected)))
-    for path in store.files("params"):
-        if path.name not in seen:
-            checked.append(Checked(path.name, _damage_alone(path, index)))
+    alone = [path for path in store.files("params") if path.name not in seen]
+    index = store.index() if alone else Index({})
+    checked += [Checked(path.name, _damage_alone(path, index)) for path in alone]
     return sorted(checked)
 
 
