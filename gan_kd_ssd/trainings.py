@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.files import write_atomically
+from gan_kd_ssd.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -182,22 +182,4 @@ def read_json(path: Path):
 
 def write_json(path: Path, content) -> None:
     """Write a JSON file, whole or not at all; UserError where it cannot be."""
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
-
-
-def aligned(
-    rows: Sequence[Sequence[str]], right: Sequence[int] = (), markdown: bool = False
-) -> str:
-    """A table with aligned columns, those of ``right`` to the right; the first row is its head."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        ]
-        lines.append(f"| {' | '.join(cells)} |" if markdown else "  ".join(cells).rstrip())
-    if markdown:
-        lines.insert(1, f"| {' | '.join('-' * width for width in widths)} |")
-    return "\n".join(lines)
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -7,22 +7,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class FileServer:
-    """Serves ``files`` (name -> bytes) and remembers what it was asked for.
+    """Serves ``files`` (name -> bytes) at ``url`` and remembers what it was asked for.
 
     Attributes:
-        cut_after: list of numbers of bytes after which the next answers break off; then whole ones.
-        answers: list of codes that the next answers have instead of a file.
-        ranges: whether a part of a file can be asked for. wrong_ranges: answers with another part.
-        lengths: whether the length is told. stall: an Event; answers wait for it before the body.
-        requests: (name, value of the Range header or None) of each request.
+        turns: name -> what the next answers of a file are instead of a good one, one for each GET: a
+            status (500), ("cut", n) after n bytes, ("stall", n), ("whole",) where a part is asked for,
+            ("shifted",) for another part, ("total", text) for another size in a part, or None.
+        lengths: whether the length is told. requests: (name, value of the Range header or None) of
+            each GET. before: called with the name before each answer.
     """
 
-    def __init__(self, files):
-        self.files, self.requests = dict(files), []
-        self.cut_after, self.answers = [], []
-        self.ranges, self.wrong_ranges, self.lengths = True, False, True
-        self.stall = None
-        self._lock = threading.Lock()
+    def __init__(self, files=()):
+        self.files, self.turns, self.requests = dict(files), {}, []
+        self.lengths = True
+        self.before = lambda name: None
+        self._gone = threading.Event()
+
+    def of(self, name):
+        """The GETs of a file: (Range header or None) of each."""
+        return [asked for got, asked in self.requests if got == name]
 
     def __enter__(self):
         outer = self
@@ -31,7 +34,11 @@ class FileServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                outer._answer(self)
+                name, asked = self.path.lstrip("/"), self.headers.get("Range")
+                outer.requests.append((name, asked))
+                outer.before(name)
+                turns = outer.turns.get(name)
+                outer._answer(self, outer.files.get(name), asked, turns.pop(0) if turns else None)
 
             def log_message(self, *_):
                 pass
@@ -44,41 +51,37 @@ class FileServer:
         return self
 
     def __exit__(self, *_):
-        if self.stall is not None:
-            self.stall.set()
+        self._gone.set()
         self._server.shutdown()
         self._server.server_close()
 
-    def _answer(self, handler):
-        name = handler.path.rpartition("/")[2]
-        asked = handler.headers.get("Range")
-        with self._lock:
-            self.requests.append((name, asked))
-            code = self.answers.pop(0) if self.answers else 200
-            cut = self.cut_after.pop(0) if self.cut_after else None
-        data = self.files.get(name)
-        if data is None or code != 200:
-            handler.send_response(code if code != 200 else 404)
+    def _answer(self, handler, data, asked, turn):
+        turn = turn if isinstance(turn, tuple) else (turn or 200,)
+        partial = bool(asked) and turn[0] != "whole"
+        first = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if partial else 0
+        refused = 404 if data is None else 416 if first > 0 and first >= len(data) else None
+        if turn[0] in range(300, 600):
+            refused = turn[0]
+        if refused:
+            handler.send_response(refused)
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
-        first = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and self.ranges else 0
-        if asked and self.ranges and first >= len(data):
-            handler.send_response(416)
-            handler.send_header("Content-Length", "0")
-            handler.end_headers()
-            return
-        body = data[first:]
-        handler.send_response(206 if asked and self.ranges else 200)
-        if asked and self.ranges:
-            told = first + 1 if self.wrong_ranges else first
-            handler.send_header("Content-Range", f"bytes {told}-{len(data) - 1}/{len(data)}")
+        handler.send_response(206 if partial else 200)
+        if partial:
+            begins = first + 1 if turn[0] == "shifted" else first
+            total = turn[1] if turn[0] == "total" else len(data)
+            handler.send_header("Content-Range", f"bytes {begins}-{len(data) - 1}/{total}")
         if self.lengths:
-            handler.send_header("Content-Length", str(len(body)))
+            handler.send_header("Content-Length", str(len(data) - first))
         handler.send_header("Connection", "close")
         handler.end_headers()
-        if self.stall is not None:
-            self.stall.wait(30)
         with contextlib.suppress(OSError):
-            handler.wfile.write(body if cut is None else body[:cut])
+            if turn[0] in ("cut", "stall"):
+                handler.wfile.write(data[first : first + turn[1]])
+                handler.wfile.flush()
+                if turn[0] == "stall":
+                    self._gone.wait(30)  # until the client has gone, and the test is over
+            else:
+                handler.wfile.write(data[first:])
         handler.close_connection = True

@@ -15,11 +15,11 @@ from file_server import FileServer
 from test_data_unpack import make_tar, make_zip
 from voc_folders import make_folder
 
-from gan_kd_ssd import download
 from gan_kd_ssd.data import cli
 from gan_kd_ssd.data.coco import COCO_CLASSES
 from gan_kd_ssd.data.prepare import MIRROR, SETS, Archive, missing, prepare
 from gan_kd_ssd.data.sets import open_dataset
+from gan_kd_ssd.download import Patience
 from gan_kd_ssd.errors import UserError
 
 PERSON = ("person", 5, 6, 30, 40)
@@ -72,8 +72,7 @@ def packed(tmp_path_factory):
 
 
 @pytest.fixture
-def server(packed, monkeypatch):
-    monkeypatch.setattr(download, "_pause", lambda _: None)
+def server(packed):
     root = packed[0]
     files = {p.name: p.read_bytes() for p in root.iterdir() if p.suffix in (".tar", ".zip")}
     with FileServer(files) as server:
@@ -86,7 +85,8 @@ def said():
 
 
 def ready(name, packed, root, said, **more):
-    return prepare(name, root, archives=packed[1][name], quiet=True, say=said.append, **more)
+    settings = {"quiet": True, "say": said.append, "patience": Patience(sleep=lambda _: None)}
+    return prepare(name, root, archives=packed[1][name], **settings, **more)
 
 
 def test_voc_is_downloaded_and_laid_out_as_gluoncv_expects(packed, server, tmp_path, said):
@@ -205,8 +205,7 @@ def test_the_mirror_may_come_from_the_environment(packed, server, tmp_path, said
     assert len(server.requests) == 3
 
 
-def test_without_a_network_the_way_by_hand_is_told(packed, tmp_path, said, monkeypatch):
-    monkeypatch.setattr(download, "_pause", lambda _: None)
+def test_without_a_network_the_way_by_hand_is_told(packed, tmp_path, said):
     with pytest.raises(UserError, match="no connection") as caught:
         ready("voc", packed, tmp_path, said)
     assert "--from" in str(caught.value) and packed[1]["voc"][0].url in str(caught.value)

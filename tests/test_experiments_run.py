@@ -64,7 +64,7 @@ def test_a_row_is_trained_and_measured_after_its_teacher(fakes, capsys):
     both = ["teacher-resnet50", "mobilenet1.0-resnet50"]
     assert calls(fakes) == [(what, name) for name in both for what in ("train", "eval")]
     out = capsys.readouterr().out
-    assert "mobilenet1.0-resnet50: mAP 12.50, trained in" in out
+    assert "mobilenet1.0-resnet50: mAP 12.50 %, trained in" in out
     assert "2 of 2 done; results: runs/small/results.md" in out
 
 

@@ -4,9 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
-import model_zoo_server as zoo
+import model_zoo_index as zoo
 import pytest
 
+from gan_kd_ssd.download import part_name
+from gan_kd_ssd.files import Expected
 from gan_kd_ssd.model_zoo import cli, names
 
 CONTENT = b"weights" * 100
@@ -138,7 +140,7 @@ def test_fetch_asks_gluoncv_for_its_own(root, capsys, monkeypatch):
         lambda name, **given: asked.append((name, given)) or "x.params",
     )
     assert call(capsys, "fetch", "ssd_512_resnet50_v1_voc")[:2] == (0, "x.params\n")
-    assert asked == [("ssd_512_resnet50_v1_voc", {})]
+    assert asked == [("ssd_512_resnet50_v1_voc", {"root": str(root)})]
     code, _, err = call(capsys, "fetch", "ssd_512_resnet50_v1_custom")
     assert code == 2 and "GluonCV publishes no weights of it" in err
 
@@ -197,7 +199,7 @@ def test_purge_removes_ours_and_nothing_else(repository, root, capsys):
     (repository / "index.json").write_bytes(zoo.index(ENTRY, other))
     (repository / other["file"]).write_bytes(b"other")
     call(capsys, "fetch", NAME, other["name"])
-    part = root / ".gan_kd_ssd" / f"{FILE[:-7]}-{ENTRY['sha256']}.part"
+    part = root / ".gan_kd_ssd" / part_name(FILE, Expected(sha256=ENTRY["sha256"]))
     part.write_bytes(b"half")
     code, out, _ = call(capsys, "purge", NAME)
     assert code == 0 and out.count("removed") == 3 and not part.exists()

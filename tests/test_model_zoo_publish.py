@@ -9,18 +9,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-import model_zoo_server as zoo
+import model_zoo_index as zoo
 import numpy as np
 import pytest
 from conftest import CLASSES, SIZE, lines
+from file_server import FileServer
 
 from gan_kd_ssd import model_zoo
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.files import digests
 from gan_kd_ssd.model_zoo import trained
 from gan_kd_ssd.model_zoo.index import parse_index
 from gan_kd_ssd.model_zoo.publish import publish
-from gan_kd_ssd.model_zoo.store import Store, digests
+from gan_kd_ssd.model_zoo.repository import repository
+from gan_kd_ssd.model_zoo.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 TEACHER = f"ssd_{SIZE}_resnet10_v1_0.25_datashapes"
@@ -72,7 +75,7 @@ def test_train_publish_fetch_and_evaluate_give_the_same_map(
     releases, whole, shapes_folder, here, tmp_path
 ):
     """The whole way through the real scripts, in processes of their own, over HTTP."""
-    with zoo.serving() as server:
+    with FileServer() as server:
         server.files = {path.name: path.read_bytes() for path in releases.iterdir()}
         env = {**os.environ, "GAN_KD_SSD_REPO": server.url, "MXNET_HOME": str(here.parent)}
         env.update({"PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"})
@@ -98,7 +101,7 @@ def test_train_publish_fetch_and_evaluate_give_the_same_map(
         found = json.loads((tmp_path / name).read_text())
         assert found["mAP"] == expected["mAP"]
         assert found["params"] == str(path) and found["data_shape"] == SIZE
-    assert [sent for sent in server.gets if sent[0].endswith(".params")] == [(path.name, None)]
+    assert [sent for sent in server.requests if sent[0].endswith(".params")] == [(path.name, None)]
 
 
 def test_the_published_network_comes_back_as_it_was_trained(releases, whole, here, monkeypatch):
@@ -253,9 +256,28 @@ def test_an_earlier_run_in_the_same_log_does_not_count(run):
     rewrite(run, [*earlier, *records])
     Path(f"{run}_best_map.log").unlink()
     assert trained.find(str(run)).best.mean == validation_of(records)
-    again = {**records[0], "namespace": {**records[0]["namespace"], "resume": "x_state.zip"}}
-    rewrite(run, [*earlier, again, *records[1:]])
-    assert trained.find(str(run)).best.mean == 0.99
+
+
+def test_the_runs_that_a_run_goes_on_from_count(run):
+    records = metrics(run)
+    earlier = [{**r, "mAP": 0.99} if r["kind"] == "validation" else r for r in records]
+    first = next(i for i, r in enumerate(records) if r["kind"] == "validation") + 1
+    state, other, weights = (
+        {**records[0], "namespace": {**records[0]["namespace"], "resume": name}}
+        for name in ("x_state.zip", "y_state.zip", "x_best.params")
+    )
+    Path(f"{run}_best_map.log").unlink()
+    best = validation_of(records[first:])
+    for lines_of_file, expected in (
+        ([*earlier, state, *records[first:]], 0.99),
+        ([*earlier, state, *records[first:], state], 0.99),  # there was nothing left to train
+        ([*earlier, records[0]], 0.99),  # begun anew: the weights are still the earlier run's
+        ([*earlier, other, *records[first:]], best),
+        ([*earlier, weights, *records[first:]], best),
+    ):
+        rewrite(run, lines_of_file)
+        found = trained.find(str(run))
+        assert (found.best.mean, found.last_epoch) == (expected, 3)
 
 
 def validation_of(records):
@@ -425,10 +447,5 @@ def test_the_demo_publishes_its_networks(whole, teacher_params, tmp_path, monkey
     monkeypatch.setattr(demo, "NETWORKS", networks)
     bar = type("Bar", (), {"set_description_str": lambda self, text: None})()
     assert demo._publish(bar) == [TEACHER, NAME]
-    assert Store(tmp_path / "root", source=repository(tmp_path / "zoo")).fetch(NAME).path.exists()
-
-
-def repository(folder):
-    from gan_kd_ssd.model_zoo.repository import Folder
-
-    return Folder(folder)
+    source = repository(f"file:{tmp_path / 'zoo'}")
+    assert Store(tmp_path / "root", source=source).fetch(NAME).path.exists()

@@ -1,19 +1,20 @@
 """Weights come from a real web server on loopback: whole, once, and from where it stopped."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-import model_zoo_server as zoo
+import model_zoo_index as zoo
 import pytest
+from file_server import FileServer
 
+from gan_kd_ssd.download import PIECE, Patience, part_name
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.files import Expected
 from gan_kd_ssd.model_zoo.store import Store
-from gan_kd_ssd.model_zoo.transfer import PIECE, Patience
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTENT = bytes(range(256)) * 400
@@ -25,9 +26,8 @@ BESIDE = FILE.replace(".params", ".json")
 
 @pytest.fixture
 def server():
-    with zoo.serving() as answers:
-        answers.files = {"index.json": zoo.index(ENTRY), FILE: CONTENT}
-        yield answers
+    with FileServer({"index.json": zoo.index(ENTRY), FILE: CONTENT}) as server:
+        yield server
 
 
 @pytest.fixture
@@ -44,15 +44,15 @@ def store(server, pauses, tmp_path, monkeypatch):
     return Store(tmp_path / "root", patience=patience(pauses))
 
 
-def patience(pauses, **changes):
-    return Patience(**{"connect": 5, "read": 10, "pause": 0.5, "sleep": pauses.append, **changes})
+def patience(pauses):
+    return Patience(connect=5, read=10, pause=0.5, sleep=pauses.append)
 
 
-def part_of(store, entry=ENTRY):
+def part_of(store):
     """The file that a download is written to until it is whole."""
     folder = store.root / ".gan_kd_ssd"
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{entry['file'][: -len('.params')]}-{entry['sha256']}.part"
+    return folder / part_name(FILE, Expected(sha256=ENTRY["sha256"]))
 
 
 def whole(store):
@@ -66,10 +66,10 @@ def whole(store):
 def test_weights_are_fetched_checked_and_then_taken_from_here(store, server, capsys):
     path, entry = store.fetch(NAME)
     assert path == store.root / FILE and entry.classes == zoo.CLASSES
-    assert whole(store) and server.gets == [("index.json", None), (FILE, None)]
+    assert whole(store) and server.requests == [("index.json", None), (FILE, None)]
     assert FILE in capsys.readouterr().err  # the progress bar
     store.fetch(NAME, ENTRY["sha1"][:8])
-    assert len(server.gets) == 2  # a version that is here needs no network
+    assert len(server.requests) == 2  # a version that is here needs no network
     store.fetch(NAME)
     assert server.of(FILE) == [None]
 
@@ -80,14 +80,6 @@ def test_classes_are_found_beside_fetched_weights(store):
     assert classes_beside(store.fetch(NAME).path) == zoo.CLASSES
 
 
-def test_a_cut_download_goes_on_where_it_stopped(store, server, pauses):
-    server.turns[FILE] = [("cut", PIECE + 50), ("cut", 2 * PIECE)]
-    store.fetch(NAME)
-    assert whole(store)
-    assert server.of(FILE) == [None, f"bytes={PIECE}-", f"bytes={3 * PIECE}-"]
-    assert pauses == [0.5, 1.0]  # longer each time
-
-
 def test_a_later_process_goes_on_with_what_came(store, server, pauses):
     server.turns[FILE] = [("cut", PIECE)] + [503] * 4
     with pytest.raises(UserError, match=r"answered 503.*asked 5 times.*by hand into"):
@@ -95,64 +87,6 @@ def test_a_later_process_goes_on_with_what_came(store, server, pauses):
     assert part_of(store).read_bytes() == CONTENT[:PIECE] and not (store.root / FILE).exists()
     store.fetch(NAME)
     assert whole(store) and server.of(FILE)[-1] == f"bytes={PIECE}-"
-
-
-def test_a_server_that_knows_no_range_sends_all_again(store, server):
-    part_of(store).write_bytes(CONTENT[:1000])
-    server.turns[FILE] = [("whole",)]
-    store.fetch(NAME)
-    assert whole(store) and server.of(FILE) == ["bytes=1000-"]
-
-
-def test_a_part_that_was_not_asked_for_is_not_taken(store, server):
-    part_of(store).write_bytes(CONTENT[:1000])
-    server.turns[FILE] = [("shifted",)]
-    store.fetch(NAME)
-    assert whole(store) and server.of(FILE) == ["bytes=1000-", "bytes=1000-"]
-
-
-def test_a_range_that_the_server_refuses_begins_anew(store, server):
-    part_of(store).write_bytes(CONTENT[:1000])
-    server.turns[FILE] = [416]
-    store.fetch(NAME)
-    assert whole(store) and server.of(FILE) == ["bytes=1000-", None]
-
-
-@pytest.mark.parametrize("stale", [b"x" * 1000, b"x" * len(CONTENT), b"x" * (len(CONTENT) + 5)])
-def test_a_part_of_another_file_is_not_glued(store, server, stale):
-    part_of(store).write_bytes(stale)
-    store.fetch(NAME)
-    assert whole(store) and server.of(FILE)[-1] is None
-    if len(stale) >= len(CONTENT):  # there is nothing to go on with
-        assert server.of(FILE) == [None]
-
-
-def test_a_part_of_another_version_is_not_gone_on_with(store, server):
-    other = zoo.entry(b"other" * 5000)
-    part_of(store, other).write_bytes(b"other" * 50)
-    store.fetch(NAME)
-    assert server.of(FILE) == [None]
-
-
-def test_an_error_of_the_server_passes(store, server, pauses):
-    server.turns = {"index.json": [500], FILE: [503, 429]}
-    store.fetch(NAME)
-    assert whole(store) and pauses == [0.5, 0.5, 1.0]
-
-
-@pytest.mark.parametrize("bytes_before", [0, 700])
-def test_a_stalled_server_is_given_up_and_asked_again(store, server, pauses, bytes_before):
-    server.turns[FILE] = [("stall", bytes_before)]
-    store.patience = patience(pauses, read=0.2)
-    store.fetch(NAME)
-    assert whole(store) and len(server.of(FILE)) == 2
-
-
-def test_a_server_that_stalls_for_good_is_named(store, server, pauses):
-    server.turns[FILE] = [("stall", 10)] * 2
-    store.patience = patience(pauses, read=0.2, attempts=2)
-    with pytest.raises(UserError, match=rf"{FILE}: nothing came for 0.2 s \(asked 2 times\)"):
-        store.fetch(NAME)
 
 
 def test_a_wrong_hash_leaves_nothing(store, server):
@@ -168,12 +102,6 @@ def test_sha256_is_checked_as_well(store, server):
     with pytest.raises(UserError, match=r"sha256 .* instead of 0000"):
         store.fetch(NAME)
     assert not (store.root / FILE).exists()
-
-
-def test_a_longer_file_than_the_index_says_is_not_read_to_its_end(store, server):
-    server.files[FILE] = CONTENT + b"x"
-    with pytest.raises(UserError, match=f"longer than the {len(CONTENT)} bytes"):
-        store.fetch(NAME)
 
 
 def test_a_file_that_is_not_there_is_named_with_the_way_to_fetch_it_by_hand(store, server, pauses):
@@ -213,7 +141,7 @@ def test_weights_brought_by_hand_are_taken_without_a_repository(store, server, m
     (store.root / BESIDE).write_bytes(zoo.json.dumps(ENTRY).encode())
     monkeypatch.delenv("GAN_KD_SSD_REPO")
     assert Store(store.root).fetch(NAME).entry.classes == zoo.CLASSES
-    assert server.gets == []
+    assert server.requests == []
 
 
 def test_damaged_weights_are_fetched_again_or_named(store, server, capsys):
@@ -276,21 +204,6 @@ def test_two_processes_at_once_download_once(store, server):
     assert whole(store) and len(server.of(FILE)) == 1
 
 
-def test_a_process_that_is_killed_leaves_a_part_and_no_lock(store, server):
-    server.turns[FILE] = [("stall", 1000)]
-    stalled = threading.Event()
-    server.before = lambda path: stalled.set() if path == FILE else None
-    running = subprocess.Popen(
-        [sys.executable, *_FETCH, str(store.root)], env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    assert stalled.wait(60)
-    running.kill()
-    running.wait()
-    assert not (store.root / FILE).exists()
-    store.fetch(NAME)
-    assert whole(store)
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -326,7 +239,7 @@ def test_an_index_that_is_not_right_is_not_used(store, server, change, reason):
     with pytest.raises(UserError, match="the index is damaged") as error:
         store.fetch(NAME)
     assert reason in str(error.value) and "\n" not in str(error.value)
-    assert not store.root.exists() and server.gets == [("index.json", None)]
+    assert not store.root.exists() and server.requests == [("index.json", None)]
 
 
 @pytest.mark.parametrize(
@@ -404,32 +317,6 @@ def test_a_folder_is_a_repository(form, tmp_path, monkeypatch):
     (folder / FILE).unlink()
     with pytest.raises(UserError, match=r"cannot be read.*by hand"):
         store.fetch(NAME)
-
-
-def test_a_full_disk_is_told_before_the_download(store, server, monkeypatch):
-    usage = shutil.disk_usage(store.root.parent)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(UserError, match=r"needs 0\.1 MB, 0\.0 MB are free"):
-        store.fetch(NAME)
-    assert server.of(FILE) == []
-
-
-def test_a_disk_that_fills_up_keeps_what_came(store, server):
-    import resource
-    import signal
-
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:  # a limit on the size of files does to a writer what a full disk does
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
-        with pytest.raises(UserError, match=r"cannot be written.*free some space"):
-            store.fetch(NAME)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-    assert part_of(store).stat().st_size == 5000 and not (store.root / FILE).exists()
-    store.fetch(NAME)
-    assert whole(store) and server.of(FILE)[-1] == "bytes=5000-"
 
 
 def test_a_root_that_cannot_be_made_is_named(store):

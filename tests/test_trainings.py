@@ -14,7 +14,7 @@ from fake_scripts import write_scripts
 
 from gan_kd_ssd import trainings
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.trainings import Training, aligned, progress, run_script
+from gan_kd_ssd.trainings import Training, progress, run_script
 
 
 @pytest.fixture
@@ -204,10 +204,3 @@ trainings.run_script(command, Path(prefix + ".txt"), keep_open=[lock.fileno()])
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.kill(int((scripts / "pid").read_text()), signal.SIGTERM)
         fcntl.flock(lock, fcntl.LOCK_EX)  # free once the script has stopped
-
-
-def test_tables_are_aligned():
-    rows = [["row", "figure"], ["a", "1"], ["long name", "10.5"]]
-    assert aligned(rows, right=[1]) == "row        figure\na               1\nlong name    10.5"
-    lines = aligned(rows, markdown=True).splitlines()
-    assert lines[1] == "| --------- | ------ |" and len({len(line) for line in lines}) == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gan_kd_ssd.errors import exit_on_user_error
 from gan_kd_ssd.options.parser import Parser, class_names, not_negative, with_dashes
+from gan_kd_ssd.text import put
 
 PROGRAM = "python -m gan_kd_ssd.data"
 
@@ -114,10 +115,7 @@ def _check(options) -> int:
         num_workers=options.num_workers,
         quiet=options.quiet,
     )
-    text = json.dumps(report.to_json(), indent=1) + "\n" if options.json else report_text(report)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()
+    put(json.dumps(report.to_json(), indent=1) + "\n" if options.json else report_text(report))
     return 1 if report.faults else 0
 
 

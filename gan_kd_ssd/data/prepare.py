@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_kd_ssd import files
 from gan_kd_ssd.data import voc
 from gan_kd_ssd.data.unpack import unpack
-from gan_kd_ssd.download import Expected, check_space, damage, fetch, locked
+from gan_kd_ssd.download import Patience, fetch
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.files import Expected
 
 #: Base address that serves all archives instead of their own ones.
 MIRROR = "GAN_KD_SSD_DATA_URL"
@@ -42,6 +44,10 @@ class Archive:
     @property
     def name(self) -> str:
         return self.url.rpartition("/")[2]
+
+    @property
+    def expected(self) -> Expected:
+        return Expected(sha1=self.sha1, size=self.size)
 
 
 # Addresses and sha1: those that GluonCV's scripts/datasets publish. Sizes: as the servers tell them.
@@ -113,6 +119,7 @@ def prepare(
     keep: bool = False,
     quiet: bool = False,
     say: Callable[[str], object] = print,
+    patience: Patience | None = None,
 ) -> Path:
     """Bring a data set to ``root``/``name``; what is there is left as it is. Returns the folder.
 
@@ -123,40 +130,41 @@ def prepare(
         name: of SETS. archives: others than its own (tests).
         source: a folder with archives that are fetched already. mirror: a base address for all of them
             (default: $GAN_KD_SSD_DATA_URL). keep: do not remove downloaded archives.
-        quiet: no progress bars. say: takes a line for each step.
+        quiet: no progress bars. say: takes a line for each step. patience: with the network.
 
     Raises:
         UserError: an archive cannot be had, is not the right one, or there is no room.
     """
     archives = SETS[name] if archives is None else archives
-    folder, mirror = Path(root) / name, mirror or os.environ.get(MIRROR)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--root {root}: {folder} cannot be made ({error.strerror}); choose another folder"
-        ) from error
-    with locked(folder / ".prepare.lock", quiet):
-        todo = []
-        for archive in archives:
-            lacking = missing(archive, folder)
-            say(f"{archive.name}: {lacking or 'what it holds is there'}")
-            todo += [archive] if lacking else []
-        if todo:  # the largest archive is there twice for a while: packed and unpacked
-            largest = 0 if source else max(archive.size for archive in todo)
-            needed = sum(archive.size for archive in todo) + largest
-            check_space(folder, needed - _size(folder / _DOWNLOADS), f"{name} at least")
+    folder, mirror = (
+        files.make_folder(Path(root) / name, "--root"),
+        mirror or os.environ.get(MIRROR),
+    )
+    with files.locked(folder / ".prepare.lock", quiet):
+        todo = [archive for archive in archives if _lacks(archive, folder, say)]
+        if todo:
+            _check_space(folder, todo, packed=source is None)
         for archive in todo:
-            path = _obtain(archive, folder, source, mirror, quiet)
+            if source is None:
+                path = _download(archive, folder, mirror, patience, quiet)
+            else:
+                path = _given(archive, Path(source).expanduser(), quiet)
             unpack(path, folder, archive.inside, quiet)
             lacking = missing(archive, folder)
             if lacking:
                 raise UserError(f"{path}: unpacked, and still {lacking}: is it the right archive?")
             say(f"{archive.name}: unpacked")
-            if not (keep or source):
+            if source is None and not keep:
                 path.unlink()
                 _remove_empty(folder / _DOWNLOADS)
     return folder
+
+
+def _lacks(archive: Archive, folder: Path, say: Callable[[str], object]) -> bool:
+    """Whether anything of an archive's contents is lacking, which is said."""
+    lacking = missing(archive, folder)
+    say(f"{archive.name}: {lacking or 'what it holds is there'}")
+    return bool(lacking)
 
 
 def missing(archive: Archive, folder: Path) -> str:
@@ -205,22 +213,33 @@ def _remove_empty(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _obtain(archive: Archive, folder: Path, source, mirror, quiet: bool) -> Path:
-    """The archive, checked: from ``source``, else downloaded."""
-    if source is not None:
-        path = Path(source).expanduser() / archive.name
-        if not path.is_file():
-            raise UserError(f"--from {source}: has no {archive.name}; get it from {archive.url}")
-        wrong = damage(path, Expected(sha1=archive.sha1, size=archive.size), quiet)
-        if wrong:
-            raise UserError(f"{path}: {wrong}; get it again from {archive.url}")
-        return path
-    url = f"{mirror.rstrip('/')}/{archive.name}" if mirror else archive.url
-    path = folder / _DOWNLOADS / archive.name
-    try:
-        return fetch(url, path, sha1=archive.sha1, size=archive.size, quiet=quiet)
-    except UserError as error:
-        raise UserError(
-            f"{error}; or get {archive.name} by hand from {archive.url} or a copy of it, and name "
-            f"its folder with --from"
-        ) from error
+def _check_space(folder: Path, todo: Sequence[Archive], packed: bool) -> None:
+    """UserError without room; the largest archive is there twice for a while: packed and unpacked."""
+    sizes = [archive.size for archive in todo]
+    needed = sum(sizes) + (max(sizes) if packed else 0)
+    files.check_space(folder, needed - _size(folder / _DOWNLOADS), f"{folder.name} at least")
+
+
+def _given(archive: Archive, source: Path, quiet: bool) -> Path:
+    """The archive that is fetched already, checked."""
+    path = source / archive.name
+    if not path.is_file():
+        raise UserError(f"--from {source}: has no {archive.name}; get it from {archive.url}")
+    wrong = files.damage(path, archive.expected, quiet)
+    if wrong:
+        raise UserError(f"{path}: {wrong}; get it again from {archive.url}")
+    return path
+
+
+def _download(
+    archive: Archive, folder: Path, mirror: str | None, patience: Patience | None, quiet: bool
+) -> Path:
+    return fetch(
+        f"{mirror.rstrip('/')}/{archive.name}" if mirror else archive.url,
+        folder / _DOWNLOADS / archive.name,
+        archive.expected,
+        patience=patience,
+        remedy=f"ask again, or get {archive.name} by hand from {archive.url} or a copy of it, and name "
+        "its folder with --from",
+        quiet=quiet,
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from gan_kd_ssd.data import coco, voc
 from gan_kd_ssd.data.dataset import Dataset, some
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.files import mxnet_home
 
 #: Sets that are found by their name, in the data root.
 NAMED = ("voc", "voc07", "coco", "shapes", "shapes_coco")
@@ -112,8 +113,7 @@ def default_root(data_root: str | os.PathLike | None = None) -> Path:
     """Where the named sets are: ``data_root``, else $MXNET_HOME/datasets, else ~/.mxnet/datasets."""
     if data_root is not None:
         return Path(data_root).expanduser()
-    home = os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet")
-    return Path(home).expanduser() / "datasets"
+    return mxnet_home() / "datasets"
 
 
 def layout(folder: Path, option: str = "") -> str:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from gan_kd_ssd.download import bar, check_space
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.files import bar, check_space
 
 _PIECE = 1 << 20
 # What the libraries raise over bytes that are no archive; RuntimeError over encrypted members.

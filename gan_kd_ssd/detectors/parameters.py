@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.files import mxnet_home
 
 #: GluonCV's Faster R-CNN files may hold constants of the training targets: nothing to load.
 TARGETS = "_target_generator."
@@ -58,20 +58,36 @@ def published_file(name: str, option: str, otherwise: str) -> Path:
     Raises:
         UserError: the zoo has no such weights, or they cannot be downloaded.
     """
+    try:
+        file = gluoncv_file(name)
+    except UserError as error:
+        raise UserError(f"{option}: {error}, or give a .params file") from error
+    if file is None:
+        raise UserError(f"{option}: GluonCV publishes no weights of {name}; {otherwise}")
+    return file
+
+
+def gluoncv_file(name: str, root: str | Path | None = None) -> Path | None:
+    """The weights that GluonCV publishes under a name; None where it publishes none.
+
+    Args:
+        root: its local store (default: $MXNET_HOME/models, else ~/.mxnet/models).
+
+    Raises:
+        UserError: they are not there, and cannot be downloaded.
+    """
     from gluoncv.model_zoo import model_store
 
-    root = Path(os.environ.get("MXNET_HOME") or Path.home() / ".mxnet").expanduser() / "models"
     try:
         model_store.short_hash(name)
     except ValueError:
-        raise UserError(f"{option}: GluonCV's zoo has no weights of {name}; {otherwise}") from None
+        return None
     try:
-        return Path(model_store.get_model_file(name, root=str(root)))
+        return Path(model_store.get_model_file(name, root=str(root or mxnet_home() / "models")))
     except Exception as error:  # requests' own errors, zip errors, a wrong hash
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"{option}: the weights of {name} cannot be downloaded ({reason}); check the network, or "
-            f"give a .params file"
+            f"the weights of {name} cannot be had from GluonCV's store ({reason}); check the network"
         ) from error
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 from gan_kd_ssd.doctor.check import OK, WARN, Check
-from gan_kd_ssd.doctor.machine import mxnet_home
+from gan_kd_ssd.files import digests, mxnet_home
 
 PREPARE = "python -m gan_kd_ssd.data prepare {} (or train on images of your own)"
 #: Splits of VOC that the paper uses.
@@ -76,7 +75,7 @@ def _weights(folder: Path, title: str, network: tuple[str, str]) -> Check:
     for match in filter(None, matches):
         file = folder / match[0]
         try:
-            digest = _sha1(file)
+            (digest,) = digests(file, ["sha1"])
         except OSError as error:
             return Check(
                 title, WARN, f"{file} cannot be read ({error.strerror})", "check its owner"
@@ -86,11 +85,3 @@ def _weights(folder: Path, title: str, network: tuple[str, str]) -> Check:
         return Check(title, WARN, f"{file} is damaged: sha1 {digest[:8]}", "delete it")
     remedy = "it is downloaded when first needed; without a network put the file there"
     return Check(title, WARN, f"{name} is not in {folder}: {use}", remedy)
-
-
-def _sha1(file: Path) -> str:
-    digest = hashlib.sha1()
-    with open(file, "rb") as opened:
-        while block := opened.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

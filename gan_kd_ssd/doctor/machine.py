@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from gan_kd_ssd.doctor.check import FAIL, OK, WARN, Check
+from gan_kd_ssd.files import mxnet_home
 
 GB = 1e9
 #: A published Faster R-CNN step of one image at 600 x 800 took 3.2 GB (measured on a CPU).
@@ -30,11 +31,6 @@ def checks() -> list[Check]:
             "runs", Path.cwd(), LEAST_RUN_DISK, "work in another folder, or give --save-prefix"
         ),
     ]
-
-
-def mxnet_home() -> Path:
-    """Where GluonCV keeps weights and data sets."""
-    return Path(os.environ.get("MXNET_HOME") or "~/.mxnet").expanduser()
 
 
 def _memory() -> Check:

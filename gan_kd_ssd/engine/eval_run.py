@@ -14,6 +14,7 @@ import numpy as np
 
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.evaluation import voc
+from gan_kd_ssd.files import write_text
 from gan_kd_ssd.options.evaluation import PUBLISHED_DATA_SHAPE
 
 
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
         UserError: data, weights, devices or output paths that cannot be used.
     """
     _check_outputs(options)
-    from gan_kd_ssd.engine import checkpoint, devices
+    from gan_kd_ssd.engine import devices
 
     dataset = _open(options)
     ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
@@ -42,8 +43,7 @@ def run(options: argparse.Namespace) -> int:
     _show(evaluations)
     if options.json:
         results = _results(options, detector, params, dataset, evaluations)
-        text = json.dumps(results, indent=2) + "\n"
-        checkpoint.write_atomically(options.json, lambda file: file.write_text(text, "utf-8"))
+        write_text(options.json, json.dumps(results, indent=2) + "\n")
         print(f"results: {options.json}")
     if options.plot:
         drawn = _plot(detector, dataset, ctx, options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import hashlib
 import json
 import os
 import platform
@@ -16,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.files import digests
 from gan_kd_ssd.logs.write import format_record, json_record
 
 
@@ -77,11 +77,12 @@ class RunLog:
 
 def sha256(path: Path) -> str:
     """Hexadecimal sha256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return digests(path, ["sha256"])[0]
+
+
+def prefix_of(params: str | Path) -> str:
+    """The --save-prefix of the run that wrote a ``.params`` file, by the file's name."""
+    return re.sub(r"_(best|\d{4,}_(\d\.\d+|nan))\.params$", "", str(params))
 
 
 def run_beside(params: Path) -> dict:
@@ -90,7 +91,7 @@ def run_beside(params: Path) -> dict:
     A run leaves them in the first line of ``PREFIX_metrics.jsonl``, the model zoo in
     ``NAME-12345678.json``: "namespace", "classes" and more, as :mod:`gan_kd_ssd.engine.run` writes them.
     """
-    prefix = re.sub(r"_(best|\d{4,}_(\d\.\d+|nan))\.params$", "", str(params))
+    prefix = prefix_of(params)
     for path, read in (
         (f"{prefix}_metrics.jsonl", lambda file: file.readline()),
         (re.sub(r"\.params$", "", str(params)) + ".json", lambda file: file.read()),

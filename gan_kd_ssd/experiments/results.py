@@ -8,17 +8,17 @@ from pathlib import Path
 
 from gan_kd_ssd.experiments.job import Job, line
 from gan_kd_ssd.experiments.state import DONE, State, state_of
-from gan_kd_ssd.files import write_atomically
+from gan_kd_ssd.files import write_text
 from gan_kd_ssd.logs.rows import SCALE, titles
-from gan_kd_ssd.trainings import aligned, read_json, write_json
+from gan_kd_ssd.text import aligned
+from gan_kd_ssd.trainings import read_json, write_json
 
 
 def save(jobs: Sequence[Job], folder: Path) -> None:
     """Write ``results.json`` and ``results.md`` of those rows that are done."""
     done = [(job, state) for job in jobs for state in [state_of(job)] if state.name == DONE]
     write_json(folder / "results.json", [_as_dict(job, state) for job, state in done])
-    text = markdown(done)
-    write_atomically(folder / "results.md", lambda file: file.write_text(text, encoding="utf-8"))
+    write_text(folder / "results.md", markdown(done))
 
 
 def _as_dict(job: Job, state: State) -> dict:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from gan_kd_ssd.experiments.job import Job, line, with_teachers
 from gan_kd_ssd.experiments.state import DONE, FAILED, RUNNING, STOPPED, WAITING, State, state_of
 from gan_kd_ssd.logs.rows import SCALE, by_name, titles
-from gan_kd_ssd.trainings import aligned
+from gan_kd_ssd.text import aligned
 
 
 def list_text(jobs: Sequence[Job]) -> str:
@@ -31,7 +31,7 @@ def show_text(job: Job) -> str:
     """Everything of a row: what it is, where each choice is from, the commands, how far it is."""
     row, state = job.row, state_of(job)
     where = f"Table {row.table}: {titles()[0][str(row.table)]}" if row.table else "a teacher"
-    published = "no figure" if row.published is None else f"mAP {row.published:.1f}"
+    published = "no figure" if row.published is None else f"mAP {row.published:.1f} %"
     out = [row.name, f"  {where}", f"  {row.cell}: published {published}", ""]
     known = {"student": row.student, "teacher": row.teacher, "dataset": row.dataset}
     known |= {"weights": row.weights, "published": None, **row.options}
@@ -65,7 +65,7 @@ def _sentence(state: State) -> str:
     if state.seconds_left is not None:
         words.append(f"{_time(state.seconds_left)} left")
     if state.ours is not None:
-        words.append(f"mAP {state.ours:.2f}")
+        words.append(f"mAP {state.ours:.2f} %")
     return ", ".join(words) + (f": {state.told}" if state.told else "")
 
 

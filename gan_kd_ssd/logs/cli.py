@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from gan_kd_ssd.errors import UserError, exit_on_user_error
+from gan_kd_ssd.text import put
 
 PROGRAM = "python -m gan_kd_ssd.logs"
 
@@ -117,7 +118,7 @@ def _show(options) -> int:
     from gan_kd_ssd.logs.summary import summarize
 
     summary = summarize(read(options.log), options.last)
-    _print(_json(summary) if options.json else show_text(summary))
+    put(_json(summary) if options.json else show_text(summary))
     return 0
 
 
@@ -130,7 +131,7 @@ def _args(options) -> int:
     command = command_of(log, run_of(log, options.number) if options.number else None)
     for remark in command.remarks:
         print(f"# {remark}", file=sys.stderr)
-    _print(command.line() + "\n")
+    put(command.line() + "\n")
     return 0
 
 
@@ -163,9 +164,9 @@ def _compare(options) -> int:
     _, mine, references = _subjects([options.log], options)
     found = compare(mine[0], references[0], options.last)
     if options.format == "json":
-        _print(_json(found.as_dict()))
+        put(_json(found.as_dict()))
     else:
-        _print(table_text(found) if options.format == "table" else markdown_text(found))
+        put(table_text(found) if options.format == "table" else markdown_text(found))
     return found.exit_code
 
 
@@ -191,7 +192,7 @@ def _plot(options) -> int:
             "utf-8", "backslashreplace"
         )
     write_atomically(Path(out), lambda file: file.write_bytes(picture))
-    _print(f"{out}\n")
+    put(f"{out}\n")
     return 0
 
 
@@ -209,7 +210,7 @@ def _tables(options) -> int:
     from gan_kd_ssd.logs.paper import find_runs, runs_in, tables_as_dict, tables_text
 
     found = find_runs(runs_in(options.folder)) if options.folder else {}
-    _print(_json(tables_as_dict(found)) if options.json else tables_text(found))
+    put(_json(tables_as_dict(found)) if options.json else tables_text(found))
     return 0
 
 
@@ -220,7 +221,7 @@ def _derive(options) -> int:
     from gan_kd_ssd.logs.read import read
 
     tables = to_tables(read(options.log), Path(options.log).name, options.licence)
-    _print(tables_text(tables))
+    put(tables_text(tables))
     return 0
 
 
@@ -228,13 +229,6 @@ def _json(content) -> str:
     from gan_kd_ssd.logs.plain import plain
 
     return json.dumps(plain(content), indent=1, allow_nan=False) + "\n"
-
-
-def _print(text: str) -> None:
-    """Whatever the terminal's encoding is."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()
 
 
 def run(words: Sequence[str] | None = None) -> int:

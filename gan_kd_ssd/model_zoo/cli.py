@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from gan_kd_ssd.errors import UserError, exit_on_user_error
 from gan_kd_ssd.options.parser import Parser, with_dashes
+from gan_kd_ssd.text import put
 
 PROGRAM = "python -m gan_kd_ssd.model_zoo"
 
@@ -23,41 +24,29 @@ def parser() -> Parser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, run, text: str, root: bool = True) -> Parser:
+    def command(name: str, run, text: str, root: bool = True, json: bool = False) -> Parser:
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(run=run)
         if root:
             added.add_argument("--root", metavar="DIR", help="the folder of weights")
+        if json:
+            added.add_argument("--json", action="store_true", help="print JSON")
         return added
 
-    added = command("list", _list, "the names, what they are, and whether there are weights")
-    added.add_argument("--json", action="store_true", help="print JSON")
+    text = "the names, what they are, and whether there are weights"
+    command("list", _list, text, json=True)
 
-    added = command("show", _show, "what a name is, what trains it, and its files")
+    added = command("show", _show, "what a name is, what trains it, and its files", json=True)
     added.add_argument("name", metavar="NAME")
-    added.add_argument("--json", action="store_true", help="print JSON")
 
-    added = command("fetch", _fetch, "bring weights here, GluonCV's too; prints their paths")
-    added.add_argument("names", nargs="+", metavar="NAME")
-    added.add_argument(
-        "--version", metavar="HEX", help="8 digits, of one NAME (default: the newest)"
-    )
-    added.add_argument("--quiet", action="store_true", help="no progress bar")
+    text = "bring weights here, GluonCV's too; prints their paths"
+    _fetch_options(command("fetch", _fetch, text))
 
-    added = command("publish", _publish, "release the best weights of a training run", root=False)
-    added.add_argument(
-        "run_prefix", metavar="RUN", help="its --save-prefix, _best.params or folder"
-    )
-    added.add_argument(
-        "--to", default="zoo", metavar="DIR", help="the folder of releases, made if need be"
-    )
-    added.add_argument(
-        "--name", metavar="NAME", help="where the one that follows from its options is not meant"
-    )
-    added.add_argument("--licence", metavar="TEXT", help="of the weights, for the card")
+    text = "release the best weights of a training run"
+    _publish_options(command("publish", _publish, text, root=False))
 
-    added = command("verify", _verify, "read all weights through; exit code 1 if any is damaged")
-    added.add_argument("--json", action="store_true", help="print JSON")
+    text = "read all weights through; exit code 1 if any is damaged"
+    command("verify", _verify, text, json=True)
 
     added = command("purge", _purge, "remove weights that this zoo fetched, never GluonCV's")
     added.add_argument("names", nargs="*", metavar="NAME")
@@ -65,12 +54,27 @@ def parser() -> Parser:
     return top
 
 
+def _fetch_options(added: Parser) -> None:
+    add = added.add_argument
+    add("names", nargs="+", metavar="NAME")
+    add("--version", metavar="HEX", help="8 digits, of one NAME (default: the newest)")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
+def _publish_options(added: Parser) -> None:
+    add = added.add_argument
+    add("run_prefix", metavar="RUN", help="its --save-prefix, _best.params or folder")
+    add("--to", default="zoo", metavar="DIR", help="the folder of releases, made if need be")
+    add("--name", metavar="NAME", help="where the one that follows from its options is not meant")
+    add("--licence", metavar="TEXT", help="of the weights, for the card")
+
+
 def _list(options) -> int:
     from gan_kd_ssd.model_zoo.listing import rows, table
     from gan_kd_ssd.model_zoo.store import Store
 
     found = rows(Store(options.root))
-    _print(_json([row.as_dict() for row in found]) if options.json else table(found))
+    put(_json([row.as_dict() for row in found]) if options.json else table(found))
     return 0
 
 
@@ -79,7 +83,7 @@ def _show(options) -> int:
     from gan_kd_ssd.model_zoo.store import Store
 
     found = facts(Store(options.root), options.name.lower())
-    _print(_json(found) if options.json else facts_text(found))
+    put(_json(found) if options.json else facts_text(found))
     return 0
 
 
@@ -98,7 +102,7 @@ def _fetch(options) -> int:
             from gan_kd_ssd.model_zoo.networks import gluoncv_file
 
             path = gluoncv_file(name, options.root)
-        _print(f"{path}\n")
+        put(f"{path}\n")
     return 0
 
 
@@ -109,7 +113,7 @@ def _publish(options) -> int:
 
     entry = publish(options.run_prefix, options.to, options.name, options.licence)
     folder = Path(options.to).expanduser()
-    _print(
+    put(
         f"{folder / entry.file}: {entry.name}, mAP {entry.mean_ap:.4f}, {entry.size:,} bytes\n"
         f"card: {folder / entry.fields['card']}\n"
         f"served by: export GAN_KD_SSD_REPO=file:{folder.resolve()}\n"
@@ -124,11 +128,11 @@ def _verify(options) -> int:
     store = Store(options.root)
     checked = verify(store)
     if options.json:
-        _print(_json([one._asdict() for one in checked]))
+        put(_json([one._asdict() for one in checked]))
     else:
         width = max((len(one.file) for one in checked), default=0)
         lines = [f"{one.file:<{width}}  {one.damage or 'whole'}\n" for one in checked]
-        _print("".join(lines) or f"no weights of ours in {store.root}\n")
+        put("".join(lines) or f"no weights of ours in {store.root}\n")
     return 1 if any(one.damage for one in checked) else 0
 
 
@@ -148,19 +152,12 @@ def _purge(options) -> int:
             raise unknown(name, [*paper_names(), *(e.name for e in store.entries())])
         chosen.add(str(what))
     removed = purge(store, None if options.all else chosen)
-    _print("".join(f"removed {path}\n" for path in removed) or f"nothing there in {store.root}\n")
+    put("".join(f"removed {path}\n" for path in removed) or f"nothing there in {store.root}\n")
     return 0
 
 
 def _json(content) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def _print(text: str) -> None:
-    """Whatever the terminal's encoding is."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()
 
 
 def run(words: Sequence[str] | None = None) -> int:

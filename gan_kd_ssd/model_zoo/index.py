@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.files import Expected
 from gan_kd_ssd.model_zoo.names import Name, ours
 
 INDEX = "index.json"
@@ -61,6 +62,11 @@ class Entry:
         return f"{self.stem}.params"
 
     @property
+    def expected(self) -> Expected:
+        """What the weights' file has to be."""
+        return Expected(self.sha1, self.sha256, self.size)
+
+    @property
     def what(self) -> Name:
         """What the name says."""
         return ours(self.name)
@@ -86,26 +92,15 @@ def entry_of(fields) -> Entry:
     if what is None or str(what) != name:
         raise ValueError(f"{name[:80]!r} is no name of this zoo")
     sha1, sha256 = _hex(fields, "sha1", 40), _hex(fields, "sha256", 64)
-    size = fields.get("size")
+    size, mean_ap, norm_layer = fields.get("size"), fields.get("mAP"), fields.get("norm_layer")
     if type(size) is not int or not 0 < size < 1 << 40:
         raise ValueError(f"size {size!r:.80}")
-    classes = fields.get("classes")
-    if not isinstance(classes, list) or not classes or not all(_printable(c) for c in classes):
-        raise ValueError("classes are not a list of names")
-    mean_ap = fields.get("mAP")
     if type(mean_ap) not in (int, float) or not 0 <= mean_ap <= 1:
         raise ValueError(f"mAP {mean_ap!r:.80}")
-    shape = fields.get("data_shape")
-    sides = shape if isinstance(shape, list) else [shape]
-    if len(sides) != (1 if what.detector == "ssd" else 2) or not all(
-        type(side) is int and 0 < side < 1 << 16 for side in sides
-    ):
-        raise ValueError(f"data_shape {shape!r:.80}")
-    norm_layer = fields.get("norm_layer")
     if norm_layer not in (None, "bn"):
         raise ValueError(f"norm_layer {norm_layer!r:.80}")
     entry = Entry(
-        *(name, sha1, sha256, size, list(classes), float(mean_ap), tuple(sides)),
+        *(name, sha1, sha256, size, _classes(fields), float(mean_ap), _sides(fields, what)),
         published=_text(fields, "published"),
         norm_layer=norm_layer,
         fields=fields,
@@ -113,6 +108,23 @@ def entry_of(fields) -> Entry:
     if fields.get("file") != entry.file:
         raise ValueError(f"file {fields.get('file')!r:.80} instead of {entry.file}")
     return entry
+
+
+def _classes(fields: dict) -> list[str]:
+    classes = fields.get("classes")
+    if not isinstance(classes, list) or not classes or not all(map(_printable, classes)):
+        raise ValueError("classes are not a list of names")
+    return list(classes)
+
+
+def _sides(fields: dict, what: Name) -> tuple[int, ...]:
+    shape = fields.get("data_shape")
+    sides = shape if isinstance(shape, list) else [shape]
+    if len(sides) != (1 if what.detector == "ssd" else 2) or not all(
+        type(side) is int and 0 < side < 1 << 16 for side in sides
+    ):
+        raise ValueError(f"data_shape {shape!r:.80}")
+    return tuple(sides)
 
 
 def _printable(text) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass, replace
 
-from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.model_zoo import names
 from gan_kd_ssd.model_zoo.index import Entry, Index
 from gan_kd_ssd.model_zoo.names import Name
 from gan_kd_ssd.model_zoo.store import Store
+from gan_kd_ssd.text import aligned
 
 
 @dataclass(frozen=True)
@@ -37,20 +36,9 @@ class Row:
 def rows(store: Store) -> list[Row]:
     """The paper's networks, then all others whose weights are published or here."""
     here = {entry.name: entry for entry in store.entries()}  # the newest of each name
-    index = _index(store)
+    index = store.index()
     every = dict.fromkeys([*names.paper_names(), *sorted({*index.models, *here})])
     return [_row(name, here, index) for name in every]
-
-
-def _index(store: Store) -> Index:
-    """The repository's index, an empty one where it cannot be had, which is said."""
-    if store.source is None:
-        return Index({})
-    try:
-        return store.source.index(replace(store.patience, attempts=1))
-    except UserError as error:
-        print(f"the repository cannot be asked: {error}", file=sys.stderr)
-        return Index({})
 
 
 def _row(name: str, here: dict[str, Entry], index: Index) -> Row:
@@ -73,15 +61,8 @@ def table(found: list[Row]) -> str:
     for row in found:
         figures = ["-" if value is None else f"{value:.1f}" for value in (row.paper, row.ours)]
         lines.append((row.name, row.student, row.teacher or "-", row.data, *figures, row.weights))
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    text = ""
-    for line in lines:
-        cells = [
-            cell.rjust(width) if column in (4, 5) else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths))
-        ]
-        text += "  ".join(cells).rstrip() + "\n"
-    return text + "paper, ours: mAP in percent, of the paper's tables and of the weights\n"
+    remark = "paper, ours: mAP in percent, of the paper's tables and of the weights"
+    return f"{aligned(lines, right=(4, 5))}\n{remark}\n"
 
 
 def facts(store: Store, text: str) -> dict:
@@ -93,7 +74,7 @@ def facts(store: Store, text: str) -> dict:
     what = names.ours(text)
     if what is None:
         return _of_gluoncv(text)
-    name, index = str(what), _index(store)
+    name, index = str(what), store.index()
     cell, teacher = what.cell, what.teacher_name()
     versions: dict[str, dict] = {}
     for entry in index.models.get(name, ()):

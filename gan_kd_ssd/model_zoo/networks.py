@@ -73,26 +73,17 @@ def build(
     from gan_kd_ssd.detectors import faster_rcnn, ssd
 
     classes = default_classes(name) if classes is None else list(classes)
-    option = f"{name}:"
+    common = {"pretrained_base": pretrained_base, "option": f"{name}:"}
     if name.detector == "faster_rcnn":
-        return faster_rcnn.build(
-            name.student,
-            classes,
-            fpn=name.fpn,
-            roi_mode=name.roi_mode,
-            short=short,
-            max_size=max_size,
-            pretrained_base=pretrained_base,
-            option=option,
-            **({"norm_layer": norm_layer} if norm_layer else {}),
-        )
+        own = {"short": short, "max_size": max_size, "fpn": name.fpn, "roi_mode": name.roi_mode}
+        if norm_layer:
+            own["norm_layer"] = norm_layer
+        return faster_rcnn.build(name.student, classes, **own, **common)
     if short or max_size or norm_layer:
         raise UserError(
             f"short, max_size, norm_layer: {name} is an SSD for {name.size} pixels; leave them out"
         )
-    return ssd.build(
-        name.student, classes, name.size, pretrained_base=pretrained_base, option=option
-    )
+    return ssd.build(name.student, classes, name.size, **common)
 
 
 def default_classes(name: Name) -> list[str]:
@@ -106,9 +97,9 @@ def default_classes(name: Name) -> list[str]:
 
         return list(VOC_CLASSES)
     if name.data == "coco":
-        from gluoncv.data import COCODetection
+        from gan_kd_ssd.data.coco import COCO_CLASSES
 
-        return list(COCODetection.CLASSES)
+        return list(COCO_CLASSES)
     if name.data in ("shapes", "shapescoco"):
         from gan_kd_ssd.data.shapes import CLASSES
 
@@ -130,8 +121,9 @@ def _gluoncv(name: str, pretrained, root, ctx, settings: dict):
     try:
         return model_zoo.get_model(name, pretrained=pretrained, **settings)
     except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"{name}: its files cannot be had from GluonCV's store ({_line(error)}); check the network, "
+            f"{name}: its files cannot be had from GluonCV's store ({reason}); check the network, "
             "or give pretrained=False, pretrained_base=False"
         ) from error
 
@@ -143,21 +135,12 @@ def gluoncv_file(name: str, root: str | Path | None) -> Path:
         UserError: no such name, no such weights, or they cannot be downloaded.
     """
     from gluoncv import model_zoo
-    from gluoncv.model_zoo import model_store
+
+    from gan_kd_ssd.detectors import parameters
 
     if name not in model_zoo.get_model_list():
         raise unknown(name, [*paper_names(), *model_zoo.get_model_list()])
-    try:
-        model_store.short_hash(name)
-    except ValueError:
-        raise UserError(f"{name}: GluonCV publishes no weights of it") from None
-    try:
-        return Path(model_store.get_model_file(name, **({"root": str(root)} if root else {})))
-    except Exception as error:  # requests' own errors, zip errors, a wrong hash
-        raise UserError(
-            f"{name}: cannot be had from GluonCV's store ({_line(error)}); check the network"
-        ) from error
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    file = parameters.gluoncv_file(name, root)
+    if file is None:
+        raise UserError(f"{name}: GluonCV publishes no weights of it")
+    return file

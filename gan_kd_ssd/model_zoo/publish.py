@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from gan_kd_ssd.model_zoo import networks
 from gan_kd_ssd.model_zoo.card import card
 from gan_kd_ssd.model_zoo.index import INDEX, Entry, Index, entry_of, parse_index
 from gan_kd_ssd.model_zoo.names import Name
-from gan_kd_ssd.model_zoo.store import digests, locked
 from gan_kd_ssd.model_zoo.trained import Trained, checked_name, find
 
 #: What of a run is released beside its weights: kind -> key in the index.
@@ -51,33 +49,28 @@ def publish(
     what = checked_name(trained, name) if name else trained.name
     weights = trained.file("best.params")
     sides = _check_weights(trained, what)
-    folder = Path(to).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--to {folder}: not a folder that can be made ({error.strerror})"
-        ) from error
-    with locked(folder / f".{INDEX}.lock", lambda text: print(text, file=sys.stderr)):
+    folder = files.make_folder(Path(to).expanduser(), "--to")
+    with files.locked(folder / f".{INDEX}.lock"):
         index = _index(folder)
-        entry = entry_of(_fields(trained, what, sides, licence, digests(weights)))
-        names = {"best.params": entry.file}
-        names.update({kind: f"{entry.stem}_{kind}" for kind in _BESIDE})
-        released = {}
-        for kind, file in names.items():
-            source, target = trained.file(kind), folder / file
-            files.write_atomically(target, lambda copy, s=source: shutil.copyfile(s, copy))
-            released[file] = (digests(target)[1], target.stat().st_size)
+        entry = entry_of(_fields(trained, what, sides, licence, files.digests(weights)))
+        released = _copy(trained, entry, folder)
         if released[entry.file] != (entry.sha256, entry.size):
             raise UserError(f"{weights}: is being written; publish the run when it has ended")
-        _write(folder / f"{entry.stem}.md", card(entry, trained, released))
-        _write(folder / f"{entry.stem}.json", entry.text())
-        _write(folder / INDEX, index.with_entry(entry).text())
+        files.write_text(folder / f"{entry.stem}.md", card(entry, trained, released))
+        files.write_text(folder / f"{entry.stem}.json", entry.text())
+        files.write_text(folder / INDEX, index.with_entry(entry).text())
     return entry
 
 
-def _write(path: Path, text: str) -> None:
-    files.write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
+def _copy(trained: Trained, entry: Entry, folder: Path) -> dict[str, tuple[str, int]]:
+    """Copy a run's files under their names in a release; returns sha256 and size of each."""
+    names = {"best.params": entry.file, **{kind: f"{entry.stem}_{kind}" for kind in _BESIDE}}
+    released = {}
+    for kind, file in names.items():
+        source, target = trained.file(kind), folder / file
+        files.write_atomically(target, lambda copy, s=source: shutil.copyfile(s, copy))
+        released[file] = (*files.digests(target, ["sha256"]), target.stat().st_size)
+    return released
 
 
 def _index(folder: Path) -> Index:

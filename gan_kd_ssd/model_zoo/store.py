@@ -8,30 +8,22 @@ the folder ``.gan_kd_ssd`` below it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import portalocker
-from tqdm import tqdm
-
-from gan_kd_ssd import files
+from gan_kd_ssd import download, files
+from gan_kd_ssd.download import Patience, Unreachable
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.model_zoo import index as indexes
 from gan_kd_ssd.model_zoo import names
 from gan_kd_ssd.model_zoo.index import Entry, Index
-from gan_kd_ssd.model_zoo.repository import VARIABLE, Folder, Web, repository
-from gan_kd_ssd.model_zoo.transfer import NotThere, Patience, Unreachable, no_place
+from gan_kd_ssd.model_zoo.repository import VARIABLE, Repository, repository
 
 WORK = ".gan_kd_ssd"
-#: Space that is left free on the disk beside a download, bytes.
-_MARGIN = 1 << 20
 
 
 class Fetched(NamedTuple):
@@ -43,8 +35,7 @@ class Fetched(NamedTuple):
 
 def default_root() -> Path:
     """Where GluonCV keeps weights: $MXNET_HOME/models, else ~/.mxnet/models."""
-    home = os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet")
-    return Path(home).expanduser() / "models"
+    return files.mxnet_home() / "models"
 
 
 def version_of(pretrained: bool | str | None) -> str | None:
@@ -61,56 +52,6 @@ def version_of(pretrained: bool | str | None) -> str | None:
     )
 
 
-def digests(path: Path) -> tuple[str, str]:
-    """Hexadecimal sha1 and sha256 of a file, read once."""
-    sha1, sha256 = hashlib.sha1(), hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            sha1.update(block)
-            sha256.update(block)
-    return sha1.hexdigest(), sha256.hexdigest()
-
-
-def damage(path: Path, entry: Entry) -> str:
-    """What is wrong with weights; '' for nothing."""
-    try:
-        size = path.stat().st_size
-        if size != entry.size:
-            return f"{size} bytes instead of {entry.size}"
-        sha1, sha256 = digests(path)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    if sha1 != entry.sha1:
-        return f"sha1 {sha1} instead of {entry.sha1}"
-    return "" if sha256 == entry.sha256 else f"sha256 {sha256} instead of {entry.sha256}"
-
-
-@contextlib.contextmanager
-def locked(path: Path, remark: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of a file, alone among all processes; it is given back when a process dies.
-
-    Raises:
-        UserError: there can be no such lock.
-    """
-    alone = portalocker.LockFlags.EXCLUSIVE
-    try:
-        file = open(path, "a")  # noqa: SIM115 closed below
-    except OSError as error:
-        raise no_place(path, error) from error
-    with file:
-        try:
-            try:
-                portalocker.lock(file, alone | portalocker.LockFlags.NON_BLOCKING)
-            except portalocker.AlreadyLocked:
-                remark(f"waiting for another process that has {path}")
-                portalocker.lock(file, alone)
-        except portalocker.LockException as error:
-            raise UserError(
-                f"{path}: cannot be locked ({error}); name a folder on a disk of this machine"
-            ) from error
-        yield
-
-
 class Store:
     """A folder of weights, and the repository that it is filled from.
 
@@ -122,7 +63,7 @@ class Store:
     def __init__(
         self,
         root: str | Path | None = None,
-        source: Web | Folder | None = None,
+        source: Repository | None = None,
         patience: Patience | None = None,
         quiet: bool = False,
     ):
@@ -168,6 +109,16 @@ class Store:
         found = [e for e in self.entries() if e.name == name and e.sha1.startswith(version or "")]
         return found[-1] if found else None
 
+    def index(self) -> Index:
+        """The repository's index, an empty one where it cannot be had, which is said."""
+        if self.source is None:
+            return Index({})
+        try:
+            return self.source.index(replace(self.patience, attempts=1))
+        except UserError as error:
+            self._remark(f"the repository cannot be asked: {error}")
+            return Index({})
+
     # Fetching
 
     def fetch(self, name: str, version: str | None = None) -> Fetched:
@@ -187,12 +138,15 @@ class Store:
             raise names.unknown(name, self._known())
         name = str(what)
         here = self._local(name, version) if version else None
-        if here and not damage(self.root / here.file, here):
+        if here and not files.damage(self.root / here.file, here.expected):
             return Fetched(self.root / here.file, here)
         entry = self._published(what, version)
         path, beside = self.root / entry.file, self.root / f"{entry.stem}.json"
-        if not beside.is_file() or damage(path, entry):
-            self._bring(entry, path)
+        wrong = files.damage(path, entry.expected)
+        if wrong:
+            self._bring(entry, path, wrong)
+        if wrong or not beside.is_file():
+            files.write_text(beside, entry.text())
         return Fetched(path, entry)
 
     def _known(self) -> list[str]:
@@ -237,85 +191,25 @@ class Store:
             + (f"; names that are close: {', '.join(close)}" if close else "")
         )
 
-    def _bring(self, entry: Entry, path: Path) -> None:
+    def _bring(self, entry: Entry, path: Path, wrong: str) -> None:
         """Bring a version to ``path``; another process that is at it is waited for."""
-        work = self.root / WORK
-        try:
-            work.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{work}: cannot be made ({error.strerror}); name another root"
-            ) from error
-        with locked(work / f"{entry.stem}.lock", self._remark):
-            wrong = damage(path, entry) if path.exists() else "not here"
-            if wrong and self.source is None:
-                raise UserError(
-                    f"{path}: {wrong}; name a repository in ${VARIABLE} to fetch it again"
-                )
-            if wrong:
-                if path.exists():
-                    self._remark(f"{path}: {wrong}; it is fetched again")
-                self._fill(entry, path)
-            self._write_entry(entry)
-
-    def _fill(self, entry: Entry, path: Path) -> None:
-        """Download a version to ``path``; the lock is held."""
-        # Named after the whole content, so that a part of another version is never gone on with.
-        part = self.root / WORK / f"{entry.stem}-{entry.sha256}.part"
-        resumed = part.exists() and part.stat().st_size > 0
-        try:
-            self._receive(entry, part)
-            wrong = damage(part, entry)
-            if wrong and resumed:  # the first part may have been of another file
-                part.unlink()
-                self._receive(entry, part)
-                wrong = damage(part, entry)
-            if wrong:
-                part.unlink()
-                raise UserError(
-                    f"{self.source.address(entry.file)}: {wrong}: it was changed on the way, or is "
-                    "another file than the index says"
-                )
-            files.move_into_place(part, path)
-        except (Unreachable, NotThere) as error:
-            raise UserError(f"{error}; {self._by_hand(entry)}") from error
-        except OSError as error:
-            raise no_place(path, error) from error
-
-    def _receive(self, entry: Entry, part: Path) -> None:
-        have = part.stat().st_size if part.exists() else 0
-        free = shutil.disk_usage(part.parent).free
-        if free < entry.size - have + _MARGIN:
-            raise UserError(
-                f"{self.root}: {entry.file} needs {(entry.size - have) / 1e6:.1f} MB, "
-                f"{free / 1e6:.1f} MB are free; free some space, or name another root"
-            )
-        with tqdm(
-            total=entry.size,
-            desc=entry.file,
-            unit="B",
-            unit_scale=True,
-            dynamic_ncols=True,
-            disable=self.quiet,
-            mininterval=0.2 if sys.stderr.isatty() else 10,
-        ) as bar:
-            self.source.download(
-                entry.file, part, entry.size, self.patience, lambda n: bar.update(n - bar.n)
-            )
+        if self.source is None:
+            raise UserError(f"{path}: {wrong}; name a repository in ${VARIABLE} to fetch it again")
+        download.fetch(
+            self.source.source(entry.file),
+            path,
+            entry.expected,
+            work=self.root / WORK,
+            patience=self.patience,
+            remedy=self._by_hand(entry),
+            quiet=self.quiet,
+        )
 
     def _by_hand(self, entry: Entry) -> str:
         return (
             f"check the network and ${VARIABLE}, or fetch {self.source.address(entry.file)} and "
             f"{self.source.address(entry.stem + '.json')} by hand into {self.root}"
         )
-
-    def _write_entry(self, entry: Entry) -> None:
-        path = self.root / f"{entry.stem}.json"
-        text = entry.text()
-        with contextlib.suppress(OSError, ValueError):
-            if path.read_text(encoding="utf-8") == text:
-                return
-        files.write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
 
     def _remark(self, text: str) -> None:
         if not self.quiet:

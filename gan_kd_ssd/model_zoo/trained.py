@@ -7,14 +7,15 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gan_kd_ssd.engine.runlog import prefix_of
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs.arguments import Command, command_of
+from gan_kd_ssd.logs.figures import last_trained
 from gan_kd_ssd.logs.log import Log, Run
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, Validation
+from gan_kd_ssd.logs.resume import resumed
 from gan_kd_ssd.model_zoo.names import DATA, GLUONCV_PUBLISHES, KNOWN_DATA, Name, parse
-
-_CHECKPOINT = re.compile(r"_(?:best|\d{4,}_(?:\d\.\d+|nan))\.params$")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Trained:
     """A run whose best weights can be published.
 
     Attributes:
-        prefix: of its files. run: its last start in the log. info: facts of its first line.
+        prefix: of its files. run: its last start in the log that trained. info: facts of its first line.
         best: the validation that chose the weights. last_epoch: trained. command: that repeats it.
         name: that follows from its options.
     """
@@ -89,16 +90,21 @@ def _prefix(text: str) -> str:
                 f"the folder ({runs})"
             )
         return str(found[0])[: -len("_metrics.jsonl")]
-    return _CHECKPOINT.sub("", str(path))
+    return prefix_of(path)
 
 
 def _chain(log: Log) -> list[Run]:
-    """The last run of a log, after the runs whose state it went on from."""
-    chain = [log.runs[-1]]
-    for run in reversed(log.runs[:-1]):
-        if not str(chain[0].namespace.get("resume", "")).endswith(".zip"):
+    """The last run of a log with figures, after the runs whose state it went on from.
+
+    Whole, other than :func:`gan_kd_ssd.logs.resume.with_resumed` has them: the best weights may be of an
+    epoch that was trained again, and came out worse.
+    """
+    chain = [last_trained(log) or log.runs[-1]]
+    while str(chain[0].namespace.get("resume", "")).endswith(".zip"):
+        before = resumed(log, chain[0])
+        if before is None:
             break
-        chain.insert(0, run)
+        chain.insert(0, before)
     return chain
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+from gan_kd_ssd import files
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.model_zoo.index import FILE, INDEX, Index
-from gan_kd_ssd.model_zoo.store import WORK, Store, damage, digests
+from gan_kd_ssd.model_zoo.store import WORK, Store
 
-_PART = re.compile(r"(?P<name>[a-z0-9_.]+)-[0-9a-f]{8}-[0-9a-f]{64}\.part", re.ASCII)
+#: Names of weights that are not whole yet; see :func:`gan_kd_ssd.download.part_name`.
+_PART = re.compile(rf"\.{FILE.pattern}\.[0-9a-f]{{12}}\.part", re.ASCII)
 
 
 class Checked(NamedTuple):
@@ -27,10 +28,6 @@ def verify(store: Store) -> list[Checked]:
     Weights with nothing beside them are held against the repository's index where it can be asked,
     else against the 8 digits in their names.
     """
-    index = Index({})
-    if store.source is not None:
-        with contextlib.suppress(UserError):
-            index = store.source.index(store.patience)
     checked, seen = [], set()
     for path in store.files("json"):
         try:
@@ -41,21 +38,21 @@ def verify(store: Store) -> list[Checked]:
         seen.add(entry.file)
         weights = store.root / entry.file
         missing = "" if weights.exists() else f"missing beside {path.name}"
-        checked.append(Checked(entry.file, missing or damage(weights, entry)))
-    for path in store.files("params"):
-        if path.name not in seen:
-            checked.append(Checked(path.name, _damage_alone(path, index)))
+        checked.append(Checked(entry.file, missing or files.damage(weights, entry.expected)))
+    alone = [path for path in store.files("params") if path.name not in seen]
+    index = store.index() if alone else Index({})
+    checked += [Checked(path.name, _damage_alone(path, index)) for path in alone]
     return sorted(checked)
 
 
 def _damage_alone(path: Path, index: Index) -> str:
-    """As :func:`damage`, for weights without the file beside them."""
+    """As :func:`gan_kd_ssd.files.damage`, for weights without the file beside them."""
     match = FILE.fullmatch(path.name)
     entry = index.find(match["name"], match["hash"])
     if entry:
-        return damage(path, entry)
+        return files.damage(path, entry.expected)
     try:
-        sha1 = digests(path)[0]
+        (sha1,) = files.digests(path, ["sha1"])
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return "" if sha1.startswith(match["hash"]) else f"sha1 {sha1}, its name says otherwise"
