@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gan_kd_ssd.backend import mx
-from gan_kd_ssd.detectors import faster_rcnn
+from gan_kd_ssd.detectors import faster_rcnn, rcnn_losses
 from gan_kd_ssd.errors import UserError
 
 CLASSES = ["disc", "square"]
@@ -91,7 +91,7 @@ def test_counted_figures_are_those_computed_by_hand():
     masks = [[[[0] * 4, [1] * 4]], [[[1] * 4, [0] * 4]]]
     arrays = (rpn_classes, rpn_targets, scores, boxes, classes, offsets)
     arrays = [mx.nd.array(a) for a in (*arrays, class_targets, targets, masks)]
-    counted = faster_rcnn.RCNNCounts()(*arrays).asnumpy().reshape(4, 2)
+    counted = rcnn_losses.RCNNCounts()(*arrays).asnumpy().reshape(4, 2)
     near, far = 0.5 * 9 * 0.1**2, 2 - 0.5 / 9  # smooth L1, quadratic below 1/9
     expected = [(3, 5), (near + far, 3), (2, 4), (0.5 * 0.5**2 + 1.5, 2)]
     np.testing.assert_allclose(counted, expected, rtol=1e-5)
@@ -250,7 +250,7 @@ def test_losses_are_those_of_gluoncv_0_4_for_each_image():
         rng.randint(-1, 2, (images, anchors)),
         rng.randn(images, anchors, 4),
     ]
-    losses = faster_rcnn.RCNNLoss()(*[mx.nd.array(a) for a in rpn + p])
+    losses = rcnn_losses.RCNNLoss()(*[mx.nd.array(a) for a in rpn + p])
     for image in range(images):
         expected = numpy_losses(*[a[image] for a in rpn], [a[image] for a in p])
         got = [float(loss[image].asscalar()) for loss in losses]

@@ -204,8 +204,8 @@ class Training:
                 self.save_state()
                 raise interrupt.Interrupted(self.interrupt.signum) from None
         if self.progress.best_map >= 0:
-            best = f"{self.plan.prefix}_best.params"
-            self.log.say(f"best mAP {self.progress.best_map:.4f}: {best}")
+            best = self.progress.best_map
+            self.log.say(f"best mAP {best:.4f}: {self.plan.prefix}_best.params")
 
     def _total(self) -> int:
         """Batches to go, those of validation counted as well."""
@@ -227,10 +227,7 @@ class Training:
         self._check_finite(checkpoint.block_arrays(self.blocks["student"]))
         mean_ap = self._validate(phase, epoch) if phase.validates(epoch) else math.nan
         progress = self.progress
-        sums = np.array(progress.sums)
-        progress.run_sums = _total(
-            np.array(progress.run_sums or np.zeros_like(sums)), sums
-        ).tolist()
+        progress.run_sums = self._run_sums().tolist()
         progress.epoch, progress.batch, progress.sums = epoch + 1, 0, []
         progress.told, progress.seconds = False, 0.0
         if (epoch + 1 - self.plan.first_epoch) % self.plan.save_interval == 0:
@@ -322,11 +319,17 @@ class Training:
         never resets their metrics.
         """
         self._read_totals()
-        sums = np.array(self.progress.sums)
-        before = np.array(self.progress.run_sums or np.zeros_like(sums))
-        means = self.figures.of_epoch(sums, self.progress.batch)
+        means = self.figures.of_epoch(np.array(self.progress.sums), self.progress.batch)
         losses = {name: means.pop(name) for name in self.figures.losses}
-        return {**losses, **self.figures.counted(_total(before, sums)), **means}
+        return {**losses, **self.figures.counted(self._run_sums()), **means}
+
+    def _run_sums(self) -> np.ndarray:
+        """Sum of the vectors since the run's start; of phases with levels and without, without."""
+        sums, before = np.array(self.progress.sums), np.array(self.progress.run_sums)
+        if not len(before):
+            return sums
+        common = min(len(before), len(sums))
+        return before[:common] + sums[:common]
 
     def _read_totals(self) -> None:
         """Move the figures that stand on the devices into ``progress.sums``; waits for them."""
@@ -380,12 +383,6 @@ class Training:
         if style == "ssd_gkd" and best_before >= 0:  # as published: from the second validation on
             self.log.write(BestMap(self.progress.best_map))
         return result.mean_ap
-
-
-def _total(before: np.ndarray, sums: np.ndarray) -> np.ndarray:
-    """Sum of two sums of vectors, of which one may lack the levels: what they have in common."""
-    common = min(len(before), len(sums))
-    return before[:common] + sums[:common]
 
 
 def synchronise_statistics(block) -> None:
