@@ -16,6 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gan_kd_ssd.errors import exit_on_user_error
+from gan_kd_ssd.options.parser import Parser
 from gan_kd_ssd.text import aligned
 from gan_kd_ssd.trainings import Training, progress, run_script
 
@@ -114,6 +115,12 @@ NETWORKS = [
     ),
 ]
 _DATA_SECONDS, _EVAL_SECONDS, _PICTURE_SECONDS = 15, 8, 12
+
+
+def command() -> int:
+    """The demo as a command, which has no options but --help."""
+    Parser(prog="python -m gan_kd_ssd.demo", description=__doc__).parse_args()
+    return main()
 
 
 def main() -> int:
@@ -247,7 +254,7 @@ def table() -> str:
 
 if __name__ == "__main__":
     try:
-        sys.exit(exit_on_user_error("demo", main))
+        sys.exit(exit_on_user_error("demo", command))
     except KeyboardInterrupt:
         print("demo: stopped; `make demo` goes on from here", file=sys.stderr)
         sys.exit(130)

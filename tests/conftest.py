@@ -11,12 +11,32 @@ from hypothesis import settings
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SIZE = 64
 CLASSES = ["disc", "square"]
+#: Epoch 0: discriminators alone; 1 and 2: GAN; 3: detection alone.
+RCNN_PHASES = ["--epochs", 4, "--train-D-eopch", 1, "--GAN-epochs", 2, "--lr-decay-GAN-epoch", "2"]
 EPOCHS = ["--epochs", 3, "--gan-epochs", 2, "--save-interval", 1]
 
 
 def lines(prefix, name="train.log"):
     """Lines of a file of a run."""
     return Path(f"{prefix}_{name}").read_text().splitlines()
+
+
+def records(prefix, *kinds):
+    """Records of these kinds in the log of a run."""
+    from gan_kd_ssd.logs.read import read
+
+    entries = read(f"{prefix}_train.log").entries
+    return [entry.record for entry in entries if isinstance(entry.record, kinds)]
+
+
+def same_arrays(one, other):
+    """Assert that two runs ended in the same bits."""
+    from gan_kd_ssd.engine import checkpoint
+
+    arrays, others = (checkpoint.load_state(Path(f"{p}_state.zip"))[0] for p in (one, other))
+    assert arrays.keys() == others.keys()
+    for name, value in arrays.items():
+        np.testing.assert_array_equal(value, others[name], err_msg=name)
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +128,34 @@ def train_rcnn(shapes_folder):
         return rcnn_run.run(parse_train_faster_rcnn(words))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def rcnn_teacher(train_rcnn, tmp_path_factory):
+    """Parameters of a tiny teacher after one epoch."""
+    prefix = tmp_path_factory.mktemp("rcnn_teacher") / "t"
+    options = ["--student", "resnet10_v1_0.25", "--distill", "none", "--epochs", 1]
+    assert train_rcnn(*options, "--save-prefix", prefix) == 0
+    return Path(f"{prefix}_best.params")
+
+
+@pytest.fixture(scope="session")
+def distil(train_rcnn, rcnn_teacher):
+    """distil(prefix, *options) -> exit code of a run through all phases."""
+
+    def train(prefix, *options):
+        common = [*RCNN_PHASES, "--Teacher-param-path", rcnn_teacher, "--save-prefix", prefix]
+        return train_rcnn(*common, *options)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def rcnn_whole(distil, tmp_path_factory):
+    """Prefix of a run that nothing interrupted."""
+    prefix = tmp_path_factory.mktemp("rcnn_whole") / "x"
+    assert distil(prefix) == 0
+    return prefix
 
 
 @pytest.fixture(scope="session")

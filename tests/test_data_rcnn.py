@@ -225,6 +225,26 @@ def test_mixtures_are_of_two_images_until_their_last_epoch(dataset):
     again.close()
 
 
+def test_a_mixture_is_of_two_different_images_and_any_may_be_the_other(dataset, monkeypatch):
+    from gan_kd_ssd.data import rcnn_pipeline
+
+    seen, plain = [], rcnn_pipeline.mixture
+    shapes = [dataset.image(index).tobytes() for index in range(len(dataset))]
+
+    def watched(images, labels):
+        seen.append(tuple(shapes.index(image.tobytes()) for image in images))
+        return plain(images, labels)
+
+    monkeypatch.setattr(rcnn_pipeline, "mixture", watched)
+    batches = TrainBatches(
+        dataset, SHORT, MAX, RPNTargets(*grids(), samples=64), 7, 1, 3, mixup_before=30
+    )
+    for epoch in range(30):
+        list(batches.epoch(epoch))
+    pairs = set(seen)
+    assert len(pairs) == 7 * 6 and all(one != other for one, other in pairs)
+
+
 def test_a_batch_that_does_not_divide_by_the_devices_is_refused(dataset):
     with pytest.raises(UserError, match=r"--batch-size 3: give a multiple .* 2"):
         train_batches(dataset, devices=2, batch_size=3)

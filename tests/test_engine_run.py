@@ -181,3 +181,29 @@ def test_a_signal_before_the_training_leaves_nothing(train, teacher_params, tmp_
     common = ["--teacher-params", teacher_params, "--epochs", 1]
     assert train(*common, "--save-prefix", tmp_path / "y") == 143
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("script", ["train", "train_rcnn"])
+def test_without_a_teacher_s_file_the_zoo_s_is_looked_for(script, request, tmp_path, monkeypatch):
+    """The networks of the published runs; there is no network here, or no such weights."""
+    train = request.getfixturevalue(script)
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
+    teacher = ["--teacher", "resnet50_v1" if script == "train" else "resnet101_v1d"]
+    missing = r"(--teacher-params|--Teacher-param-path): .*(no weights of|cannot be downloaded)"
+    with pytest.raises(UserError, match=missing):
+        train(*teacher, "--epochs", 1, "--save-prefix", tmp_path / "y", *PIXELS[script])
+
+
+PIXELS = {"train": ["--data-shape", 64], "train_rcnn": ["--GAN-epochs", 1]}
+
+
+def test_an_earlier_run_s_parameters_are_replaced_only_when_asked_to(train, tmp_path):
+    plain = ["--distill", "none", "--epochs", 1, "--save-prefix", tmp_path / "y"]
+    assert train(*plain) == 0
+    before = (tmp_path / "y_best.params").read_bytes()
+    with pytest.raises(UserError, match=r"y: there is a run already .*--resume .*--overwrite"):
+        train(*plain, "--seed", 5)
+    assert (tmp_path / "y_best.params").read_bytes() == before
+    assert train(*plain, "--seed", 5, "--overwrite") == 0
+    assert (tmp_path / "y_best.params").read_bytes() != before
+    assert sum(line.startswith("Namespace(") for line in lines(tmp_path / "y")) == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EPOCHS, lines
+from conftest import EPOCHS, lines, same_arrays
 
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.engine import checkpoint, loop
@@ -22,13 +22,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def without_speed(texts):
     return [re.sub(r"Speed: \S+", "", text) for text in texts if text.startswith("[Epoch")]
-
-
-def same_arrays(one, other):
-    arrays, others = (checkpoint.load_state(Path(f"{p}_state.zip"))[0] for p in (one, other))
-    assert arrays.keys() == others.keys()
-    for name, value in arrays.items():
-        np.testing.assert_array_equal(value, others[name], err_msg=name)
 
 
 def test_log_has_the_published_lines_of_both_stages(whole):

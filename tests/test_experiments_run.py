@@ -64,7 +64,7 @@ def test_a_row_is_trained_and_measured_after_its_teacher(fakes, capsys):
     both = ["teacher-resnet50", "mobilenet1.0-resnet50"]
     assert calls(fakes) == [(what, name) for name in both for what in ("train", "eval")]
     out = capsys.readouterr().out
-    assert "mobilenet1.0-resnet50: mAP 12.50, trained in" in out
+    assert "mobilenet1.0-resnet50: mAP 12.50 %, trained in" in out
     assert "2 of 2 done; results: runs/small/results.md" in out
 
 
@@ -254,6 +254,15 @@ def test_status_tells_what_is_done_failed_stopped_and_not_begun(fakes, capsys):
     ]
 
 
+def test_status_holds_ours_against_the_published_figure_at_the_papers_scale(fakes, capsys):
+    run("mobilenet1.0-plain", scale="paper")
+    capsys.readouterr()
+    assert cli.main(["status"]) == 0
+    _, line, _, counts = capsys.readouterr().out.splitlines()
+    assert line.split() == ["mobilenet1.0-plain", "done", "2/2", "-", "75.4", "12.5", "(-62.9)"]
+    assert counts.startswith("28 rows: 1 done")
+
+
 def test_list_is_aligned_and_tells_ours_and_where_weights_are(fakes, capsys):
     run("mobilenet1.0-plain", scale="paper")
     capsys.readouterr()
@@ -285,9 +294,11 @@ def test_show_tells_the_origin_of_each_choice_and_every_command(fakes, capsys):
 
 def test_what_show_prints_is_what_run_runs(fakes, capsys):
     cli.main(["show", "coco-mobilenet1.0-resnet50", "--scale", "small.json"])
+    out = capsys.readouterr().out
+    assert out.count("python -m gan_kd_ssd.data.shapes runs/small/data/shapes_coco --train 4") == 1
     shown = [
         line.strip().split("  #")[0]
-        for line in capsys.readouterr().out.splitlines()
+        for line in out.splitlines()
         if line.startswith("    python") and " -m " not in line
     ]
     run("coco-mobilenet1.0-resnet50")

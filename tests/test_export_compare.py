@@ -34,7 +34,7 @@ def test_one_by_one_allows_what_it_is_told_and_nothing_else():
     got["boxes"][0, 3, 2] += 0.05
     assert not compare.one_by_one("", want, got).equal
     assert compare.one_by_one("", want, got, compare.ALLOWED).equal
-    got["scores"][0, 3] += 2e-4
+    got["scores"][0, 3] += 2e-3
     assert not compare.one_by_one("", want, got, compare.ALLOWED).equal
 
 
@@ -66,5 +66,5 @@ def test_the_table_is_aligned_and_says_what_is_allowed():
     lines = compare.table(rows).splitlines()
     assert lines[0].split() == ["largest", "difference", "ids", "scores", "boxes", "[px]"]
     assert lines[1].split()[-1] == "6.2e-02" and "200 of 200 rows found again" in lines[2]
-    assert lines[3].split() == ["allowed", "0", "1.0e-04", "1.0e-01"]
+    assert lines[3].split() == ["allowed", "0", "1.0e-03", "1.0e-01"]
     assert {line.rfind("0", 0, len(lines[0])) for line in lines[2:3]} == {len(lines[0]) - 1}

@@ -81,15 +81,20 @@ def run(capsysbinary, *words):
     return code, out.decode(), err.decode()
 
 
-def test_the_program_runs_without_mxnet_numpy_or_matplotlib(published):
+def test_the_program_runs_without_mxnet_numpy_or_matplotlib(published, tmp_path):
+    log = str(published["ssd"])
+    commands = [
+        *(["write", log], ["show", log], ["args", log], ["compare", log], ["derive", log]),
+        *(["tables", str(published["ssd"].parent)], ["plot", log, "--out", f"{tmp_path}/x.svg"]),
+        ["plot", log, "--html", "--out", f"{tmp_path}/x.html"],
+    ]
     code = (
-        "import sys; from gan_kd_ssd.logs.cli import main; "
-        f"main(['show', {str(published['ssd'])!r}]); "
+        f"import sys; from gan_kd_ssd.logs.cli import main; codes = [main(c) for c in {commands!r}]; "
         "heavy = {'mxnet', 'gluoncv', 'matplotlib', 'numpy', 'PIL'} & set(sys.modules); "
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
+        "sys.exit(f'imported {heavy}, {codes}' if heavy or any(codes) else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
 
 
 def test_python_m_gives_the_exit_code(published):

@@ -54,11 +54,60 @@ def rows(found):
 
 
 def test_a_text_log_leaves_a_range_and_json_lines_do_not():
-    assert epoch_size(run().runs[0]) == EpochSize(100, 149, (10, 14))
+    assert epoch_size(run().runs[0]) == EpochSize(91, 149, (10, 14))
     assert epoch_size(run(told=123).runs[0]).span == (123, 123)
-    assert str(epoch_size(run().runs[0])) == "100 to 149 (10 to 14 batches)"
+    assert str(epoch_size(run().runs[0])) == "91 to 149 (10 to 14 batches)"
     assert str(EXACT) == "2000 (62 batches)"
     assert str(VOC) == "16551 (VOC 07+12 trainval; 200 to 299 batches)"
+
+
+@pytest.mark.parametrize("batches", [(12, 13), (13, 12), (13, 13)])
+def test_an_epoch_that_has_a_batch_more_does_not_exclude_the_truth(batches):
+    """125 images in batches of 10 are 12 or 13 of them: what is left over begins the next epoch."""
+    records = [RunStart({"batch_size": 10, "log_interval": 1})]
+    for epoch, count in enumerate(batches, start=1):
+        records += [Step(epoch, batch, 9.0, losses(1.0)) for batch in range(count)]
+        records.append(EpochEnd(epoch, losses(1.0), 9.0))
+    size = epoch_size(parse("".join(map(format_record, records))).runs[0])
+    assert (size.low, size.high) == (121, 139)
+
+
+def test_a_damaged_line_does_not_exclude_the_truth():
+    text = reference("ssd").text().replace("[Epoch 7][Batch 199]", "[Epoch 7][Batch 1")
+    assert epoch_size(parse(text).runs[-1]).name == "VOC 07+12 trainval"
+
+
+@pytest.mark.parametrize(
+    "dataset, images, name",
+    [
+        ("coco", 117266, "COCO 2017 train"),
+        ("coco", 5011, None),
+        ("voc", 5011, "VOC 07 trainval"),
+        ("voc07", 5011, "VOC 07 trainval"),
+        ("voc0712", 16551, "VOC 07+12 trainval"),
+        ("voc", 117266, None),
+        ("mine", 5011, None),
+    ],
+)
+def test_known_data_has_its_name(dataset, images, name):
+    log = run(told=images, dataset=dataset)
+    assert epoch_size(log.runs[0]).name == name
+
+
+@pytest.mark.parametrize("told", [0, -1, "125", None, True])
+def test_without_the_number_of_images_json_lines_tell_it_by_their_counts(told):
+    log = run(told=123)
+    info = {"data": {"train": {"images": told}}}
+    records = [RunStart(log.runs[0].namespace, info), *(e.record for e in log.entries[1:])]
+    log = parse_json_lines("".join(map(json_record, records)))
+    assert epoch_size(log.runs[0]) == EpochSize(114, 132, (12, 12))
+
+
+def test_json_lines_of_epochs_that_differ_by_a_batch_tell_it_more_closely():
+    records = [RunStart({"batch_size": 10})]
+    records += [EpochEnd(e, losses(1.0), 9.0, images=i) for e, i in ((1, 120), (2, 250), (3, 370))]
+    log = parse_json_lines("".join(map(json_record, records)))
+    assert epoch_size(log.runs[0]) == EpochSize(121, 129, (12, 13))  # 125
 
 
 def test_a_known_split_and_one_number_are_exact_and_the_middle_of_a_range_is_not():
@@ -107,7 +156,7 @@ def test_images_of_custom_data_are_called_an_estimate_unless_the_other_log_count
     text, told = subject(run()), subject(run(told=123))
     assert not text.counts_exactly and told.counts_exactly
     names = [row.name for row in compare(text, text).rows]
-    assert "mAP after about 370 images" in names
+    assert "mAP after about 360 images" in names
     names = [row.name for row in compare(text, told).rows]
     assert "mAP after 369 images" in names
 
@@ -126,7 +175,7 @@ def test_arguments_call_images_an_epoch_the_same_where_they_may_be():
     told = {a.name: a for a in compare_arguments(subject(run()), other)}
     assert told["(images an epoch)"].verdict == "different"
     reasons = {r.why for r in compare(subject(run()), other).rows if r.verdict == NOT_COMPARABLE}
-    assert "images_per_epoch is 100 to 149 (10 to 14 batches) here, 200 (20 batches) in the" in str(
+    assert "images_per_epoch is 91 to 149 (10 to 14 batches) here, 200 (20 batches) in the" in str(
         reasons
     )
 
@@ -248,6 +297,30 @@ def test_an_epochs_last_point_is_marked_unless_the_epoch_is_whole():
         p for (n, _), p in epoch_curves(run_figures(broken.runs[0])).items() if n[0] == "C"
     )
     assert [(p.epoch, p.whole) for p in points] == [(1, True), (2, True), (3, False)]
+
+
+def test_an_epoch_is_whole_where_another_begins_though_no_line_tells_its_end():
+    figures = subject(reference("ssd"), published=True).figures
+    points = epoch_curves(figures)["CrossEntropy", "gan"]
+    assert [p.whole for p in points] == [True] * 221
+    begun = [f for f in figures if f.line < 448]  # before the line of epoch 221
+    assert [p.whole for p in epoch_curves(begun)["CrossEntropy", "gan"]] == [True] * 220 + [False]
+
+
+def test_epochs_stand_in_the_order_of_their_images():
+    lines = [RunStart({"batch_size": 1})]
+    lines += [EpochEnd(e, losses(e), 9.0, images=i) for e, i in ((1, 30), (2, 10), (3, 20))]
+    log = parse_json_lines("".join(map(json_record, lines)))
+    points = epoch_curves(run_figures(log.runs[0]))["CrossEntropy", "detection"]
+    assert [(p.images, p.epoch) for p in points] == [(10, 2), (20, 3), (30, 1)]
+
+
+def test_epochs_are_counted_on_over_segments():
+    text = run(batch_size=None).text()
+    head, rest = text.split("\n", 1)
+    log = parse(f"{head}\n{rest}{rest}")
+    points = epoch_curves(run_figures(log.runs[0]), by_epoch=True)["CrossEntropy", "detection"]
+    assert [p.images for p in points] == [1, 2, 3, 4, 5, 6]
 
 
 def test_lines_of_epochs_answer_within_their_reach_alone():

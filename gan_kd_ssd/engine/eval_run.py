@@ -15,6 +15,7 @@ import numpy as np
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.evaluation import voc
 from gan_kd_ssd.files import write_text
+from gan_kd_ssd.options.evaluation import PUBLISHED_DATA_SHAPE
 
 
 def run(options: argparse.Namespace) -> int:
@@ -61,6 +62,8 @@ def _load_ssd(options, dataset, ctx):
         option = "--pretrained"
         params = ssd.published_weights(options.network, options.data_shape, options.dataset, option)
     runlog.check_classes(params, dataset.classes, option)
+    runlog.fill_from_run(options, params)
+    options.data_shape = options.data_shape or PUBLISHED_DATA_SHAPE
     detector = ssd.load(
         options.network, dataset.classes, options.data_shape, params, ctx, option=option
     )
@@ -81,18 +84,18 @@ def _load_faster_rcnn(options, dataset, ctx):
             options.network, options.use_fpn, options.dataset, option
         )
     runlog.check_classes(params, dataset.classes, option)
-    trained = runlog.run_beside(params).get("namespace", {})
+    runlog.fill_from_run(options, params)
     detector = faster_rcnn.load(
         options.network,
         dataset.classes,
         params,
         ctx,
         option,
-        fpn=options.use_fpn or bool(trained.get("use_fpn")),
-        roi_mode=options.roi_mode or trained.get("roi_mode") or "align",
-        short=options.short or trained.get("short"),
-        max_size=options.max_size or trained.get("max_size"),
-        norm_layer=options.norm_layer or trained.get("norm_layer"),
+        fpn=bool(options.use_fpn),
+        roi_mode=options.roi_mode or "align",
+        short=options.short,
+        max_size=options.max_size,
+        norm_layer=options.norm_layer,
         devices=len(ctx),
     )
     batches = ValBatches(dataset, detector.short, detector.max_size, len(ctx), options.num_workers)

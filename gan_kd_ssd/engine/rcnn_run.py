@@ -122,8 +122,9 @@ class FasterRCNNKind(engine.Kind):
         options = self.options
         rcnn_networks.check_name(options.teacher, "--teacher")
         option, file = "--Teacher-param-path", Path(options.Teacher_param_path)
-        runlog.check_classes(file, classes, option)
-        if not options.Teacher_param_path:
+        if options.Teacher_param_path:
+            runlog.check_classes(file, classes, option)
+        else:
             file = faster_rcnn.published_weights(
                 options.teacher, options.use_fpn, options.dataset, option
             )

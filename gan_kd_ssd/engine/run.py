@@ -18,6 +18,7 @@ from gan_kd_ssd.distill.figures import Figures
 from gan_kd_ssd.distill.head import inherit_head
 from gan_kd_ssd.engine import checkpoint, devices, interrupt, runlog
 from gan_kd_ssd.engine.loop import Plan, Training
+from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.evaluation.voc import evaluate, metric_for
 from gan_kd_ssd.logs.records import RunStart
 from gan_kd_ssd.options.parser import class_names
@@ -113,6 +114,12 @@ def _run(options, kind_class: type[Kind], stop: interrupt.Interrupt) -> None:
     plan = kind.plan(prefix)
     log = runlog.RunLog(prefix, options.quiet)
     resumes_state = bool(options.resume) and checkpoint.is_state(Path(options.resume))
+    best = Path(f"{prefix}_best.params")
+    if best.exists() and not (resumes_state or options.overwrite):
+        raise UserError(
+            f"--save-prefix {prefix}: there is a run already ({best}); go on with --resume "
+            f"{plan.state_path}, choose another prefix, or give --overwrite"
+        )
     train_set, val_set = _open_data(options, kind)
     metric = options.metric = options.metric or metric_for(val_set)
     stop.check()
@@ -182,14 +189,15 @@ def _run(options, kind_class: type[Kind], stop: interrupt.Interrupt) -> None:
                 "sha256": teacher_digest,
                 "mAP": result.mean_ap,
             }
-        if not options.resume and Path(f"{prefix}_best.params").exists():
+        if best.exists() and not resumes_state:
             log.say(f"{prefix}: an earlier run's log is continued, its parameters are replaced")
         log.write(RunStart(vars(options), info))
         try:
             training.run()
         except interrupt.Interrupted as stopped:
             where = f"epoch {training.progress.epoch}, batch {training.progress.batch}"
-            stopped.args = (f"{stopped} at {where}; go on with --resume {plan.state_path}",)
+            again = f"go on with the same command and --resume {plan.state_path}"
+            stopped.args = (f"{stopped} at {where}; {again}",)
             raise
     finally:
         train_batches.close()

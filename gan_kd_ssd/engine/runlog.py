@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import json
 import os
@@ -93,7 +94,7 @@ def run_beside(params: Path) -> dict:
     prefix = prefix_of(params)
     for path, read in (
         (f"{prefix}_metrics.jsonl", lambda file: file.readline()),
-        (Path(params).with_suffix(".json"), lambda file: file.read()),
+        (re.sub(r"\.params$", "", str(params)) + ".json", lambda file: file.read()),
     ):
         try:
             with open(path, encoding="utf-8") as file:
@@ -101,6 +102,18 @@ def run_beside(params: Path) -> dict:
         except (OSError, ValueError, TypeError):
             continue
     return {}
+
+
+#: Options of a training without which its weights cannot be loaded rightly.
+_OF_THE_NETWORK = ("data_shape", "use_fpn", "roi_mode", "short", "max_size", "norm_layer")
+
+
+def fill_from_run(options: argparse.Namespace, params: Path) -> None:
+    """Set what options leave open about a network (None, False) as the run that trained it had it."""
+    trained = run_beside(params).get("namespace", {})
+    for name in _OF_THE_NETWORK:
+        if hasattr(options, name) and not getattr(options, name):
+            setattr(options, name, trained.get(name))
 
 
 def classes_beside(params: Path) -> list[str] | None:

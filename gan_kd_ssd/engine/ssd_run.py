@@ -76,8 +76,9 @@ class SSDKind(engine.Kind):
         options = self.options
         networks.check_name(options.teacher, "--teacher")
         option, file = "--teacher-params", Path(options.teacher_params)
-        runlog.check_classes(file, classes, option)
-        if not options.teacher_params:
+        if options.teacher_params:
+            runlog.check_classes(file, classes, option)
+        else:
             file = ssd.published_weights(
                 options.teacher, options.data_shape, options.dataset, option
             )

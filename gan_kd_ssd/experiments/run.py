@@ -153,7 +153,7 @@ def _measured(job: Job) -> str:
     result = read_json(job.file("result.json")) or {}
     done = read_json(job.file("done.json")) or {}
     value = result.get("mAP")
-    said = "no mAP" if value is None else f"mAP {100 * value:.2f}"
+    said = "no mAP" if value is None else f"mAP {100 * value:.2f} %"
     if done.get("seconds") is not None:
         said += f", trained in {done['seconds']:.0f} s"
     return said

@@ -31,7 +31,7 @@ def show_text(job: Job) -> str:
     """Everything of a row: what it is, where each choice is from, the commands, how far it is."""
     row, state = job.row, state_of(job)
     where = f"Table {row.table}: {titles()[0][str(row.table)]}" if row.table else "a teacher"
-    published = "no figure" if row.published is None else f"mAP {row.published:.1f}"
+    published = "no figure" if row.published is None else f"mAP {row.published:.1f} %"
     out = [row.name, f"  {where}", f"  {row.cell}: published {published}", ""]
     known = {"student": row.student, "teacher": row.teacher, "dataset": row.dataset}
     known |= {"weights": row.weights, "published": None, **row.options}
@@ -45,11 +45,11 @@ def show_text(job: Job) -> str:
             said = "none at this scale: it is trained first"
         origin.append(["  teacher's weights", row.teacher_row, said])
     out += [aligned(origin), "", f"  what runs it at the scale {job.scale.name}:"]
+    commands: dict[str, str] = {}  # the same data is generated once
     for each in with_teachers([job]):
-        note = f"  # {each.name}"
-        out += [
-            f"    {line(command)}{note if each is not job else ''}" for command in each.commands()
-        ]
+        for command in each.commands():
+            commands.setdefault(line(command), "" if each is job else f"  # {each.name}")
+    out += [f"    {command}{note}" for command, note in commands.items()]
     if row.published_log and job.scale.name == SCALE:
         compare = ["-m", "gan_kd_ssd.logs", "compare", str(job.log)]
         out += ["  the log of the authors is of this row:"]
@@ -65,7 +65,7 @@ def _sentence(state: State) -> str:
     if state.seconds_left is not None:
         words.append(f"{_time(state.seconds_left)} left")
     if state.ours is not None:
-        words.append(f"mAP {state.ours:.2f}")
+        words.append(f"mAP {state.ours:.2f} %")
     return ", ".join(words) + (f": {state.told}" if state.told else "")
 
 
@@ -84,7 +84,7 @@ def status_text(jobs: Sequence[Job], everything: bool = False) -> str:
                 f"{done.epoch}/{done.epochs}" if done else "-",
                 "-" if left is None else _time(left),
                 _percent(job.row.published),
-                _percent(state.ours),
+                _percent(state.ours) + _gap(job, state),
                 _told(state),
             ]
         )
@@ -94,6 +94,13 @@ def status_text(jobs: Sequence[Job], everything: bool = False) -> str:
     ]
     table = aligned(rows, right=(2, 3, 4, 5)) + "\n\n" if len(rows) > 1 else ""
     return f"{table}{len(jobs)} rows: {', '.join(counts)}{_note(jobs)}"
+
+
+def _gap(job: Job, state: State) -> str:
+    """Ours against the published figure, where they may be compared."""
+    if state.ours is None or job.row.published is None or job.scale.name != SCALE:
+        return ""
+    return f" ({state.ours - job.row.published:+.1f})"
 
 
 def _told(state: State) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.options.evaluation import PUBLISHED_DATA_SHAPE
+from gan_kd_ssd.options.evaluation import data_shape_of
 from gan_kd_ssd.options.parser import Parser, class_names, positive, with_dashes
 
 PROGRAM = "python -m gan_kd_ssd.export"
@@ -32,8 +31,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if options.batch_size and options.format == "symbol":
         raise UserError("--batch-size: is for --format onnx; a symbol takes any batch")
     if options.data_shape is None:
-        match = re.match(r"ssd_(\d+)_", options.network)
-        options.data_shape = int(match[1]) if match else PUBLISHED_DATA_SHAPE
+        options.data_shape = data_shape_of(options.network)
     return options
 
 
@@ -66,7 +64,8 @@ def _parser() -> Parser:
         "the network's name ends with)",
     )
     add("--use-fpn", action="store_true", help="of a Faster R-CNN; so does fpn in its name")
-    add("--roi-mode", choices=("align", "pool"), default="align", help="of a Faster R-CNN")
+    add("--roi-mode", choices=("align", "pool"), help="of a Faster R-CNN")
+    add("--norm-layer", choices=("bn",), help="of a Faster R-CNN trained with --norm-layer bn")
     add("--short", type=positive, metavar="PIXELS", help="short side of a Faster R-CNN's input")
     add("--max-size", type=positive, metavar="PIXELS", help="greatest side of it")
     file = parser.add_argument_group("file")

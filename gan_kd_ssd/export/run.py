@@ -19,6 +19,7 @@ from gan_kd_ssd.engine import checkpoint, runlog
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.export import blocks, compare, onnx_file, onnx_nms
 from gan_kd_ssd.export.options import PROGRAM
+from gan_kd_ssd.options.evaluation import PUBLISHED_DATA_SHAPE
 
 #: Side that an ONNX file leaves free.
 ANY = "batch"
@@ -57,7 +58,12 @@ def run(options: argparse.Namespace) -> int:
         print(summary(facts))
         print(compare.table(comparisons))
         if not all(one.equal for one in comparisons):
-            print(f"{PROGRAM}: the file differs from the network; not written", file=sys.stderr)
+            print(
+                f"{PROGRAM}: the file differs from the network by more than is allowed ("
+                f"{compare.excess(comparisons)}); not written: train the network on, or take "
+                "--format symbol",
+                file=sys.stderr,
+            )
             return 1
         for suffix, source in files.items():
             checkpoint.write_atomically(Path(f"{options.out}{suffix}"), partial(os.replace, source))
@@ -90,14 +96,16 @@ def load(options: argparse.Namespace):
     runlog.check_classes(options.params, classes, "--params")
     ctx = [mx.cpu()]
     if is_faster_rcnn(options.network):
+        runlog.fill_from_run(options, options.params)
         return faster_rcnn.load(
             options.network,
             classes,
             options.params,
             ctx,
             option="--params",
-            fpn=options.use_fpn,
-            roi_mode=options.roi_mode,
+            fpn=bool(options.use_fpn),
+            roi_mode=options.roi_mode or "align",
+            norm_layer=options.norm_layer,
             short=options.short,
             max_size=options.max_size,
         )
@@ -106,6 +114,8 @@ def load(options: argparse.Namespace):
             f"--network {options.network}: is an SSD; --use-fpn, --short and --max-size are of a "
             f"Faster R-CNN (faster_rcnn_{networks.base_name(options.network)})"
         )
+    runlog.fill_from_run(options, options.params)
+    options.data_shape = options.data_shape or PUBLISHED_DATA_SHAPE
     return ssd.load(
         options.network, classes, options.data_shape, options.params, ctx, option="--params"
     )

@@ -57,22 +57,22 @@ def epoch_curves(figures: list[Figure], by_epoch: bool = False) -> dict[Key, lis
 
 def epochs_before_segments(figures: list[Figure]) -> dict[int, int]:
     """Segment -> last epoch of the segments before it, in sum."""
-    last: dict[int, int] = {}
-    for f in figures:
-        last[f.segment] = max(f.epoch, last.get(f.segment, 0))
     before, total = {}, 0
-    for segment in sorted(last):
+    for segment, last in _last_epochs(figures).items():
         before[segment] = total
-        total += last[segment]
+        total += last
     return before
+
+
+def _last_epochs(figures: list[Figure]) -> dict[int, int]:
+    """Segment -> its last epoch. Epochs of a segment only go forward."""
+    return {f.segment: f.epoch for f in figures}
 
 
 def _whole_epochs(figures: list[Figure]) -> set[tuple[int, int]]:
     """(segment, epoch) of epochs that have a line of their end, or after which another begins."""
-    final: dict[int, int] = {}
-    for f in figures:
-        final[f.segment] = max(f.epoch, final.get(f.segment, 0))
-    return {(f.segment, f.epoch) for f in figures if f.kind != "step" or f.epoch < final[f.segment]}
+    last = _last_epochs(figures)
+    return {(f.segment, f.epoch) for f in figures if f.kind != "step" or f.epoch < last[f.segment]}
 
 
 def value_at(points: list[Point], images: float, reach: float) -> float | None:

@@ -61,9 +61,7 @@ def narrower(a: EpochSize, b: EpochSize) -> EpochSize:
 
 def counted(images: int, exact: bool) -> str:
     """A number of images for a person: ``5,011``, or ``about 5,000`` where it is an estimate."""
-    if exact or images < 100:
-        return f"{images:,}" if exact else f"about {images}"
-    return f"about {round(images, 2 - len(str(images))):,}"
+    return f"{images:,}" if exact else f"about {round(images, 2 - len(str(images))):,}"
 
 
 def epoch_size(run: Run) -> EpochSize | None:
@@ -93,30 +91,33 @@ def epoch_size(run: Run) -> EpochSize | None:
         return None
     few = max(seen)
     many = few + (interval - 1 if isinstance(interval, int) and interval > 0 else 0)
-    return _named(few * batch, (many + 1) * batch - 1, (few, many), known)
+    # images that do not fill a batch are kept for the next epoch: it may have one batch more
+    return _named((few - 1) * batch + 1, (many + 1) * batch - 1, (few, many), known)
 
 
 def _exact(run: Run, batch: int) -> EpochSize | None:
     """From JSON lines, which count images."""
     ends = [e.record for e in run.of(EpochEnd) if e.record.images is not None]
     known = _known_splits(run.namespace.get("dataset"))
-    data = run.start.record.info.get("data") if run.start else None
+    data = run.start.record.info.get("data")
     train = data.get("train") if isinstance(data, dict) else None
     told = train.get("images") if isinstance(train, dict) else None
-    if isinstance(told, int) and told > 0:
+    if type(told) is int and told > 0:
         return _named(told, told, (told // batch, told // batch), known)
     steps = {b.images - a.images for a, b in zip(ends, ends[1:]) if b.epoch == a.epoch + 1}
     if not steps:
         return None
-    low, high = min(steps), max(steps)
-    return _named(low, high + batch - 1, (low // batch, high // batch), known)
+    few, many = min(steps), max(steps)
+    # what does not fill a batch is kept for the next epoch: it may have one batch more
+    low, high = sorted((many - batch + 1, few + batch - 1))
+    return _named(low, high, (few // batch, many // batch), known)
 
 
 def _known_splits(dataset) -> dict[str, int]:
     """The splits that a data set of this name may be; any other is told by its number alone."""
     prefix = "COCO" if dataset == "coco" else "VOC"
     known = {name: n for name, n in TRAINING_SPLITS.items() if name.startswith(prefix)}
-    return known if dataset in ("voc", "voc07", "coco") else {}
+    return known if dataset in ("voc", "voc07", "voc0712", "coco") else {}
 
 
 def _named(low: int, high: int, batches: tuple[int, int], known: dict[str, int]) -> EpochSize:

@@ -38,7 +38,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     options.faster_rcnn = options.network.strip().lower().startswith("faster_rcnn")
     _check_sizes(options)
     if options.data_shape is None:
-        options.data_shape = _data_shape_of(options.network)
+        options.data_shape = data_shape_of(options.network)
+    if options.data_shape is None and options.params is None:
+        options.data_shape = PUBLISHED_DATA_SHAPE
     options.classes = class_names(options.classes)
     if options.params is None and options.pretrained.lower() not in ("true", "false", ""):
         options.params, options.pretrained = Path(options.pretrained), "False"
@@ -67,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "--data-shape",
         type=positive,
         metavar="PIXELS",
-        help="SSD: side of the square input (default: that in the network's name, else 512)",
+        help="SSD: side of the square input (default: that in the network's name, else as the run was "
+        "trained that wrote --params, else 512)",
     )
     model.add_argument(
         "--params", type=Path, metavar="FILE", help="weights, as train_ssd_gkd.py or GluonCV saves"
@@ -161,9 +164,10 @@ def _check_sizes(options) -> None:
         )
 
 
-def _data_shape_of(network: str) -> int:
+def data_shape_of(network: str) -> int | None:
+    """Side of the input in the name of an SSD, ssd_512_…; None where it is not told."""
     match = re.match(r"ssd_(\d+)_", network)
-    return int(match.group(1)) if match else PUBLISHED_DATA_SHAPE
+    return int(match.group(1)) if match else None
 
 
 def _fraction(text: str) -> float:

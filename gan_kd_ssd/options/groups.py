@@ -209,6 +209,11 @@ def add_output(parser: argparse.ArgumentParser, save_interval: int) -> None:
         metavar="PREFIX",
         help="of every file; a folder ends with / (default: named after the networks)",
     )
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace the parameters of an earlier run of this prefix, and continue its log",
+    )
     add("--save-interval", type=positive, default=save_interval, help="epochs between saved states")
     add("--log-interval", type=positive, default=100, help="batches between lines of the log")
     add(
@@ -235,7 +240,7 @@ def parse_like(parser: Parser, script: str, words: Sequence[str]) -> argparse.Na
         from gan_kd_ssd.logs.arguments import command_like
 
         command = command_like(log, script)
-        for name in ("save_prefix", "resume"):  # a new run, in files of its own
+        for name in ("save_prefix", "resume", "overwrite"):  # a new run, in files of its own
             command.options.pop(name, None)
         for remark in command.remarks:
             print(f"--like: {remark}", file=sys.stderr)
