@@ -95,7 +95,6 @@ def read(source: str | Path, most: int, patience: Patience | None = None) -> byt
                 data += piece
                 if len(data) > most:
                     raise Failure(f"{shown(source)}: larger than {most} bytes: not such a file")
-        _check_end(len(data), body.total)
         return bytes(data)
 
     return patience.retrying(source, attempt)
@@ -196,13 +195,14 @@ class _Download:
         if self.expected.digest and self.part.exists():
             have = self.part.stat().st_size
         if size is not None:
-            if have == size > 0:
+            if have >= size > 0:  # nothing to ask for: its digest tells what it is
                 return
-            have = have if have < size else 0
             files.check_space(self.part.parent, size - have, self.path.name, _SPARE)
         with _opened(self.source, have, self.patience) as body:
             have, total = self._write(body), body.total
-        _check_end(have, size if total is None else total)
+        total = size if total is None else total
+        if total is not None and have < total:
+            raise _Again(f"the connection ended after {have} of {total} bytes")
 
     def _write(self, body: _Body) -> int:
         """Write what comes; returns the bytes that are there then."""
@@ -237,11 +237,6 @@ class _Body(NamedTuple):
     pieces: Iterator[bytes]
 
 
-def _check_end(have: int, total: int | None) -> None:
-    if total is not None and have < total:
-        raise _Again(f"the connection ended after {have} of {total} bytes")
-
-
 @contextlib.contextmanager
 def _opened(source: str | Path, start: int, patience: Patience) -> Iterator[_Body]:
     """A source from byte ``start`` on, or from its beginning where it cannot give that."""
@@ -252,8 +247,7 @@ def _opened(source: str | Path, start: int, patience: Patience) -> Iterator[_Bod
             raise NotThere(f"{source}: cannot be read ({error.strerror})") from error
         with file:
             total = os.fstat(file.fileno()).st_size
-            start = file.seek(start if start < total else 0)
-            yield _Body(start, total, _pieces_of_file(file, source))
+            yield _Body(file.seek(start), total, _pieces_of_file(file, source))
         return
     answer = _answer(source, start, patience)
     if start and answer.status_code == 416:  # it has not so many

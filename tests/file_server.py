@@ -1,6 +1,7 @@
 """A web server on loopback that serves files as good and as bad servers do."""
 
 import contextlib
+import gzip
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class FileServer:
     """Serves ``files`` (name -> bytes) at ``url`` and remembers what it was asked for.
+
+    It compresses them for who takes that.
 
     Attributes:
         turns: name -> what the next answers of a file are instead of a good one, one for each GET: a
@@ -68,6 +71,9 @@ class FileServer:
             handler.end_headers()
             return
         handler.send_response(206 if partial else 200)
+        if "gzip" in handler.headers.get("Accept-Encoding", ""):
+            data, first = gzip.compress(data[first:]), 0
+            handler.send_header("Content-Encoding", "gzip")
         if partial:
             begins = first + 1 if turn[0] == "shifted" else first
             total = turn[1] if turn[0] == "total" else len(data)

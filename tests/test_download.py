@@ -209,6 +209,15 @@ def test_a_wrong_digest_or_size_is_refused_and_nothing_is_left(refused, path):
     assert [p.name for p in path.parent.iterdir()] == [".a.bin.lock"]
 
 
+def test_a_wrong_file_is_asked_for_once_more_where_the_first_part_may_be_to_blame(
+    refused, server, path
+):
+    part_of(path).write_bytes(b"x" * 1000)
+    server.files["a.bin"] = DATA[::-1]
+    refused("sha1 .* instead of")
+    assert server.of("a.bin") == ["bytes=1000-", None] and not part_of(path).exists()
+
+
 @pytest.mark.parametrize("lengths", [True, False])
 def test_a_longer_file_than_expected_is_not_read_to_its_end(refused, server, path, lengths):
     server.lengths = lengths
@@ -224,6 +233,12 @@ def test_an_answer_that_will_not_change_is_given_at_once(refused, server, pauses
     error = refused(f"a.bin: the server answered {code}")
     assert len(server.requests) == 1 and pauses == []
     assert type(error) is (NotThere if code in (404, 410) else Failure)
+
+
+def test_a_part_that_will_not_be_completed_is_not_called_kept(refused, server, path):
+    part_of(path).write_bytes(DATA[:1000])
+    server.turns["a.bin"] = [404]
+    assert "kept" not in str(refused("404"))
 
 
 @pytest.mark.parametrize("code", [500, 502, 503, 429])
@@ -272,7 +287,7 @@ def test_what_is_no_address_is_refused(refused, url):
 
 def test_passwords_are_not_shown(refused, server):
     secret = server.url.replace("http://", "http://me:secret@")
-    for url in (f"{secret}/b.bin", "http://me:secret@[x/b.bin", "http://me:secret@x:y/b.bin"):
+    for url in (f"{secret}/b.bin", "http://me:secret@[x/b.bin", "ftp://me:secret@x/b.bin"):
         error = str(refused("b.bin", source=url))
         assert "secret" not in error and "//***@" in error
     assert "***@127.0.0.1" in str(refused("b.bin", source=f"{secret}/b.bin"))
@@ -295,10 +310,14 @@ def test_a_disk_without_room_is_found_before_the_download(
     assert not any(p.stat().st_size for p in path.parent.iterdir())
 
 
-def test_room_is_asked_for_the_rest_alone_and_told_in_words(get, server, path, monkeypatch):
-    usage = shutil.disk_usage(path.parent.parent)
+def test_room_is_asked_for_the_rest_alone_and_told_in_words(
+    get, refused, server, path, monkeypatch
+):
+    usage, enough = shutil.disk_usage(path.parent.parent), 100_000 + (1 << 20)
     part_of(path).write_bytes(DATA[:200_000])
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100_000 + (1 << 20)))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=enough - 1))
+    refused(r"a\.bin needs 0\.1 MB, 1\.1 MB are free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=enough))
     get()
     assert whole(path)
     with pytest.raises(UserError, match=r"x needs 20\.50 GB, 1\.1 MB are free"):
@@ -398,6 +417,16 @@ def test_progress_of_a_resumed_download_begins_where_it_stopped(get, server, pat
     server.turns["a.bin"] = [("cut", PIECE)]
     get()
     assert begun[:2] == [(300_000, "a.bin", 0, True), (300_000, "a.bin", PIECE, True)]
+    assert bar(300_000, "a.bin", PIECE, True).n == PIECE
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(get, path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file).st_ino) or fsync(file))
+    monkeypatch.setattr(os, "replace", lambda a, b: done.append("renamed") or replace(a, b))
+    get()
+    assert done == [path.stat().st_ino, "renamed", path.parent.stat().st_ino]
 
 
 def test_a_file_is_read_once_for_all_its_digests(path, monkeypatch):

@@ -89,6 +89,26 @@ def test_a_later_process_goes_on_with_what_came(store, server, pauses):
     assert whole(store) and server.of(FILE)[-1] == f"bytes={PIECE}-"
 
 
+def test_an_error_of_the_server_passes(store, server, pauses):
+    server.turns = {"index.json": [500], FILE: [503, 429]}
+    store.fetch(NAME)
+    assert whole(store) and pauses == [0.5, 0.5, 1.0]
+
+
+def test_an_index_that_is_only_looked_at_is_not_waited_for(store, server, pauses, capsys):
+    assert [entry.file for entry in store.index().entries()] == [FILE]
+    server.turns["index.json"] = [503]
+    assert store.index().models == {} and pauses == []
+    assert "the repository cannot be asked" in capsys.readouterr().err
+
+
+def test_what_stands_beside_weights_comes_back(store, server):
+    store.fetch(NAME)
+    (store.root / BESIDE).unlink()
+    store.fetch(NAME)
+    assert whole(store) and server.of(FILE) == [None]
+
+
 def test_a_wrong_hash_leaves_nothing(store, server):
     server.files[FILE] = CONTENT[:-1] + b"?"
     with pytest.raises(UserError, match=rf"{FILE}: sha1 \w+ instead of {ENTRY['sha1']}"):
@@ -298,8 +318,9 @@ def test_a_password_in_the_address_is_not_shown(store, server, monkeypatch):
     assert "secret" not in str(error.value) and "***@127.0.0.1" in str(error.value)
 
 
-@pytest.mark.parametrize("form", ["file:{}", "file://{}", "file://localhost{}"])
+@pytest.mark.parametrize("form", ["file:{}", "file://{}", "file://localhost{}", "file:~/a folder"])
 def test_a_folder_is_a_repository(form, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     folder = tmp_path / "a folder"
     folder.mkdir()
     (folder / "index.json").write_bytes(zoo.index(ENTRY))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from gan_kd_ssd import download
@@ -26,7 +26,7 @@ class Repository(NamedTuple):
 
     def source(self, file: str) -> Path | str:
         """Where a file is, as :mod:`gan_kd_ssd.download` takes it."""
-        return self.base / file if isinstance(self.base, Path) else f"{self.base}/{quote(file)}"
+        return self.base / file if isinstance(self.base, Path) else f"{self.base}/{file}"
 
     def address(self, file: str) -> str:
         """Where a file is, for messages."""
