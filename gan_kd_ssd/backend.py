@@ -20,6 +20,9 @@ for _name, _type in (("bool", bool), ("int", int), ("float", float), ("object", 
 
 # cuDNN's autotuner picks algorithms by their speed at the moment: results would differ from run to run.
 os.environ.setdefault("MXNET_CUDNN_AUTOTUNE_DEFAULT", "0")
+# On CPUs MXNet keeps what oneDNN prepared for every size of an array for ever: with the many sizes of
+# Faster R-CNN's images a training would grow and grow. The least used ones go (of each kind of operator).
+os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "256")
 
 _builds = cuda.installed_builds()
 cuda.check_builds(_builds)
