@@ -172,3 +172,16 @@ def test_some_steps_of_detection_lower_the_losses():
     mx.random.seed(0)
     totals = [float(step(batch)[0][:4].sum().asscalar()) for _ in range(25)]
     assert np.mean(totals[-5:]) < 0.7 * np.mean(totals[:5])
+
+
+def test_levels_of_the_same_side_are_paired_by_their_stride():
+    from gan_kd_ssd.distill.adapter import align
+
+    student, teacher = (
+        faster_rcnn.build("resnet10_v1_0.125", ["a"], fpn=True, short=32, max_size=64)
+        for _ in range(2)
+    )
+    for detector in (student, teacher):
+        detector.initialize([mx.cpu()])
+    pairs = align(student, teacher)
+    assert [(p.student, p.teacher) for p in pairs] == [(i, i) for i in range(5)]

@@ -313,8 +313,8 @@ def test_runs_are_named_after_their_networks():
 
 def test_validations_come_each_interval_and_at_the_end_of_a_phase(distil, tmp_path):
     assert distil(tmp_path / "y", "--val-interval", 4, "--epochs", 6) == 0
-    # 0: last of the discriminators alone; 2: last with the GAN; 4: of the interval; 5: the last
-    assert [record.epoch for record in records(tmp_path / "y", Validation)] == [0, 2, 4, 5]
+    # 0: last of the discriminators alone; 2: last with the GAN; 3: of the interval; 5: the last
+    assert [record.epoch for record in records(tmp_path / "y", Validation)] == [0, 2, 3, 5]
 
 
 @pytest.mark.parametrize(
@@ -350,16 +350,71 @@ def test_student_and_teacher_are_built_with_the_options_of_both(monkeypatch):
     monkeypatch.setattr(faster_rcnn, "build", build)
     words = ["--use-fpn", "--roi-mode", "pool", "--short", "400", "--max-size", "500"]
     options = parse_train_faster_rcnn([*words, "--norm-layer", "bn", "--batch-size", "6"])
-    kind = rcnn_run.FasterRCNNKind(options, [mx.cpu(0), mx.cpu(1)])
+    kind = rcnn_run.FasterRCNNKind(options, [mx.gpu(0), mx.gpu(1)])
     options.Teacher_param_path = "x.params"
     for network in (kind.student, kind.teacher):
         with pytest.raises(UserError, match="enough"):
             network(CLASSES)
     common = {"fpn": True, "roi_mode": "pool", "short": 400, "max_size": 500}
-    common.update(norm_layer="bn", devices=2)
+    common.update(devices=2)
     for settings in asked:
         assert {name: settings[name] for name in common} == common
+    # The teacher has the normalisation of the run that trained it, of which nothing is known here.
+    assert [settings["norm_layer"] for settings in asked] == ["bn", None]
     assert asked[0]["per_device"] == 3
+
+
+def test_batchnorm_over_several_cpu_devices_is_refused_as_it_never_ends():
+    options = parse_train_faster_rcnn(["--use-fpn", "--norm-layer", "bn", "--batch-size", "2"])
+    kind = rcnn_run.FasterRCNNKind(options, [mx.cpu(0), mx.cpu(1)])
+    with pytest.raises(UserError, match="--cpu-devices: .* for ever on CPUs"):
+        kind.student(CLASSES)
+
+
+def test_an_image_with_too_few_anchors_is_named_and_room_is_made_for_many_boxes(monkeypatch):
+    class Data:
+        name = "pets"
+
+        def __init__(self, size, boxes):
+            self.size, self.boxes = size, boxes
+
+        def __len__(self):
+            return 2
+
+        def label(self, _index):
+            return np.zeros((self.boxes, 6), np.float32)
+
+        def image_size(self, _index):
+            return self.size
+
+        def image_path(self, _index):
+            return "long.jpg"
+
+    words = ["--student", "resnet10_v1_0.125", "--short", "64", "--max-size", "96"]
+    options = parse_train_faster_rcnn([*words, "--batch-size", "1", "--num-workers", "0"])
+    kind = rcnn_run.FasterRCNNKind(options, [mx.cpu()])
+    student = kind.student(CLASSES)
+    with pytest.raises(
+        UserError, match=r"long\.jpg: 400x24 pixels become 96x6, .* raise --max-size"
+    ):
+        kind.train_batches(student, Data((400, 24), 1))
+    kind.train_batches(student, Data((80, 60), 3))
+    assert student.net.sampler._max_num_gt == 100
+    kind.train_batches(student, Data((80, 60), 120))
+    assert student.net.sampler._max_num_gt == 120
+    options.mixup = True
+    kind.train_batches(student, Data((80, 60), 120))
+    assert student.net.sampler._max_num_gt == 240
+
+
+def test_the_last_run_of_a_prefix_is_the_one_that_its_weights_are_of(tmp_path):
+    from gan_kd_ssd.engine import runlog
+
+    lines = [{"kind": "run", "namespace": {"short": short}} for short in (64, 128)]
+    lines.insert(1, {"kind": "step"})
+    text = "".join(json.dumps(line) + "\n" for line in [*lines, {"kind": "epoch"}])
+    (tmp_path / "x_metrics.jsonl").write_text(text)
+    assert runlog.run_beside(tmp_path / "x_best.params")["namespace"] == {"short": 128}
 
 
 def test_eval_voc_takes_from_the_run_what_its_options_leave_open(

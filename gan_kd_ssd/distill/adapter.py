@@ -25,7 +25,7 @@ class LevelPair:
 
 
 def align(student, teacher) -> list[LevelPair]:
-    """Pair the levels of two detectors by stride, which for one input size is by side, finest first.
+    """Pair the levels of two detectors by stride, which for an SSD's one input size is by side.
 
     VGG16's SSD-512 has 7 levels from stride 8, the ResNet and MobileNet ones 6 from stride 16: the
     teacher's finest level then has no partner and is left out (inferred; which six of the seven the
@@ -37,12 +37,15 @@ def align(student, teacher) -> list[LevelPair]:
     Raises:
         UserError: fewer than two levels pair, of pyramids that have more than one.
     """
-    by_side = {height: index for index, (_, height, _) in enumerate(teacher.shapes)}
+    by_stride = getattr(student, "any_size", False)  # sides of coarse levels may be the same there
+    keys = teacher.strides if by_stride else [height for _, height, _ in teacher.shapes]
+    places = {key: index for index, key in enumerate(keys)}
     pairs = []
     for index, (channels, height, _) in enumerate(student.shapes):
-        if height in by_side:
-            other = by_side[height]
-            stride = student.strides[index]
+        stride = student.strides[index]
+        key = stride if by_stride else height
+        if key in places:
+            other = places[key]
             teacher_channels = teacher.shapes[other][0]
             pairs.append(LevelPair(index, other, channels, teacher_channels, height, stride))
     if len(pairs) < min(2, max(len(student.shapes), len(teacher.shapes))):

@@ -232,10 +232,10 @@ class Training:
         progress.told, progress.seconds = False, 0.0
         if (epoch + 1 - self.plan.first_epoch) % self.plan.save_interval == 0:
             path = Path(f"{self.plan.prefix}_{epoch:04d}_{mean_ap:.4f}.params")
-            self.save_state()
+            checkpoint.save_parameters(self.student.net, path)
             if self.plan.style == "faster_rcnn":
                 self.log.write(Saved(epoch, str(path)))
-            checkpoint.save_parameters(self.student.net, path)
+            self.save_state()  # last: what was killed before it is done again
         elif epoch == self.plan.phases[-1].last:
             self.save_state()
 

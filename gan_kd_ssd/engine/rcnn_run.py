@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from gan_kd_ssd.data.rcnn_pipeline import TrainBatches, ValBatches
-from gan_kd_ssd.data.rcnn_transform import RPNTargets
+from gan_kd_ssd.data.rcnn_transform import RPNTargets, short_within
 from gan_kd_ssd.detectors import faster_rcnn, networks, rcnn_networks
 from gan_kd_ssd.engine import run as engine
 from gan_kd_ssd.engine import runlog, schedule
@@ -49,6 +49,7 @@ class FasterRCNNKind(engine.Kind):
                 options.val_interval,
                 options.val_interval,
                 options.train_D_eopch,
+                counted_from=0,
             ),
             batch_size=options.batch_size,
             lr=options.lr,
@@ -101,6 +102,12 @@ class FasterRCNNKind(engine.Kind):
                 f"--no-pretrained-base: BatchNorm of {name} keeps the values it starts with, and from "
                 "scratch the training diverges; give --norm-layer bn as well"
             )
+        shared = self.networks()["student"].startswith("fpn_") and not networks.THIN.fullmatch(name)
+        shared = shared and (options.norm_layer or name in rcnn_networks.SPLIT_ATTENTION)
+        if shared and len(self.ctx) > 1 and self.ctx[0].device_type == "cpu":
+            raise UserError(
+                "--cpu-devices: MXNet's BatchNorm over several devices waits for ever on CPUs; give 1"
+            )
         student = faster_rcnn.build(
             options.student,
             classes,
@@ -128,6 +135,7 @@ class FasterRCNNKind(engine.Kind):
             file = faster_rcnn.published_weights(
                 options.teacher, options.use_fpn, options.dataset, option
             )
+        trained = runlog.run_beside(file).get("namespace", {})
         teacher = faster_rcnn.load(
             options.teacher,
             classes,
@@ -136,12 +144,17 @@ class FasterRCNNKind(engine.Kind):
             option,
             network_option="--teacher",
             hybridize=not options.disable_hybridization,
-            **self._settings(),
+            **{**self._settings(), "norm_layer": trained.get("norm_layer")},
         )
         return teacher, file
 
     def train_batches(self, student, train_set):
         options = self.options
+        _check_shapes(student, train_set)
+        # GluonCV's sampler has room for 100 boxes an image.
+        most = max(len(train_set.label(index)) for index in range(len(train_set)))
+        sampler = student.net.sampler
+        sampler._max_num_gt = max(sampler._max_num_gt, most * (2 if options.mixup else 1))
         return TrainBatches(
             train_set,
             student.short,
@@ -159,3 +172,19 @@ class FasterRCNNKind(engine.Kind):
         return ValBatches(
             val_set, options.short, options.max_size, len(self.ctx), options.num_workers
         )
+
+
+def _check_shapes(student, dataset) -> None:
+    """UserError for an image that is so elongated that it has fewer anchors than GluonCV takes."""
+    per_cell = [grid.shape[2] for grid in student.anchor_grids()]
+    needed = student.net.rpn._train_post_nms
+    for index in range(len(dataset)):
+        width, height = dataset.image_size(index)
+        size = short_within(height, width, student.short, student.max_size)
+        cells = [(-(-size[0] // s)) * (-(-size[1] // s)) for s in student.strides]
+        anchors = sum(n * each for n, each in zip(cells, per_cell))
+        if anchors < needed:
+            raise UserError(
+                f"{dataset.image_path(index)}: {width}x{height} pixels become {size[1]}x{size[0]}, which "
+                f"has {anchors} anchors where {needed} are needed; raise --max-size, or leave it out"
+            )

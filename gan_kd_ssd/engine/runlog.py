@@ -88,20 +88,27 @@ def prefix_of(params: str | Path) -> str:
 def run_beside(params: Path) -> dict:
     """Facts of the run that a ``.params`` file is of, from what stands beside it; {} without that.
 
-    A run leaves them in the first line of ``PREFIX_metrics.jsonl``, the model zoo in
+    A run leaves them in ``PREFIX_metrics.jsonl``, where the last of several runs counts, the model zoo in
     ``NAME-12345678.json``: "namespace", "classes" and more, as :mod:`gan_kd_ssd.engine.run` writes them.
     """
     prefix = prefix_of(params)
     for path, read in (
-        (f"{prefix}_metrics.jsonl", lambda file: file.readline()),
+        (f"{prefix}_metrics.jsonl", _last_run),
         (re.sub(r"\.params$", "", str(params)) + ".json", lambda file: file.read()),
     ):
         try:
             with open(path, encoding="utf-8") as file:
                 return dict(json.loads(read(file)))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, IndexError):
             continue
     return {}
+
+
+def _last_run(file) -> str:
+    """The last line of JSON lines that begins a run; the first line where none does."""
+    lines = list(file)
+    runs = [line for line in lines if line.startswith('{"kind": "run"')]
+    return (runs or lines)[-1]
 
 
 #: Options of a training without which its weights cannot be loaded rightly.

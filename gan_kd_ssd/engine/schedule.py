@@ -16,20 +16,18 @@ class Phase:
         name: 'discriminator' (they learn, the student has its detection losses alone), 'gan' (student
         and discriminators) or 'detection' (student alone).
         first, last: epochs, both inclusive. val_interval: validate each so many epochs, and at the
-        last one; 0 validates at the last one alone.
+        last one; 0 validates at the last one alone. counted_from: number of a run's first epoch.
     """
 
     name: str
     first: int
     last: int
     val_interval: int
-
-    @property
-    def distils(self) -> bool:
-        return self.name == "gan"
+    counted_from: int = 1
 
     def validates(self, epoch: int) -> bool:
-        return epoch == self.last or bool(self.val_interval and epoch % self.val_interval == 0)
+        done = epoch + 1 - self.counted_from
+        return epoch == self.last or bool(self.val_interval and done % self.val_interval == 0)
 
 
 def phases(
@@ -40,6 +38,7 @@ def phases(
     val_interval: int,
     gan_val_interval: int,
     discriminator_epochs: int = 0,
+    counted_from: int = 1,
 ) -> list[Phase]:
     """The phases of a run: the GAN stage up to epoch ``gan_epochs``, then detection losses alone.
 
@@ -52,9 +51,11 @@ def phases(
     end_of_gan = min(gan_epochs, last) if distill == "gan" else start - 1
     end_of_discriminator = min(discriminator_epochs - 1, end_of_gan)
     all_phases = [
-        Phase("discriminator", start, end_of_discriminator, gan_val_interval),
-        Phase("gan", max(start, end_of_discriminator + 1), end_of_gan, gan_val_interval),
-        Phase("detection", max(start, end_of_gan + 1), last, val_interval),
+        Phase("discriminator", start, end_of_discriminator, gan_val_interval, counted_from),
+        Phase(
+            "gan", max(start, end_of_discriminator + 1), end_of_gan, gan_val_interval, counted_from
+        ),
+        Phase("detection", max(start, end_of_gan + 1), last, val_interval, counted_from),
     ]
     return [phase for phase in all_phases if phase.first <= phase.last]
 
