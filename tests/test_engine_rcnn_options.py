@@ -367,7 +367,7 @@ def test_student_and_teacher_are_built_with_the_options_of_both(monkeypatch):
 def test_batchnorm_over_several_cpu_devices_is_refused_as_it_never_ends():
     options = parse_train_faster_rcnn(["--use-fpn", "--norm-layer", "bn", "--batch-size", "2"])
     kind = rcnn_run.FasterRCNNKind(options, [mx.cpu(0), mx.cpu(1)])
-    with pytest.raises(UserError, match="--cpu-devices: .* for ever on CPUs"):
+    with pytest.raises(UserError, match=r"--cpu-devices: .* for ever on CPUs"):
         kind.student(CLASSES)
 
 
