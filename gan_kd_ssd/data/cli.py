@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_kd_ssd.errors import exit_on_user_error
-from gan_kd_ssd.options.parser import Parser, class_names, not_negative, with_dashes
+from gan_kd_ssd.options.parser import Parser, class_names, not_negative, run_command, with_dashes
 from gan_kd_ssd.text import put
 
 PROGRAM = "python -m gan_kd_ssd.data"
@@ -150,13 +150,10 @@ def run(words: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(with_dashes(sys.argv[1:] if words is None else words))
     try:
-        return options.run(options)
+        return run_command(options)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped; the same command goes on", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        sys.stderr.close()
-        return 0
 
 
 def main(words: Sequence[str] | None = None) -> int:

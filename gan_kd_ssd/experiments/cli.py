@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gan_kd_ssd.errors import UserError, exit_on_user_error
 from gan_kd_ssd.logs import rows
-from gan_kd_ssd.options.parser import Parser, with_dashes
+from gan_kd_ssd.options.parser import Parser, run_command, with_dashes
 
 PROGRAM = "python -m gan_kd_ssd.experiments"
 
@@ -68,11 +68,7 @@ def _main(words: list[str]) -> int:
     options.extra = extra
     if extra and options.command != "run":
         raise UserError(f"{' '.join(extra)}: only run takes words after --")
-    try:
-        return options.run(options)
-    except BrokenPipeError:  # | head
-        sys.stderr.close()
-        return 0
+    return run_command(options)
 
 
 def _jobs(options, chosen: Sequence[rows.Row]):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from gan_kd_ssd.errors import UserError, exit_on_user_error
+from gan_kd_ssd.options.parser import run_command
 from gan_kd_ssd.text import put
 
 PROGRAM = "python -m gan_kd_ssd.logs"
@@ -238,11 +239,7 @@ def run(words: Sequence[str] | None = None) -> int:
         UserError: wrong use, or a file that cannot be read.
     """
     options = parser().parse_args(words)
-    try:
-        return options.run(options)
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        sys.stderr.close()
-        return 0
+    return run_command(options)
 
 
 def main(words: Sequence[str] | None = None) -> int:

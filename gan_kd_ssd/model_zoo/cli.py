@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from gan_kd_ssd.errors import UserError, exit_on_user_error
-from gan_kd_ssd.options.parser import Parser, with_dashes
+from gan_kd_ssd.options.parser import Parser, run_command, with_dashes
 from gan_kd_ssd.text import put
 
 PROGRAM = "python -m gan_kd_ssd.model_zoo"
@@ -167,11 +167,7 @@ def run(words: Sequence[str] | None = None) -> int:
         UserError: wrong use, or something that cannot be had, read or written.
     """
     options = parser().parse_args(with_dashes(sys.argv[1:] if words is None else words))
-    try:
-        return options.run(options)
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        sys.stderr.close()
-        return 0
+    return run_command(options)
 
 
 def main(words: Sequence[str] | None = None) -> int:

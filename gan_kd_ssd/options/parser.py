@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import sys
 from collections.abc import Sequence
 
 from gan_kd_ssd.errors import UserError
@@ -30,6 +31,15 @@ class Defaults(argparse.ArgumentDefaultsHelpFormatter):
         if action.default in (None, "") or "%(default)" in action.help:
             return action.help
         return super()._get_help_string(action)
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Call ``options.run``, the command that was parsed; a reader such as head may have seen enough."""
+    try:
+        return options.run(options)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
 
 
 def with_dashes(words: Sequence[str]) -> list[str]:
