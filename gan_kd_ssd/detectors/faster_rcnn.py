@@ -7,6 +7,7 @@ because the discriminators read the pyramid.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,22 @@ class FasterRCNN:
         grids = [generator.anchors.value.asnumpy()[0, 0] for generator in generators]
         return [grid.reshape((*grid.shape[:2], -1, 4)) for grid in grids]
 
+    @cached_property
+    def _anchors_per_cell(self) -> list[int]:
+        return [grid.shape[2] for grid in self.anchor_grids()]
+
+    def anchor_count(self, height: int, width: int) -> int:
+        """Number of anchors of an input of this size, in pixels, on all levels."""
+        return sum(
+            -(-height // stride) * -(-width // stride) * each
+            for stride, each in zip(self.strides, self._anchors_per_cell)
+        )
+
+    def make_room_for(self, boxes: int) -> None:
+        """Let an image have so many boxes in training; GluonCV's sampler takes 100 unless told."""
+        sampler = self.net.sampler
+        sampler._max_num_gt = max(sampler._max_num_gt, boxes)
+
     def detect(self, x):
         """Detections of one image, after non-maximum suppression within each class.
 
@@ -315,8 +332,7 @@ def _check_size(detector: FasterRCNN) -> None:
         raise UserError(
             f"--max-size {detector.max_size} is below --short {detector.short}: give the larger side"
         )
-    cells = [(-(-detector.short // stride)) ** 2 for stride in detector.strides]
-    anchors = sum(n * grid.shape[2] for n, grid in zip(cells, detector.anchor_grids()))
+    anchors = detector.anchor_count(detector.short, detector.short)
     needed = max(detector.net._rpn_test_post_nms, detector.net.rpn._train_post_nms)
     if anchors < needed:
         raise UserError(

@@ -88,6 +88,16 @@ def check_name(network: str, option: str) -> tuple[str, bool]:
     )
 
 
+def trains_norm(network: str, norm_layer: str | None) -> bool:
+    """Whether BatchNorm is trained in a network of the zoo."""
+    return norm_layer == "bn" or network in SPLIT_ATTENTION
+
+
+def shares_statistics(network: str, fpn: bool, norm_layer: str | None) -> bool:
+    """Whether its BatchNorm is over all devices: that of the zoo's FPN, where it is trained."""
+    return fpn and trains_norm(network, norm_layer) and not networks.THIN.fullmatch(network)
+
+
 def build_faster_rcnn(
     network: str,
     classes: Sequence[str],
@@ -117,7 +127,7 @@ def build_faster_rcnn(
     """
     from gluoncv.model_zoo.rcnn.faster_rcnn.faster_rcnn import get_faster_rcnn
 
-    norm = norm_layer == "bn" or network in SPLIT_ATTENTION
+    norm = trains_norm(network, norm_layer)
     config = {**_ZOO, **(_FPN if fpn else _C4), **(_FPN_BN if fpn and norm else {})}
     if not networks.has_imagenet(network):
         config.update(_THIN)

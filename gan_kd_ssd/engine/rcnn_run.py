@@ -102,8 +102,8 @@ class FasterRCNNKind(engine.Kind):
                 f"--no-pretrained-base: BatchNorm of {name} keeps the values it starts with, and from "
                 "scratch the training diverges; give --norm-layer bn as well"
             )
-        shared = self.networks()["student"].startswith("fpn_") and not networks.THIN.fullmatch(name)
-        shared = shared and (options.norm_layer or name in rcnn_networks.SPLIT_ATTENTION)
+        fpn = self.networks()["student"].startswith("fpn_")
+        shared = rcnn_networks.shares_statistics(name, fpn, options.norm_layer)
         if shared and len(self.ctx) > 1 and self.ctx[0].device_type == "cpu":
             raise UserError(
                 "--cpu-devices: MXNet's BatchNorm over several devices waits for ever on CPUs; give 1"
@@ -151,10 +151,8 @@ class FasterRCNNKind(engine.Kind):
     def train_batches(self, student, train_set):
         options = self.options
         _check_shapes(student, train_set)
-        # GluonCV's sampler has room for 100 boxes an image.
         most = max(len(train_set.label(index)) for index in range(len(train_set)))
-        sampler = student.net.sampler
-        sampler._max_num_gt = max(sampler._max_num_gt, most * (2 if options.mixup else 1))
+        student.make_room_for(most * (2 if options.mixup else 1))
         return TrainBatches(
             train_set,
             student.short,
@@ -176,13 +174,11 @@ class FasterRCNNKind(engine.Kind):
 
 def _check_shapes(student, dataset) -> None:
     """UserError for an image that is so elongated that it has fewer anchors than GluonCV takes."""
-    per_cell = [grid.shape[2] for grid in student.anchor_grids()]
     needed = student.net.rpn._train_post_nms
     for index in range(len(dataset)):
         width, height = dataset.image_size(index)
         size = short_within(height, width, student.short, student.max_size)
-        cells = [(-(-size[0] // s)) * (-(-size[1] // s)) for s in student.strides]
-        anchors = sum(n * each for n, each in zip(cells, per_cell))
+        anchors = student.anchor_count(*size)
         if anchors < needed:
             raise UserError(
                 f"{dataset.image_path(index)}: {width}x{height} pixels become {size[1]}x{size[0]}, which "
