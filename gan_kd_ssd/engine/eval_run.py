@@ -1,21 +1,17 @@
-"""What eval_voc.py does: load, measure, show, save.
-
-The two kinds of detectors differ in how they are loaded and in what a batch is: :func:`_load_ssd`,
-:func:`_load_faster_rcnn`.
-"""
+"""What eval_voc.py does: load, measure, show, save."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.evaluation import voc
 from gan_kd_ssd.files import write_text
-from gan_kd_ssd.options.evaluation import PUBLISHED_DATA_SHAPE
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,13 +21,14 @@ def run(options: argparse.Namespace) -> int:
         UserError: data, weights, devices or output paths that cannot be used.
     """
     _check_outputs(options)
-    from gan_kd_ssd.engine import devices
+    from gan_kd_ssd.engine import devices, trained
 
     dataset = _open(options)
     ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
     devices.check_batch(options.batch_size, ctx)
-    load = _load_faster_rcnn if options.faster_rcnn else _load_ssd
-    detector, params, batches = load(options, dataset, ctx)
+    params, option = _weights(options)
+    detector = trained.load(options, dataset.classes, params, ctx, option)
+    batches = _batches(options, detector, dataset, ctx)
     print(device_line)
     print(f"data: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects")
     if dataset.summary_line():
@@ -51,55 +48,32 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _load_ssd(options, dataset, ctx):
-    """The detector, its file, and batches of the data set."""
-    from gan_kd_ssd.data.pipeline import ValBatches
-    from gan_kd_ssd.detectors import ssd
-    from gan_kd_ssd.engine import runlog
+def _weights(options) -> tuple[Path, str]:
+    """The file of the detector, and the option that names it."""
+    if options.params is not None:
+        return options.params, "--params"
+    from gan_kd_ssd.detectors import faster_rcnn, ssd
 
-    option, params = "--params", options.params
-    if params is None:
-        option = "--pretrained"
-        params = ssd.published_weights(options.network, options.data_shape, options.dataset, option)
-    runlog.check_classes(params, dataset.classes, option)
-    runlog.fill_from_run(options, params)
-    options.data_shape = options.data_shape or PUBLISHED_DATA_SHAPE
-    detector = ssd.load(
-        options.network, dataset.classes, options.data_shape, params, ctx, option=option
-    )
-    batches = ValBatches(dataset, options.data_shape, options.batch_size, options.num_workers)
-    return detector, params, batches
-
-
-def _load_faster_rcnn(options, dataset, ctx):
-    """The same; what the options leave open is taken from the run that trained the detector."""
-    from gan_kd_ssd.data.rcnn_pipeline import ValBatches
-    from gan_kd_ssd.detectors import faster_rcnn
-    from gan_kd_ssd.engine import runlog
-
-    option, params = "--params", options.params
-    if params is None:
-        option = "--pretrained"
-        params = faster_rcnn.published_weights(
-            options.network, options.use_fpn, options.dataset, option
+    if options.faster_rcnn:
+        file = faster_rcnn.published_weights(
+            options.network, options.use_fpn, options.dataset, "--pretrained"
         )
-    runlog.check_classes(params, dataset.classes, option)
-    runlog.fill_from_run(options, params)
-    detector = faster_rcnn.load(
-        options.network,
-        dataset.classes,
-        params,
-        ctx,
-        option,
-        fpn=bool(options.use_fpn),
-        roi_mode=options.roi_mode or "align",
-        short=options.short,
-        max_size=options.max_size,
-        norm_layer=options.norm_layer,
-        devices=len(ctx),
+        return file, "--pretrained"
+    file = ssd.published_weights(
+        options.network, options.data_shape, options.dataset, "--pretrained"
     )
-    batches = ValBatches(dataset, detector.short, detector.max_size, len(ctx), options.num_workers)
-    return detector, params, batches
+    return file, "--pretrained"
+
+
+def _batches(options, detector, dataset, ctx):
+    """Batches of the data set as the detector takes them."""
+    from gan_kd_ssd.data import pipeline, rcnn_pipeline
+
+    if options.faster_rcnn:
+        return rcnn_pipeline.ValBatches(
+            dataset, detector.short, detector.max_size, len(ctx), options.num_workers
+        )
+    return pipeline.ValBatches(dataset, options.data_shape, options.batch_size, options.num_workers)
 
 
 def _check_outputs(options) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import json
 import os
@@ -99,28 +98,18 @@ def run_beside(params: Path) -> dict:
         try:
             with open(path, encoding="utf-8") as file:
                 return dict(json.loads(read(file)))
-        except (OSError, ValueError, TypeError, IndexError):
+        except (OSError, ValueError, TypeError):
             continue
     return {}
 
 
 def _last_run(file) -> str:
     """The last line of JSON lines that begins a run; the first line where none does."""
-    lines = list(file)
-    runs = [line for line in lines if line.startswith('{"kind": "run"')]
-    return (runs or lines)[-1]
-
-
-#: Options of a training without which its weights cannot be loaded rightly.
-_OF_THE_NETWORK = ("data_shape", "use_fpn", "roi_mode", "short", "max_size", "norm_layer")
-
-
-def fill_from_run(options: argparse.Namespace, params: Path) -> None:
-    """Set what options leave open about a network (None, False) as the run that trained it had it."""
-    trained = run_beside(params).get("namespace", {})
-    for name in _OF_THE_NETWORK:
-        if hasattr(options, name) and not getattr(options, name):
-            setattr(options, name, trained.get(name))
+    found = file.readline()
+    for line in file:
+        if line.startswith('{"kind": "run"'):
+            found = line
+    return found
 
 
 def classes_beside(params: Path) -> list[str] | None:

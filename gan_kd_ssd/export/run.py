@@ -14,12 +14,11 @@ import numpy as np
 
 from gan_kd_ssd.backend import mx
 from gan_kd_ssd.data.augment import MEAN, STD
-from gan_kd_ssd.detectors import faster_rcnn, networks, rcnn_networks, ssd
-from gan_kd_ssd.engine import checkpoint, runlog
+from gan_kd_ssd.detectors import networks, rcnn_networks
+from gan_kd_ssd.engine import checkpoint, runlog, trained
 from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.export import blocks, compare, onnx_file, onnx_nms
 from gan_kd_ssd.export.options import PROGRAM
-from gan_kd_ssd.options.evaluation import PUBLISHED_DATA_SHAPE
 
 #: Side that an ONNX file leaves free.
 ANY = "batch"
@@ -93,32 +92,13 @@ def _folder(out: Path) -> Path:
 def load(options: argparse.Namespace):
     """The detector of the options, with its weights, for inference on the CPU."""
     classes = _classes(options)
-    runlog.check_classes(options.params, classes, "--params")
-    ctx = [mx.cpu()]
-    if is_faster_rcnn(options.network):
-        runlog.fill_from_run(options, options.params)
-        return faster_rcnn.load(
-            options.network,
-            classes,
-            options.params,
-            ctx,
-            option="--params",
-            fpn=bool(options.use_fpn),
-            roi_mode=options.roi_mode or "align",
-            norm_layer=options.norm_layer,
-            short=options.short,
-            max_size=options.max_size,
-        )
-    if options.use_fpn or options.short or options.max_size:
+    options.faster_rcnn = is_faster_rcnn(options.network)
+    if not options.faster_rcnn and (options.use_fpn or options.short or options.max_size):
         raise UserError(
             f"--network {options.network}: is an SSD; --use-fpn, --short and --max-size are of a "
             f"Faster R-CNN (faster_rcnn_{networks.base_name(options.network)})"
         )
-    runlog.fill_from_run(options, options.params)
-    options.data_shape = options.data_shape or PUBLISHED_DATA_SHAPE
-    return ssd.load(
-        options.network, classes, options.data_shape, options.params, ctx, option="--params"
-    )
+    return trained.load(options, classes, options.params, [mx.cpu()], "--params")
 
 
 def is_faster_rcnn(network: str) -> bool:
