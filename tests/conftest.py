@@ -39,6 +39,25 @@ def same_arrays(one, other):
         np.testing.assert_array_equal(value, others[name], err_msg=name)
 
 
+@pytest.fixture
+def interrupt_after(monkeypatch):
+    """interrupt_after(n, signum): send this process a signal when so many batches are trained."""
+    from gan_kd_ssd.engine import loop
+
+    def arrange(batches, signum):
+        seen, plain = [], loop.Training._add
+
+        def interrupting(self, vectors):
+            plain(self, vectors)
+            seen.append(None)
+            if len(seen) == batches:
+                os.kill(os.getpid(), signum)
+
+        monkeypatch.setattr(loop.Training, "_add", interrupting)
+
+    return arrange
+
+
 @pytest.fixture(scope="session")
 def shared():
     """Reference material beside the checkout: the published logs, real images. Not in the project."""

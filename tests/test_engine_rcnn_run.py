@@ -1,7 +1,6 @@
 """A whole tiny run of train_faster_rcnn_gkd.py: phases, log, files, stopping and going on."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -128,20 +127,12 @@ def test_the_saved_student_loads_with_plain_gluoncv_s_block(rcnn_whole):
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("signum, batch", [(signal.SIGTERM, 3), (signal.SIGINT, 14)])
 def test_a_signal_keeps_the_state_and_resume_equals_no_interruption(
-    signum, batch, workers, rcnn_whole, distil, tmp_path, monkeypatch
+    signum, batch, workers, rcnn_whole, distil, tmp_path, interrupt_after
 ):
     """The sampled RoIs as well, which MXNet draws: in the middle of the first and of another phase."""
-    prefix, seen, plain = tmp_path / "y", [], loop.Training._add
-
-    def interrupting(self, vectors):
-        plain(self, vectors)
-        seen.append(None)
-        if len(seen) == batch:
-            os.kill(os.getpid(), signum)
-
-    monkeypatch.setattr(loop.Training, "_add", interrupting)
+    prefix = tmp_path / "y"
+    interrupt_after(batch, signum)
     assert distil(prefix, "--num-workers", workers) == 128 + signum
-    monkeypatch.undo()
     assert distil(prefix, "--resume", f"{prefix}_state.zip", "--num-workers", workers) == 0
     same_arrays(rcnn_whole, prefix)
     rates = [line for line in figures(prefix) if "Set GAN" in line]
@@ -189,18 +180,11 @@ class Clock:
 
 
 def test_speed_and_cost_are_those_of_the_batches_also_of_an_epoch_cut_in_two(
-    distil, tmp_path, monkeypatch
+    distil, tmp_path, monkeypatch, interrupt_after
 ):
-    prefix, seen, plain = tmp_path / "y", [], loop.Training._add
+    prefix = tmp_path / "y"
     Clock(monkeypatch)
-
-    def interrupting(self, vectors):
-        plain(self, vectors)
-        seen.append(None)
-        if len(seen) == 9:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(loop.Training, "_add", interrupting)
+    interrupt_after(9, signal.SIGTERM)
     assert distil(prefix) == 143
     assert distil(prefix, "--resume", f"{prefix}_state.zip") == 0
     assert [r.seconds for r in records(prefix, EpochEnd)] == [6.0] * 4

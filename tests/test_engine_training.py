@@ -98,22 +98,12 @@ def test_the_same_options_give_the_same_student(whole, train, teacher_params, tm
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("signum, batch", [(signal.SIGTERM, 4), (signal.SIGINT, 1)])
 def test_a_signal_keeps_the_state_and_resume_equals_no_interruption(
-    signum, batch, workers, whole, train, teacher_params, tmp_path, monkeypatch
+    signum, batch, workers, whole, train, teacher_params, tmp_path, interrupt_after
 ):
     options = [*EPOCHS, "--teacher-params", teacher_params, "--num-workers", workers]
     prefix = tmp_path / "y"
-    seen = []
-    plain = loop.Training._add
-
-    def interrupting(self, vectors):
-        plain(self, vectors)
-        seen.append(None)
-        if len(seen) == batch:
-            os.kill(os.getpid(), signum)
-
-    monkeypatch.setattr(loop.Training, "_add", interrupting)
+    interrupt_after(batch, signum)
     assert train(*options, "--save-prefix", prefix) == 128 + signum
-    monkeypatch.undo()
     state = Path(f"{prefix}_state.zip")
     assert train(*options, "--save-prefix", prefix, "--resume", state) == 0
     same_arrays(whole, prefix)
