@@ -14,7 +14,7 @@ has = ls -d .venv/lib/python3*/site-packages/$(1)-[0-9]*.dist-info >/dev/null 2>
 .PHONY: demo test lint setup setup-gpu one-mxnet bench clean
 
 demo: $(READY)
-	@$(BIN)/python -m gan_kd_ssd.demo
+	@$(BIN)/python -m gan_kd_ssd demo
 
 test: .venv/ready-for-tests
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -31,7 +31,7 @@ bench: $(READY)
 setup: $(READY)
 
 setup-gpu: .venv/ready-gpu
-	@$(BIN)/python -m gan_kd_ssd.doctor || true
+	@$(BIN)/python -m gan_kd_ssd doctor || true
 
 # Before anything else, also where all is set up: two builds overwrite each other's files.
 one-mxnet:

@@ -1,19 +1,9 @@
-"""Measure the VOC mAP of a detector: ``python eval_voc.py --help``."""
+"""Measure the mAP of a detector on VOC, COCO or a folder: ``python eval_voc.py --help``."""
 
 import sys
 
-from gan_kd_ssd import model_zoo
-from gan_kd_ssd.errors import exit_on_user_error
-from gan_kd_ssd.options.evaluation import parse
-
-
-def main(argv=None):
-    options = parse(argv)
-    model_zoo.resolve(options)  # a name of our zoo: its weights, backbone and input size
-    from gan_kd_ssd.engine.eval_run import run  # imports MXNet, which --help does not need
-
-    return run(options)
-
+from gan_kd_ssd.cli.eval_command import run
+from gan_kd_ssd.cli.main import run_program
 
 if __name__ == "__main__":
-    sys.exit(exit_on_user_error("eval_voc.py", main))
+    sys.exit(run_program("eval_voc.py", run))

@@ -3,16 +3,8 @@
 
 import sys
 
-from gan_kd_ssd.errors import exit_on_user_error
-from gan_kd_ssd.options.faster_rcnn import SCRIPT, parse_train_faster_rcnn
-
-
-def main(argv=None) -> int:
-    options = parse_train_faster_rcnn(argv)
-    from gan_kd_ssd.engine import rcnn_run  # imports MXNet: after the options are known to be right
-
-    return rcnn_run.run(options)
-
+from gan_kd_ssd.cli.main import run_program
+from gan_kd_ssd.cli.train_commands import train_faster_rcnn
 
 if __name__ == "__main__":
-    sys.exit(exit_on_user_error(SCRIPT, main))
+    sys.exit(run_program("train_faster_rcnn_gkd.py", train_faster_rcnn))

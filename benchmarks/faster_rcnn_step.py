@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rounds import measure, table
 
-from gan_kd_ssd.errors import exit_on_user_error
+from gan_kd_ssd.util.errors import exit_on_user_error
 
 PUBLISHED = {"detection alone": 1.0, "and discriminators": 1.38, "and adversarial update": 1.80}
 
@@ -49,12 +49,12 @@ def prepare(options):
     """The steps to time, by name, and a line that says what they are."""
     import numpy as np
 
-    from gan_kd_ssd.backend import mx
-    from gan_kd_ssd.data.rcnn_pipeline import DevicePart
-    from gan_kd_ssd.data.rcnn_transform import RPNTargets
+    from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
+    from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets
     from gan_kd_ssd.detectors import faster_rcnn
     from gan_kd_ssd.distill.step import DetectionStep, DistillOptions, GanStep
     from gan_kd_ssd.engine import devices
+    from gan_kd_ssd.util.mxnet import mx
 
     ctx, line = devices.pick(options.gpus, options.cpu_devices)
     classes = [f"class{i}" for i in range(20)]

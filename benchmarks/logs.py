@@ -1,4 +1,4 @@
-"""How fast the published logs are parsed, and each command of ``python -m gan_kd_ssd.logs``, in one run.
+"""How fast the published logs are parsed, and each command of ``gan-kd logs``, in one run.
 
     python benchmarks/logs.py [--rounds N]
 
@@ -21,10 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gan_kd_ssd.errors import exit_on_user_error
 from gan_kd_ssd.logs.log import encode
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import REFERENCES, reference
+from gan_kd_ssd.util.errors import exit_on_user_error
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBER = re.compile(r"-?[0-9]+\.[0-9]+")
@@ -69,7 +69,7 @@ def commands(paths: dict[str, Path], folder: Path, rounds: int) -> str:
         return seconds(once, rounds)
 
     start = run("-c", "pass")
-    program = ("-m", "gan_kd_ssd.logs")
+    program = ("-m", "gan_kd_ssd", "logs")
     uses = {
         "write LOG": ["write", log],
         "show LOG": ["show", log],

@@ -19,12 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from gan_kd_ssd.data import augment, shapes
-from gan_kd_ssd.data.dataset import Dataset
-from gan_kd_ssd.data.sets import open_dataset
-from gan_kd_ssd.data.targets import SSDTargets
-from gan_kd_ssd.data.voc import VOCFolder
-from gan_kd_ssd.errors import exit_on_user_error
+from gan_kd_ssd.data.batches import ssd_augment as augment
+from gan_kd_ssd.data.batches.ssd_targets import SSDTargets
+from gan_kd_ssd.data.formats.catalog import open_dataset
+from gan_kd_ssd.data.formats.dataset import Dataset
+from gan_kd_ssd.data.formats.voc import VOCFolder
+from gan_kd_ssd.data.synthetic import shapes
+from gan_kd_ssd.util.errors import exit_on_user_error
 
 STEPS = ("decode", "augment", "targets", "whole sample")
 STRIDES = (16, 32, 64, 128, 256, 512)  # of the SSD-512 whose anchors are imitated: 6,132 at 512
@@ -48,7 +49,7 @@ def make_anchors(size: int) -> np.ndarray:
 
 def measure(data: Dataset, size: int, images: int, rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds an image of each step, ours and GluonCV's."""
-    from gan_kd_ssd.backend import mx  # isort: skip
+    from gan_kd_ssd.util.mxnet import mx  # isort: skip
     from gluoncv.data.transforms.presets.ssd import SSDDefaultTrainTransform
     from gluoncv.model_zoo.ssd.target import SSDTargetGenerator
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 def measure(kinds: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
     """Seconds of each kind, by name, one figure a round; a first round, which compiles, is not counted."""
-    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.util.mxnet import mx
 
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
     for number in range(rounds + 1):

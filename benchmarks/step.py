@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rounds import measure, table
 
-from gan_kd_ssd.errors import exit_on_user_error
+from gan_kd_ssd.util.errors import exit_on_user_error
 
 PUBLISHED = 1.64
 
@@ -46,11 +46,11 @@ def prepare(options) -> dict:
     """The kinds of steps to time, by name."""
     import numpy as np
 
-    from gan_kd_ssd.backend import mx
-    from gan_kd_ssd.data.pipeline import Batch
+    from gan_kd_ssd.data.batches.ssd_batches import Batch
     from gan_kd_ssd.detectors import ssd
     from gan_kd_ssd.distill.step import DetectionStep, DistillOptions, GanStep
     from gan_kd_ssd.engine import devices
+    from gan_kd_ssd.util.mxnet import mx
 
     ctx = devices.pick(options.gpus)[0][:1]  # one device: the parts add up to the step
     print(f"device: {ctx[0]}")

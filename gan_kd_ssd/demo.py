@@ -15,10 +15,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gan_kd_ssd.errors import exit_on_user_error
-from gan_kd_ssd.options.parser import Parser
-from gan_kd_ssd.text import aligned
-from gan_kd_ssd.trainings import Training, progress, run_script
+from gan_kd_ssd.config.parser import Parser
+from gan_kd_ssd.paper.trainings import Training, progress, run_script
+from gan_kd_ssd.util.errors import exit_on_user_error
+from gan_kd_ssd.util.tables import aligned
 
 OUT = Path("demo")
 ZOO = OUT / "zoo"
@@ -74,7 +74,7 @@ class Network:
 
     def recipe(self) -> dict:
         """All that the trained network depends on: another recipe is another training."""
-        from gan_kd_ssd.data.shapes import VERSION
+        from gan_kd_ssd.data.synthetic.shapes import VERSION
         from gan_kd_ssd.engine.runlog import sha256
 
         recipe = {"command": self.train_command(), "data": VERSION}
@@ -119,7 +119,7 @@ _DATA_SECONDS, _EVAL_SECONDS, _PICTURE_SECONDS = 15, 8, 12
 
 def command() -> int:
     """The demo as a command, which has no options but --help."""
-    Parser(prog="python -m gan_kd_ssd.demo", description=__doc__).parse_args()
+    Parser(prog="gan-kd demo", description=__doc__).parse_args()
     return main()
 
 
@@ -153,7 +153,7 @@ def main() -> int:
 
 def _make_data(bar) -> None:
     bar.set_description_str("making the images")
-    from gan_kd_ssd.data.sets import open_dataset
+    from gan_kd_ssd.data.formats.catalog import open_dataset
 
     open_dataset("shapes", "train", data_root=OUT / "data")
     bar.update(_DATA_SECONDS)
@@ -200,10 +200,10 @@ def _draw(bar) -> Path:
     bar.set_description_str("drawing")
     import numpy as np
 
-    from gan_kd_ssd.backend import mx
-    from gan_kd_ssd.data.sets import open_dataset
+    from gan_kd_ssd.data.formats.catalog import open_dataset
     from gan_kd_ssd.detectors import ssd
-    from gan_kd_ssd.evaluation import figures
+    from gan_kd_ssd.evaluation import pictures as figures
+    from gan_kd_ssd.util.mxnet import mx
 
     folder = OUT / "pictures"
     folder.mkdir(exist_ok=True)
@@ -228,7 +228,7 @@ def _draw(bar) -> Path:
 def _publish(bar) -> list[str]:
     """Release the networks into the demo's own model zoo; returns their names there."""
     bar.set_description_str("publishing")
-    from gan_kd_ssd.model_zoo.publish import publish
+    from gan_kd_ssd.zoo.publish import publish
 
     return [publish(network.prefix, ZOO).name for network in NETWORKS]
 

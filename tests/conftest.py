@@ -8,35 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from helpers.runs import CLASSES, EPOCHS, RCNN_PHASES, SIZE
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-SIZE = 64
-CLASSES = ["disc", "square"]
-#: Epoch 0: discriminators alone; 1 and 2: GAN; 3: detection alone.
-RCNN_PHASES = ["--epochs", 4, "--train-D-eopch", 1, "--GAN-epochs", 2, "--lr-decay-GAN-epoch", "2"]
-EPOCHS = ["--epochs", 3, "--gan-epochs", 2, "--save-interval", 1]
-
-
-def lines(prefix, name="train.log"):
-    """Lines of a file of a run."""
-    return Path(f"{prefix}_{name}").read_text().splitlines()
-
-
-def records(prefix, *kinds):
-    """Records of these kinds in the log of a run."""
-    from gan_kd_ssd.logs.read import read
-
-    entries = read(f"{prefix}_train.log").entries
-    return [entry.record for entry in entries if isinstance(entry.record, kinds)]
-
-
-def same_arrays(one, other):
-    """Assert that two runs ended in the same bits."""
-    from gan_kd_ssd.engine import checkpoint
-
-    arrays, others = (checkpoint.load_state(Path(f"{p}_state.zip"))[0] for p in (one, other))
-    assert arrays.keys() == others.keys()
-    for name, value in arrays.items():
-        np.testing.assert_array_equal(value, others[name], err_msg=name)
 
 
 @pytest.fixture
@@ -69,7 +43,7 @@ def shared():
 @pytest.fixture(scope="session")
 def shapes_folder(tmp_path_factory):
     """24 + 8 + 8 generated images in VOC layout."""
-    from gan_kd_ssd.data import shapes
+    from gan_kd_ssd.data.synthetic import shapes
 
     folder = tmp_path_factory.mktemp("data") / "shapes"
     return shapes.generate(folder, {"train": 24, "val": 8, "test": 8}, size=96, progress=False)
@@ -78,8 +52,8 @@ def shapes_folder(tmp_path_factory):
 @pytest.fixture
 def tiny_ssd():
     """make(seed=0, width='0.125', ctx=one CPU) -> an initialised SSD of 64 pixels and two classes."""
-    from gan_kd_ssd.backend import mx
     from gan_kd_ssd.detectors import ssd
+    from gan_kd_ssd.util.mxnet import mx
 
     def make(seed=0, width="0.125", ctx=None, blocks="10", size=SIZE):
         mx.random.seed(seed)
@@ -93,8 +67,8 @@ def tiny_ssd():
 @pytest.fixture
 def make_batch():
     """make(detector, B, seed) -> a training batch of noise with random targets."""
-    from gan_kd_ssd.backend import mx
-    from gan_kd_ssd.data.pipeline import Batch
+    from gan_kd_ssd.data.batches.ssd_batches import Batch
+    from gan_kd_ssd.util.mxnet import mx
 
     def make(detector, size=4, seed=0):
         rng = np.random.RandomState(seed)
@@ -116,8 +90,8 @@ def train(shapes_folder, tmp_path_factory):
 
     Options given later win over the tiny ones given here.
     """
-    from gan_kd_ssd.engine import ssd_run
-    from gan_kd_ssd.options.ssd import parse_train_ssd
+    from gan_kd_ssd.config.ssd_options import parse_train_ssd
+    from gan_kd_ssd.engine import ssd_training as ssd_run
 
     def run(*options):
         tiny = [
@@ -133,8 +107,8 @@ def train(shapes_folder, tmp_path_factory):
 @pytest.fixture(scope="session")
 def train_rcnn(shapes_folder):
     """train_rcnn(*options) -> exit code of a tiny run of ``train_faster_rcnn_gkd.py``."""
-    from gan_kd_ssd.engine import rcnn_run
-    from gan_kd_ssd.options.faster_rcnn import parse_train_faster_rcnn
+    from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
+    from gan_kd_ssd.engine import faster_rcnn_training as rcnn_run
 
     def run(*options):
         tiny = [

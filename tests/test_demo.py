@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_scripts import write_scripts
 
-from gan_kd_ssd import demo, trainings
+from gan_kd_ssd import demo
+from gan_kd_ssd.paper import trainings
+from helpers.fake_scripts import write_scripts
 
 
 @pytest.fixture(autouse=True)

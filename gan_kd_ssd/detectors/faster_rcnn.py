@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_kd_ssd.backend import mx
-from gan_kd_ssd.detectors import rcnn_networks
+from gan_kd_ssd.detectors import faster_rcnn_networks as rcnn_networks
+from gan_kd_ssd.detectors.faster_rcnn_losses import RCNNCounts, RCNNLoss
 from gan_kd_ssd.detectors.parameters import (
     check_params_file,
     initialize_by_name,
     published_file,
     trained,
 )
-from gan_kd_ssd.detectors.rcnn_losses import RCNNCounts, RCNNLoss
-from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.mxnet import mx
 
 gluon, nd = mx.gluon, mx.nd
 
@@ -47,7 +47,7 @@ class Head(gluon.HybridBlock):
 
     Args of a call: images (B, 3, H, W), for their size alone; boxes (B, M, 4), pixels, corners, -1 pads;
     labels (B, M, 1), class numbers; then the levels. Returns the fields of
-    :class:`~gan_kd_ssd.detectors.rcnn_losses.Predictions`. Draws the RoIs with MXNet's generator.
+    :class:`~gan_kd_ssd.detectors.faster_rcnn_losses.Predictions`. Draws the RoIs with MXNet's generator.
     """
 
     def __init__(self, net, per_device: int, **kwargs):

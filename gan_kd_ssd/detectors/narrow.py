@@ -2,7 +2,7 @@
 
 Layers, blocks and taps are the zoo's, so that a network of these takes the same paths as the wide one
 on a machine without a GPU; there are no pretrained weights of them. (The thin networks of
-:mod:`gan_kd_ssd.detectors.networks`, ``resnet10_v1_0.25``, are ours: they have a level of stride 8.)
+:mod:`gan_kd_ssd.detectors.ssd_networks`, ``resnet10_v1_0.25``, are ours: they have a level of stride 8.)
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gan_kd_ssd.backend import mx
+from gan_kd_ssd.util.mxnet import mx
 
 nn = mx.gluon.nn
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_kd_ssd.backend import mx
-from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.files import mxnet_home
+from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.files import mxnet_home
+from gan_kd_ssd.util.mxnet import mx
 
 #: GluonCV's Faster R-CNN files may hold constants of the training targets: nothing to load.
 TARGETS = "_target_generator."

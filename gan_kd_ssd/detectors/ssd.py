@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_kd_ssd.backend import mx
-from gan_kd_ssd.detectors import networks
+from gan_kd_ssd.detectors import ssd_networks as networks
 from gan_kd_ssd.detectors.parameters import (
     check_params_file,
     initialize_by_name,
     published_file,
     trained,
 )
+from gan_kd_ssd.util.mxnet import mx
 
 gluon, nd = mx.gluon, mx.nd
 

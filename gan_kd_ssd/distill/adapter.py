@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gan_kd_ssd.backend import mx
-from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.mxnet import mx
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gan_kd_ssd.backend import mx
+from gan_kd_ssd.util.mxnet import mx
 
 nn = mx.gluon.nn
 

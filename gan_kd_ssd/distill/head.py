@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gan_kd_ssd.backend import mx
 from gan_kd_ssd.distill.adapter import LevelPair
+from gan_kd_ssd.util.mxnet import mx
 
 
 def inherit_head(student, teacher, pairs: Sequence[LevelPair]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gan_kd_ssd.backend import mx
+from gan_kd_ssd.util.mxnet import mx
 
 
 def attention(F, level):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gan_kd_ssd.backend import mx
 from gan_kd_ssd.distill.adapter import Adapters, align
 from gan_kd_ssd.distill.discriminator import PyramidDiscriminator, clamp
 from gan_kd_ssd.distill.losses import CriticLoss, StudentTerms
+from gan_kd_ssd.util.mxnet import mx
 
 autograd, gluon, nd = mx.autograd, mx.gluon, mx.nd
 

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from gan_kd_ssd.doctor.check import OK, WARN, Check
-from gan_kd_ssd.files import digests, mxnet_home
+from gan_kd_ssd.util.files import digests, mxnet_home
 
-PREPARE = "python -m gan_kd_ssd.data prepare {} (or train on images of your own)"
+PREPARE = "gan-kd data prepare {} (or train on images of your own)"
 #: Splits of VOC that the paper uses.
 VOC = {"VOC2007": ("trainval", "test"), "VOC2012": ("trainval",)}
 COCO = ("train2017", "val2017")

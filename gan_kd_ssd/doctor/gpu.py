@@ -8,8 +8,8 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from gan_kd_ssd import cuda
 from gan_kd_ssd.doctor.check import FAIL, OK, WARN, Check
+from gan_kd_ssd.util import cuda
 
 #: Major compute capabilities that mxnet-cu112 1.9.1 has code for: sm_50, 60, 70, 80, 86, and no PTX,
 #: which newer GPUs could compile. Code for x.0 runs on x.1 to x.9.

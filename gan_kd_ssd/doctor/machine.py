@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from gan_kd_ssd.doctor.check import FAIL, OK, WARN, Check
-from gan_kd_ssd.files import mxnet_home
+from gan_kd_ssd.util.files import mxnet_home
 
 GB = 1e9
 #: A published Faster R-CNN step of one image at 600 x 800 took 3.2 GB (measured on a CPU).

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.util.errors import UserError
 
 TIMEOUT = 120  # seconds; a first import from a cold or shared disk is slow
 
@@ -40,7 +40,7 @@ def _line(text: str) -> str:
 
 def mxnet_facts() -> dict:
     """Version, features, and whether each GPU that MXNet sees computes."""
-    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.util.mxnet import mx
 
     facts = {
         "version": mx.__version__,
@@ -68,7 +68,7 @@ def compute(device) -> None:
     Raises:
         AssertionError, MXNetError: the device computes something else, or cannot.
     """
-    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.util.mxnet import mx
 
     net = mx.gluon.nn.HybridSequential()
     net.add(
@@ -93,7 +93,7 @@ def driver_answer() -> str:
     """Why the driver has no GPU, by its own word."""
     import ctypes
 
-    from gan_kd_ssd.cuda import DRIVER
+    from gan_kd_ssd.util.cuda import DRIVER
 
     answers = {  # CUresult, from the reference of CUDA's driver API
         100: "no GPU",
@@ -119,7 +119,7 @@ def reason(error: Exception) -> str:
 def package_facts(name: str) -> dict:
     """Import a package; GluonCV after MXNet, as the project does."""
     if name == "gluoncv":
-        from gan_kd_ssd import backend  # noqa: F401
+        from gan_kd_ssd.util import mxnet  # noqa: F401
     importlib.import_module(name)
     return {}
 

@@ -7,10 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from gan_kd_ssd.config.parser import Parser, with_dashes
 from gan_kd_ssd.doctor.check import FAIL, OK, WARN, Check
-from gan_kd_ssd.options.parser import Parser, with_dashes
 
-PROGRAM = "python -m gan_kd_ssd.doctor"
+PROGRAM = "gan-kd doctor"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

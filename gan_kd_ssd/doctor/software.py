@@ -7,10 +7,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 
-from gan_kd_ssd import cuda
 from gan_kd_ssd.doctor import probe
 from gan_kd_ssd.doctor.check import FAIL, OK, WARN, Check
-from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.util import cuda
+from gan_kd_ssd.util.errors import UserError
 
 #: Title, name to import, distribution, and the status where it is missing.
 PACKAGES = (

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_kd_ssd import files
-from gan_kd_ssd.backend import mx
-from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.util import files
+from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.mxnet import mx
 
 STATE_FORMAT = 1
 _META = "meta.json"
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """:func:`gan_kd_ssd.files.write_atomically`, for what MXNet writes as well."""
+    """:func:`gan_kd_ssd.util.files.write_atomically`, for what MXNet writes as well."""
     files.write_atomically(path, write, (OSError, mx.MXNetError))
 
 

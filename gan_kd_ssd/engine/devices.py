@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gan_kd_ssd.backend import mx
-from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.mxnet import mx
 
 
 def gpu_count() -> int:
@@ -43,7 +43,7 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
             raise UserError(
                 f"--gpus {gpus!r}: no GPU {', '.join(missing)}; MXNet found {found} "
                 f"GPU{'' if found == 1 else 's'} (--gpus '' trains on the CPU; "
-                "python -m gan_kd_ssd.doctor says why, make setup-gpu installs the CUDA build)"
+                "gan-kd doctor says why, make setup-gpu installs the CUDA build)"
             )
     if ids:
         return [mx.gpu(i) for i in ids], f"devices: GPU {', '.join(map(str, ids))} of {found} found"

@@ -17,12 +17,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from gan_kd_ssd.backend import mx
 from gan_kd_ssd.distill.figures import Figures
 from gan_kd_ssd.engine import checkpoint, interrupt
 from gan_kd_ssd.engine.rates import LearningRates
 from gan_kd_ssd.engine.schedule import Phase
-from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs.records import (
     BestMap,
     EpochEnd,
@@ -32,6 +30,8 @@ from gan_kd_ssd.logs.records import (
     Step,
     Validation,
 )
+from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.mxnet import mx
 
 #: Steps that may be queued on the devices before the loop waits for the oldest: keeps them busy, and
 #: the memory of batches that wait bounded.

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gan_kd_ssd.errors import UserError
-from gan_kd_ssd.files import digests
 from gan_kd_ssd.logs.write import format_record, json_record
+from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.files import digests
 
 
 class RunLog:
@@ -88,7 +88,7 @@ def run_beside(params: Path) -> dict:
     """Facts of the run that a ``.params`` file is of, from what stands beside it; {} without that.
 
     A run leaves them in ``PREFIX_metrics.jsonl``, where the last of several runs counts, the model zoo in
-    ``NAME-12345678.json``: "namespace", "classes" and more, as :mod:`gan_kd_ssd.engine.run` writes them.
+    ``NAME-12345678.json``: "namespace", "classes" and more, as :mod:`gan_kd_ssd.engine.build` writes them.
     """
     prefix = prefix_of(params)
     for path, read in (
@@ -138,7 +138,7 @@ def versions() -> dict[str, str]:
     from importlib import metadata
 
     from gan_kd_ssd import __version__
-    from gan_kd_ssd.backend import mx
+    from gan_kd_ssd.util.mxnet import mx
 
     return {
         "gan_kd_ssd": __version__,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.util.errors import UserError
 
 
 @dataclass(frozen=True)

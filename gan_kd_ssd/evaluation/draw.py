@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gan_kd_ssd.errors import UserError
+from gan_kd_ssd.util.errors import UserError
 
 # Colours that people with colour-blindness tell apart: Okabe and Ito's ("Color Universal Design",
 # 2008; without black and with orange first), then those of Paul Tol's "muted" scheme that differ

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gan_kd_ssd.backend import mx
 from gan_kd_ssd.detectors.faster_rcnn import FasterRCNN
+from gan_kd_ssd.util.mxnet import mx
 
 DETECTIONS = ("ids", "scores", "boxes")
 RAW = ("class_scores", "class_boxes")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_kd_ssd.backend import mx
-from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.export import onnx_nms
+from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.mxnet import mx
 
 #: The newest that mx2onnx 1.9.1 has translations for; it would write the newest of the onnx package.
 OPSET = 13

@@ -1,4 +1,4 @@
-"""The published logs as derived tables (the repository's folder ``logs``), and back to the logs.
+"""The published logs as derived tables (``published_logs`` beside this file), and back to the logs.
 
 A table file holds the figures of one log by kind, each row with its line number, and the sha256 of
 the original, which the records give again when they are written out.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs.log import Entry, Log, arrange
 from gan_kd_ssd.logs.records import (
     BestMap,
@@ -23,6 +22,7 @@ from gan_kd_ssd.logs.records import (
     Validation,
 )
 from gan_kd_ssd.logs.write import format_record
+from gan_kd_ssd.util.errors import UserError
 
 #: The published logs by the name that ``compare --reference`` takes.
 REFERENCES = {
@@ -39,24 +39,12 @@ _PLAIN = {
 
 
 def data_file(name: str) -> Path:
-    """A file of the repository's folder ``logs``."""
-    return repository_file(f"logs/{name}")
-
-
-def repository_file(name: str) -> Path:
-    """A file or folder of the repository.
-
-    Raises:
-        UserError: it is not there (the package was installed without the repository).
-    """
-    path = Path(__file__).resolve().parents[2] / name
-    if not path.exists():
-        raise UserError(f"{path} is missing: run from a checkout of the whole repository")
-    return path
+    """Path of a published log's tables, which travel with the package."""
+    return Path(__file__).parent / "published_logs" / name
 
 
 def load_json(name: str):
-    """The content of a JSON file of the repository's folder ``logs``."""
+    """The content of a published log's tables."""
     return json.loads(data_file(name).read_text(encoding="utf-8"))
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gan_kd_ssd.errors import UserError
 from gan_kd_ssd.logs.jsonl import parse_json_lines
 from gan_kd_ssd.logs.log import Log
 from gan_kd_ssd.logs.parse import parse
+from gan_kd_ssd.util.errors import UserError
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -1,0 +1,1 @@
+"""The command line: one program with a command for each task."""

@@ -1,0 +1,1 @@
+"""Options of the programs: names, types, defaults and checks."""

@@ -1,0 +1,102 @@
+"""An argument parser that reports mistakes as errors of the user, and types of values."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Sequence
+
+from gan_kd_ssd.util.errors import UserError
+
+_NEGATIVE = re.compile(r"-[\d.][\d.e+-]*", re.IGNORECASE)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that reports mistakes as :class:`UserError` and knows no abbreviations."""
+
+    def __init__(self, **settings):
+        settings.setdefault("epilog", "Option names may be written with dashes or underscores.")
+        super().__init__(allow_abbrev=False, formatter_class=Defaults, **settings)
+
+    def error(self, message):
+        raise UserError(f"{message} (see --help)")
+
+
+class Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default where there is one to show."""
+
+    def _get_help_string(self, action):
+        if action.default in (None, "") or "%(default)" in action.help:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Call ``options.run``, the command that was parsed; a reader such as head may have seen enough."""
+    try:
+        return options.run(options)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def with_dashes(words: Sequence[str]) -> list[str]:
+    """``--data_shape=3`` as ``--data-shape=3``; values stay as they are."""
+    names: list[str] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name.startswith("--"):
+            names.append(name.replace("_", "-") + equals + value)
+        elif _NEGATIVE.fullmatch(word) and names and names[-1].startswith("--"):
+            names[-1] += f"={word}"  # argparse takes -3e-2 for an option of its own
+        else:
+            names.append(word)
+    return names
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def not_negative(text: str) -> int:
+    """A whole number from 0, for argparse."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def rate(text: str) -> float:
+    """A finite number from 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return value
+
+
+def finite(text: str) -> float:
+    """A finite number, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def class_names(text: str | None) -> list[str] | None:
+    """``--classes``: 'a,b' -> ['a', 'b']; None stays None."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if "" in names or len(set(names)) < len(names):
+        raise UserError(f"--classes {text!r}: give names apart by commas, each of them once")
+    return names

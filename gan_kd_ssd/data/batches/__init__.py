@@ -1,0 +1,1 @@
+"""From samples to training batches: order, workers, augmentation and targets."""

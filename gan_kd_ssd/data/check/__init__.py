@@ -1,0 +1,1 @@
+"""Check a data set for faults before a training."""

@@ -1,0 +1,113 @@
+"""One annotation file of a data set in VOC layout, read safely and checked."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.common import DefusedXmlException, DTDForbidden
+from defusedxml.ElementTree import fromstring
+
+from gan_kd_ssd.util.errors import UserError
+
+REASONS = ("outside", "empty", "reversed")
+
+
+class Object(NamedTuple):
+    """One <object>: its class name, its box (x0, y0, x1, y1; pixels, 0-based), whether difficult.
+
+    ``fault`` says why the box cannot be used (one of REASONS), None where it can.
+    """
+
+    name: str
+    box: tuple[float, float, float, float]
+    difficult: int
+    fault: str | None
+
+
+class Annotation(NamedTuple):
+    """What one annotation file says; width and height in pixels, filename '' where not given."""
+
+    width: int
+    height: int
+    filename: str
+    objects: list[Object]
+
+
+def box_fault(box, width: float, height: float) -> str | None:
+    """Why a 0-based box (x0, y0, x1, y1) is not usable, None where it is.
+
+    The rule is that of GluonCV's VOCDetection: 0 <= x0 < width and x0 < x1 <= width, the same for
+    y. Names the worst fault only: reversed, else empty, else outside.
+    """
+    x0, y0, x1, y1 = box
+    if x1 < x0 or y1 < y0:
+        return "reversed"
+    if x1 == x0 or y1 == y0:
+        return "empty"
+    if 0 <= x0 < width and 0 <= y0 < height and x1 <= width and y1 <= height:
+        return None
+    return "outside"
+
+
+def read_annotation(path: Path) -> Annotation:
+    """Read one annotation file. Boxes are 1-based in the file, as in VOC, and 0-based here.
+
+    A missing <difficult> means not difficult. Raises UserError that names the file where it is
+    missing, not XML, declares a document type or entities, or lacks a size, a name or a box.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such annotation file; add it, or take its id out of the split's list"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        root = fromstring(text, forbid_dtd=True)
+    except DTDForbidden:
+        raise UserError(
+            f"{path}: declares a document type, which could expand entities; remove <!DOCTYPE …>"
+        ) from None
+    except DefusedXmlException:
+        raise UserError(f"{path}: declares or uses XML entities; remove them") from None
+    except (ParseError, LookupError, ValueError) as error:
+        raise UserError(f"{path}: not well-formed XML ({error}); correct or remove it") from error
+    size = root.find("size")
+    if size is None:
+        raise UserError(f"{path}: has no <size>; add the image's <width> and <height>")
+    width, height = _number(size, "width", path), _number(size, "height", path)
+    if width < 1 or height < 1:
+        raise UserError(f"{path}: <size> is {width:g}x{height:g}; give the image's size in pixels")
+    objects = [_object(element, width, height, path) for element in root.iter("object")]
+    filename = (root.findtext("filename") or "").strip()
+    return Annotation(int(width), int(height), filename, objects)
+
+
+def _object(element: Element, width: float, height: float, path: Path) -> Object:
+    name = (element.findtext("name") or "").strip()
+    if not name:
+        raise UserError(f"{path}: an <object> has no <name>; add it or remove the object")
+    bounds = element.find("bndbox")
+    if bounds is None:
+        raise UserError(
+            f"{path}: an <object> ({name}) has no <bndbox>; add it or remove the object"
+        )
+    box = tuple(_number(bounds, tag, path) - 1 for tag in ("xmin", "ymin", "xmax", "ymax"))
+    difficult = (element.findtext("difficult") or "").strip() == "1"
+    return Object(name, box, int(difficult), box_fault(box, width, height))
+
+
+def _number(element: Element, tag: str, path: Path) -> float:
+    text = element.findtext(tag)
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        given = "is missing" if text is None else f"is {text.strip()!r}, not a number"
+        raise UserError(f"{path}: <{tag}> of <{element.tag}> {given}; correct the file")
+    return number

@@ -1,0 +1,70 @@
+"""Reading one image file, with damage told apart from a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gan_kd_ssd.util.errors import UserError
+
+_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Decode an image file into uint8 (H, W, 3), RGB.
+
+    Raises UserError that names the file where it is missing, truncated or not an image.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); put the image back") from error
+    if _truncated(data):
+        raise UserError(f"{path}: is truncated ({len(data)} bytes); copy the image again")
+    pixels = None
+    if data:
+        try:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error:
+            pixels = None
+    if pixels is None:
+        raise UserError(f"{path}: is not an image that OpenCV can read; replace it")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+
+
+def _truncated(data: bytes) -> bool:
+    """Whether a JPEG or PNG file ends before its end marker.
+
+    OpenCV decodes such a JPEG all the same, with grey where the rest should be. Bytes after the
+    marker are fine: some cameras and web servers add them.
+    """
+    if data.startswith(_PNG):
+        return _PNG_END not in data[-65536:] and _PNG_END not in data
+    if data.startswith(_JPEG):
+        scan = _first_scan(data)
+        # Within scan data, 0xFF is followed by 0x00 or a restart marker: the end marker is unique.
+        return scan is None or data.rfind(_JPEG_END, scan) < 0
+    return False
+
+
+def _first_scan(data: bytes) -> int | None:
+    """Where the first scan of a JPEG file begins; None if the file ends before.
+
+    The segments before it are skipped by their lengths: one may hold a thumbnail, a JPEG file with
+    an end marker of its own.
+    """
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            return at  # not a marker: leave the judgement to the decoder
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif marker == 0xDA:
+            return at
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None

@@ -1,0 +1,178 @@
+"""What eval_voc.py does: load, measure, show, save."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from gan_kd_ssd.evaluation import metrics as voc
+from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.files import write_text
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate as the options of :func:`gan_kd_ssd.config.evaluation_options.parse` ask; returns 0.
+
+    Raises:
+        UserError: data, weights, devices or output paths that cannot be used.
+    """
+    _check_outputs(options)
+    from gan_kd_ssd.engine import devices
+    from gan_kd_ssd.engine import load_trained as trained
+
+    dataset = _open(options)
+    ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
+    devices.check_batch(options.batch_size, ctx)
+    params, option = _weights(options)
+    detector = trained.load(options, dataset.classes, params, ctx, option)
+    batches = _batches(options, detector, dataset, ctx)
+    print(device_line)
+    print(f"data: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects")
+    if dataset.summary_line():
+        print(f"data: {dataset.summary_line()}")
+
+    metric = options.metric or voc.metric_for(dataset)
+    metrics = voc.METRICS if metric == "both" else (metric,)
+    evaluations = _measure(detector, batches, ctx, metrics, dataset)
+    _show(evaluations)
+    if options.json:
+        results = _results(options, detector, params, dataset, evaluations)
+        write_text(options.json, json.dumps(results, indent=2) + "\n")
+        print(f"results: {options.json}")
+    if options.plot:
+        drawn = _plot(detector, dataset, ctx, options)
+        print(f"pictures: {options.plot}{os.sep} ({drawn} images and grid.png)")
+    return 0
+
+
+def _weights(options) -> tuple[Path, str]:
+    """The file of the detector, and the option that names it."""
+    if options.params is not None:
+        return options.params, "--params"
+    from gan_kd_ssd.detectors import faster_rcnn, ssd
+
+    if options.faster_rcnn:
+        file = faster_rcnn.published_weights(
+            options.network, options.use_fpn, options.dataset, "--pretrained"
+        )
+        return file, "--pretrained"
+    file = ssd.published_weights(
+        options.network, options.data_shape, options.dataset, "--pretrained"
+    )
+    return file, "--pretrained"
+
+
+def _batches(options, detector, dataset, ctx):
+    """Batches of the data set as the detector takes them."""
+    from gan_kd_ssd.data.batches import faster_rcnn_batches as rcnn_pipeline
+    from gan_kd_ssd.data.batches import ssd_batches as pipeline
+
+    if options.faster_rcnn:
+        return rcnn_pipeline.ValBatches(
+            dataset, detector.short, detector.max_size, len(ctx), options.num_workers
+        )
+    return pipeline.ValBatches(dataset, options.data_shape, options.batch_size, options.num_workers)
+
+
+def _check_outputs(options) -> None:
+    """Before an hour of work, and not after it."""
+    if options.json and (not options.json.parent.is_dir() or options.json.is_dir()):
+        raise UserError(f"--json {options.json}: not a file in a folder that exists")
+    if options.plot:
+        try:
+            options.plot.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"--plot {options.plot}: not a folder that can be made ({error.strerror})"
+            ) from error
+
+
+def _open(options):
+    """The split to measure on, with the classes that training gave the detector.
+
+    Those are in the metrics that a run leaves beside its parameters. Without them a folder's classes
+    are those of its training split, where it has one: a test split may lack objects of some class.
+    """
+    from gan_kd_ssd.data.formats.catalog import NAMED, has_split, open_dataset
+    from gan_kd_ssd.engine.runlog import classes_beside
+
+    classes = options.classes
+    if classes is None and options.params is not None:
+        classes = classes_beside(options.params)
+    if classes is None and options.dataset not in NAMED and has_split(options.dataset, "train"):
+        classes = open_dataset(options.dataset, "train").classes
+    role = "val" if options.val_split else "test"
+    return open_dataset(
+        options.dataset,
+        role,
+        data_root=options.data_root,
+        classes=classes,
+        val_split=options.val_split,
+    )
+
+
+def _measure(detector, batches, ctx, metrics, dataset) -> list[voc.Evaluation]:
+    from tqdm import tqdm
+
+    try:
+        total = len(dataset)
+        with tqdm(total=total, unit="image", desc="evaluating", dynamic_ncols=True) as bar:
+            results = voc.evaluate_metrics(detector, batches, ctx, metrics, bar.update, dataset)
+    finally:
+        batches.close()  # stops the processes that read images
+    return [results[name] for name in metrics]
+
+
+def _show(evaluations) -> None:
+    first = evaluations[0]
+    print(voc.table(evaluations))
+    for one in evaluations:
+        if one.coco:
+            print("\n".join(one.coco.summary))
+        iou = "[.50:.95]" if one.coco else voc.IOU_THRESHOLD
+        print(f"mAP@{iou} = {one.mean_ap:.4f} ({voc.METRIC_TITLES[one.metric]})")
+    note = "after the first batch" if first.warm else "a single batch, graph tracing included"
+    print(
+        f"{first.images_per_second:.1f} images/s over the whole loop, "
+        f"{first.network_images_per_second:.1f} in the network alone ({note})"
+    )
+
+
+def _results(options, detector, params, dataset, evaluations) -> dict:
+    first = evaluations[0].to_json()
+    size = {"data_shape": options.data_shape}
+    if options.faster_rcnn:
+        size = {"short": detector.short, "max_size": detector.max_size}
+    return {
+        "network": options.network,
+        **size,
+        "params": str(params),
+        "dataset": dataset.name,
+        "batch_size": options.batch_size,
+        **first,
+        "metrics": {one.metric: one.to_json() for one in evaluations},
+    }
+
+
+def _plot(detector, dataset, ctx, options) -> int:
+    from gan_kd_ssd.evaluation import draw
+
+    count = min(options.plot_images, len(dataset))
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
+    panels, titles = [], []
+    for index in map(int, chosen):
+        image, label = dataset.image(index), dataset.label(index)
+        ids, scores, boxes = voc.detect_image(detector, image, ctx[0])
+        panel = draw.draw_detections(
+            image, ids, scores, boxes, dataset.classes, options.score_threshold, label
+        )
+        name = dataset.image_id(index).replace(os.sep, "_")
+        draw.save(options.plot / f"{index:05d}_{name}.png", panel)
+        panels.append(panel)
+        titles.append(name)
+    draw.save(options.plot / "grid.png", draw.grid(panels, titles))
+    return len(panels)

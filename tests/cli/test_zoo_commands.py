@@ -1,0 +1,309 @@
+"""gan-kd zoo: what it prints, and its exit codes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gan_kd_ssd.cli import zoo_commands as cli
+from gan_kd_ssd.util.download import part_name
+from gan_kd_ssd.util.files import Expected
+from gan_kd_ssd.zoo import names
+from helpers import model_zoo_index as zoo
+
+CONTENT = b"weights" * 100
+NAME = zoo.NAME
+ENTRY = zoo.entry(CONTENT, metric="VOC07", evaluated_on="shapes val", command="python train")
+FILE = ENTRY["file"]
+BESIDE = FILE.replace(".params", ".json")
+THEIRS = "ssd_512_resnet50_v1_voc-9c8b225a.params"
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A folder that publishes one network."""
+    folder = tmp_path / "zoo"
+    folder.mkdir()
+    (folder / "index.json").write_bytes(zoo.index(ENTRY))
+    (folder / FILE).write_bytes(CONTENT)
+    monkeypatch.setenv("GAN_KD_SSD_REPO", f"file:{folder}")
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """An empty store with a file of GluonCV's and one of nobody's."""
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "home" / "models"
+    folder.mkdir(parents=True)
+    for name in (THEIRS, "resnet50_v1-0ee57f85.params", "notes.json", "mine.params"):
+        (folder / name).write_text("not ours")
+    return folder
+
+
+def call(capsys, *words):
+    """Exit code, and what was printed to both streams."""
+    code = cli.main([str(word) for word in words])
+    return code, *capsys.readouterr()
+
+
+def test_the_list_is_an_aligned_table(repository, root, capsys):
+    code, out, _ = call(capsys, "list")
+    lines = out.splitlines()
+    head, rows = lines[0], lines[1:-1]
+    assert code == 0 and len(rows) == len(names.paper_names()) + 1
+    for column in ("student", "teacher", "data", "weights"):
+        at = head.index(column)
+        assert all(row[at - 1] == " " and row[at] != " " for row in rows)
+    cosine = next(row for row in rows if "mobilenet1.0_voc_gkd_resnet50_v1_cos" in row)
+    assert cosine.split()[-5:] == ["cosine", "voc", "78.4", "-", "none"]
+    mine = next(row for row in rows if row.startswith(NAME))
+    assert mine.split()[-4:] == ["shapes", "-", "25.0", "published"]
+
+
+def test_the_list_tells_what_is_here_and_what_is_published(repository, root, capsys):
+    def row():
+        _, out, _ = call(capsys, "list", "--json")
+        return next((r for r in json.loads(out) if r["name"] == NAME), None)
+
+    assert row()["weights"] == "published"
+    call(capsys, "fetch", NAME, "--quiet")
+    assert row()["weights"] == "here"
+    shutil.rmtree(repository)
+    code, _, err = call(capsys, "list")
+    assert code == 0 and "the repository cannot be asked" in err
+    assert row() == {
+        "name": NAME,
+        "student": "resnet10_v1_0.125, 128 px",
+        "teacher": "resnet10_v1_0.5",
+        "data": "shapes",
+        "paper": None,
+        "ours": 25.0,
+        "weights": "here",
+    }
+    (root / FILE).unlink()
+    assert row() is None
+
+
+def test_show_tells_a_row_of_the_paper(root, capsys):
+    code, out, _ = call(capsys, "show", "SSD_512_mobilenet1.0_voc_gkd_resnet50_v1_cos")
+    assert code == 0
+    assert "paper: table 1, mAP 78.4" in out and "GluonCV publishes them" in out
+    assert "trained by: python train_ssd_gkd.py --dataset voc --student mobilenet1.0" in out
+    assert "none of the paper exist" in out
+
+
+def test_show_tells_the_files_of_a_network(repository, root, capsys):
+    call(capsys, "fetch", NAME)
+    code, out, _ = call(capsys, "show", NAME)
+    assert code == 0
+    for text in (
+        f"weights: {FILE}, 700 bytes",
+        "mAP 0.2500 (VOC07) on shapes val",
+        f"sha256: {ENTRY['sha256']}",
+        f"published: {repository / FILE}",
+        f"here: {root / FILE}",
+    ):
+        assert text in out
+    found = json.loads(call(capsys, "show", NAME, "--json")[1])
+    assert [v["sha1"] for v in found["versions"]] == [ENTRY["sha1"]]
+
+
+def test_show_leads_from_a_name_without_cosine_attention_to_the_paper_s(root, capsys):
+    name = "faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d"
+    _, out, _ = call(capsys, "show", name)
+    assert f"the paper's is {name}_cos_roialign: with cosine attention" in out
+
+
+def test_show_knows_gluoncv_s_names_and_no_others(root, capsys):
+    code, out, _ = call(capsys, "show", "yolo3_darknet53_voc")
+    assert code == 0 and "GluonCV's zoo" in out
+    code, _, err = call(capsys, "show", "yolo3_darknet35_voc")
+    assert code == 2 and "did you mean yolo3_darknet53_voc" in err
+
+
+def test_fetch_prints_the_paths_alone(repository, root, capsys):
+    code, out, err = call(capsys, "fetch", NAME, "--quiet")
+    assert (code, out, err) == (0, f"{root / FILE}\n", "")
+    version, other = ENTRY["sha1"][:8], root.parent / "other"
+    code, out, _ = call(capsys, "fetch", NAME, "--version", version, "--root", other)
+    assert (code, out) == (0, f"{other / FILE}\n") and (other / FILE).read_bytes() == CONTENT
+
+
+def test_fetch_asks_gluoncv_for_its_own(root, capsys, monkeypatch):
+    from gluoncv.model_zoo import model_store
+
+    asked = []
+    monkeypatch.setattr(
+        model_store,
+        "get_model_file",
+        lambda name, **given: asked.append((name, given)) or "x.params",
+    )
+    assert call(capsys, "fetch", "ssd_512_resnet50_v1_voc")[:2] == (0, "x.params\n")
+    assert asked == [("ssd_512_resnet50_v1_voc", {"root": str(root)})]
+    code, _, err = call(capsys, "fetch", "ssd_512_resnet50_v1_custom")
+    assert code == 2 and "GluonCV publishes no weights of it" in err
+
+    def fail(*_, **__):
+        raise OSError("no way\nmore")
+
+    monkeypatch.setattr(model_store, "get_model_file", fail)
+    code, _, err = call(capsys, "fetch", "resnet50_v1")
+    assert code == 2 and "(no way)" in err
+
+
+def test_verify_reads_all_of_ours_and_none_of_theirs(repository, root, capsys):
+    code, out, _ = call(capsys, "verify")
+    assert code == 0 and out == f"no weights of ours in {root}\n"
+    call(capsys, "fetch", NAME)
+    code, out, _ = call(capsys, "verify")
+    assert (code, out.split()) == (0, [FILE, "whole"])
+    (root / FILE).write_bytes(CONTENT[:-1] + b"?")
+    code, out, _ = call(capsys, "verify", "--json")
+    assert code == 1
+    assert [one["file"] for one in json.loads(out)] == [FILE] and "sha1" in out
+    (root / FILE).unlink()
+    code, out, _ = call(capsys, "verify")
+    assert code == 1 and "missing" in out
+    (root / BESIDE).write_text("{")
+    code, out, _ = call(capsys, "verify")
+    assert code == 1 and f"fetch {BESIDE[:-5]} again" in out
+
+
+def test_verify_holds_weights_alone_against_the_index_then_against_their_name(
+    repository, root, capsys, monkeypatch
+):
+    (root / FILE).write_bytes(CONTENT)
+    assert call(capsys, "verify")[0] == 0
+    (repository / "index.json").write_bytes(zoo.index({**ENTRY, "sha256": "0" * 64}))
+    code, out, _ = call(capsys, "verify")
+    assert code == 1 and "sha256" in out
+    monkeypatch.delenv("GAN_KD_SSD_REPO")
+    assert call(capsys, "verify")[0] == 0
+    (root / FILE).write_bytes(CONTENT + b"?")
+    code, out, _ = call(capsys, "verify")
+    assert code == 1 and "its name says otherwise" in out
+
+
+def test_a_file_beside_weights_that_is_another_s_is_damage(repository, root, capsys):
+    call(capsys, "fetch", NAME)
+    other = zoo.entry(b"other")
+    (root / other["file"].replace(".params", ".json")).write_text(json.dumps(ENTRY))
+    code, out, _ = call(capsys, "verify")
+    assert code == 1 and "is of" in out
+
+
+def test_purge_removes_ours_and_nothing_else(repository, root, capsys):
+    theirs = sorted(path.name for path in root.iterdir())
+    other = zoo.entry(b"other", "ssd_64_resnet10_v1_0.25_shapes")
+    (repository / "index.json").write_bytes(zoo.index(ENTRY, other))
+    (repository / other["file"]).write_bytes(b"other")
+    call(capsys, "fetch", NAME, other["name"])
+    part = root / ".gan_kd_ssd" / part_name(FILE, Expected(sha256=ENTRY["sha256"]))
+    part.write_bytes(b"half")
+    code, out, _ = call(capsys, "purge", NAME)
+    assert code == 0 and out.count("removed") == 3 and not part.exists()
+    assert not (root / FILE).exists() and not (root / BESIDE).exists()
+    assert (root / other["file"]).exists()
+    code, out, _ = call(capsys, "purge", NAME)
+    assert code == 0 and out == f"nothing there in {root}\n"
+    assert call(capsys, "purge", "--all")[0] == 0
+    assert sorted(path.name for path in root.iterdir() if path.is_file()) == theirs
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give names, or --all"),
+        (["--all", NAME], "give names, or --all"),
+        (["ssd_512_resnet50_v1_voc"], "is GluonCV's"),
+        (["resnet50_v1"], "no network is called"),
+        (["../x"], "no network is called"),
+    ],
+)
+def test_purge_of_what_is_not_ours_is_refused(root, capsys, words, message):
+    code, _, err = call(capsys, "purge", *words)
+    assert code == 2 and message in err and len(err.splitlines()) == 1
+    assert (root / THEIRS).exists()
+
+
+def test_purge_never_empties_a_repository(repository, capsys):
+    code, _, err = call(capsys, "purge", "--all", "--root", repository)
+    assert code == 2 and "is a repository of releases" in err
+    assert (repository / FILE).exists()
+
+
+def test_publish_prints_where_the_weights_are(whole, tmp_path, capsys):
+    code, out, _ = call(capsys, "publish", whole, "--to", tmp_path / "zoo")
+    weights, card, served = out.splitlines()
+    assert code == 0
+    assert Path(weights.partition(": ")[0]).suffix == ".params" and "mAP 0.0" in weights
+    assert Path(card.partition(": ")[2]).is_file()
+    assert served == f"served by: export GAN_KD_SSD_REPO=file:{tmp_path / 'zoo'}"
+    assert call(capsys, "verify", "--root", tmp_path / "zoo")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fetch"], "NAME"),
+        (["fetch", NAME, NAME, "--version", "12345678"], "--version"),
+        (["fetch", NAME, "--version", "../x"], "8 hexadecimal digits"),
+        (["fetch", "nothing_like_it"], "no network is called"),
+        (["publish", "nowhere/x"], "nowhere/x_metrics.jsonl: not there"),
+        (["publsh"], "publsh"),
+        (["list", "--jsn"], "--jsn"),
+    ],
+)
+def test_wrong_use_is_one_line(root, capsys, words, message):
+    code, out, err = call(capsys, *words)
+    assert (code, out) == (2, "") and message in err and len(err.splitlines()) == 1
+    assert err.startswith("gan-kd zoo: ")
+
+
+def test_a_name_of_ours_becomes_what_eval_voc_takes(repository, root, tmp_path):
+    from gan_kd_ssd.config.evaluation_options import parse
+    from gan_kd_ssd.util.errors import UserError
+    from gan_kd_ssd.zoo import resolve
+
+    options = parse(["--network", NAME, "--pretrained", "True"])
+    resolve(options)
+    assert options.params == root / FILE
+    assert (options.network, options.data_shape) == ("resnet10_v1_0.125", 128)
+    mine = tmp_path / "mine.params"
+    mine.write_text("")
+    for words, params in (([f"--params={mine}"], mine), (["--params", "no/x"], Path("no/x"))):
+        options = parse(["--network", NAME, *words])
+        resolve(options)
+        assert (options.params, options.network) == (params, "resnet10_v1_0.125")
+    options = parse(["--network", "ssd_512_resnet50_v1_voc"])
+    before = dict(vars(options))
+    resolve(options)
+    assert vars(options) == before
+    with pytest.raises(UserError, match=r"--data-shape 64.*is for 128 pixels"):
+        resolve(parse(["--network", NAME, "--data-shape", "64"]))
+
+
+def test_a_faster_rcnn_of_ours_brings_its_pooling_and_its_sides(repository, root):
+    import argparse
+
+    from gan_kd_ssd.zoo import resolve
+
+    name = "faster_rcnn_fpn_resnet10_v1_0.25_shapes_gkd_resnet18_v1_0.25_roipool"
+    entry = zoo.entry(b"faster", name, data_shape=[96, 160], norm_layer="bn")
+    (repository / "index.json").write_bytes(zoo.index(entry))
+    (repository / entry["file"]).write_bytes(b"faster")
+    options = argparse.Namespace(
+        network=name, params=None, pretrained="True", short=None, max_size=None
+    )
+    resolve(options)
+    assert vars(options) == {
+        "network": "faster_rcnn_fpn_resnet10_v1_0.25",
+        "params": root / entry["file"],
+        "pretrained": "True",
+        "roi_mode": "pool",
+        "short": 96,
+        "max_size": 160,
+        "norm_layer": "bn",
+    }

@@ -1,0 +1,276 @@
+"""The paper's matrix as data: figures, origins, commands at either scale."""
+
+import json
+import re
+
+import pytest
+
+from gan_kd_ssd.analysis.arguments import FASTER_RCNN, Command
+from gan_kd_ssd.config import evaluation_options as evaluation
+from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn, train_faster_rcnn_parser
+from gan_kd_ssd.config.ssd_options import parse_train_ssd, train_ssd_parser
+from gan_kd_ssd.logs.published import REFERENCES
+from gan_kd_ssd.paper import rows
+from gan_kd_ssd.paper import scale as scales
+from gan_kd_ssd.paper import tables as paper
+from gan_kd_ssd.paper.job import Job, with_teachers
+from gan_kd_ssd.paper.rows import by_name, cells
+from gan_kd_ssd.util.errors import UserError
+
+ALL = rows.rows()
+EVERY_ROW = pytest.mark.parametrize("row", ALL, ids=lambda row: row.name)
+EVERY_SCALE = pytest.mark.parametrize("scale", ["paper", "tiny"])
+
+# Tables 1, 2 and 3 of arXiv 1906.08467, by row and column of the paper.
+TABLES = {
+    1: [
+        [75.4, 77.3, 77.7, 77.6, 78.4],
+        [75.9, 77.2, 77.7, 77.5],
+        [74.8, 77.2, 77.6, 77.3],
+    ],
+    2: [[18.0, 23.0], [21.7, 25.4], [22.0, 24.6]],
+    3: [[67.0, 73.8], [71.7, 74.0]],
+}
+NAMES = {
+    (1, 1, 1): "mobilenet1.0-plain",
+    (1, 1, 5): "mobilenet1.0-resnet50-cos",
+    (1, 2, 4): "mobilenetv2-resnet101",
+    (1, 3, 2): "resnet18-vgg16",
+    (2, 1, 2): "coco-mobilenet0.75-resnet50",
+    (2, 3, 1): "coco-mobilenetv2-plain",
+    (3, 1, 2): "faster-rcnn-roipool",
+    (3, 2, 1): "faster-rcnn-roialign-plain",
+}
+
+
+def job(row, scale="paper", *extra):
+    return Job(row, scales.load(scale), rows.FOLDER, extra)
+
+
+def parsed(job):
+    """The options of a row's training, as its script reads them."""
+    parse = parse_train_faster_rcnn if job.row.script == FASTER_RCNN else parse_train_ssd
+    script, *words = job.train_command()
+    assert script == job.row.script
+    return parse(words)
+
+
+def test_figures_are_those_of_the_paper():
+    found = {row.place: row.published for row in cells()}
+    assert found == {
+        (table, i, j): figure
+        for table, lines in TABLES.items()
+        for i, line in enumerate(lines, 1)
+        for j, figure in enumerate(line, 1)
+    }
+    assert {place: by_name(name).place for place, name in NAMES.items()} == {p: p for p in NAMES}
+
+
+def test_figures_are_those_of_the_reference(shared):
+    text = (shared / "PAPER.md").read_text(encoding="utf-8")
+    section = text.split("## 2. Tables")[1].split("## 3.")[0]
+    _, one, two, three = re.split(r"\nTable [123],", section)
+    lines = [line for line in one.splitlines() if line.startswith("|")][2:]
+    table1 = [[float(cell) for cell in line.split("|")[2:-1] if cell.strip()] for line in lines]
+    pair = re.compile(r"(\d+\.?\d*) -> (\d+\.?\d*)")
+    table2 = [[float(a), float(b)] for a, b in pair.findall(two)]
+    table3 = [[float(a), float(b)] for a, b in pair.findall(three)][:2]
+    assert {1: table1, 2: table2, 3: table3} == TABLES
+
+
+def test_rows_come_in_the_papers_order_and_teachers_last():
+    places = [row.place for row in ALL]
+    assert len(cells()) == 23 and len(ALL) == 28
+    assert places[:23] == sorted(places[:23]) and places[23:] == [()] * 5
+    assert [row.name for row in ALL[23:]] == sorted(row.name for row in ALL[23:])
+
+
+@EVERY_ROW
+def test_each_choice_of_a_row_has_an_origin(row):
+    choices = {"student", "dataset", "other options", *row.options}
+    choices |= {"teacher"} if row.teacher else set()
+    choices |= {"weights"} if row.weights else set()
+    assert choices <= set(row.origin) <= choices | {"published"}
+    for name in choices:
+        assert re.search(r"published|inferred|defaults", row.origin[name]), name
+
+
+@EVERY_ROW
+def test_a_row_has_the_options_alone_that_differ_from_the_script_s_defaults(row):
+    parser = train_faster_rcnn_parser if row.script == FASTER_RCNN else train_ssd_parser
+    defaults = vars(parser().parse_args([]))
+    for name, value in row.options.items():
+        said_in_the_table = row.script == FASTER_RCNN and name == "roi_mode"
+        assert name in defaults and (value != defaults[name] or said_in_the_table), name
+
+
+@EVERY_ROW
+def test_a_teacher_s_row_trains_the_network_that_the_student_s_row_names(row):
+    if row.teacher is None:
+        assert row.teacher_row is None and row.options["distill"] == "none"
+        return
+    teacher = by_name(row.teacher_row)
+    assert (teacher.student, teacher.script, teacher.dataset, teacher.teacher) == (
+        *(row.teacher, row.script, row.dataset),
+        None,
+    )
+
+
+def test_rows_of_the_published_logs_name_them():
+    found = {row.name: row.published_log for row in ALL if row.published_log}
+    assert found == {"mobilenet1.0-resnet50-cos": "ssd", "faster-rcnn-roipool": "faster_rcnn"}
+    assert set(found.values()) == set(REFERENCES)
+
+
+@EVERY_SCALE
+@EVERY_ROW
+def test_commands_are_taken_by_the_scripts(row, scale):
+    one = job(row, scale)
+    options = parsed(one)
+    for name, value in row.options.items():
+        assert getattr(options, name) == value, name
+    assert options.distill == ("gan" if row.teacher else "none")
+    script, *words = one.eval_command()
+    measured = evaluation.parse(words)
+    assert script == "eval_voc.py"
+    assert str(measured.params) == f"{options.save_prefix}_best.params"
+    assert measured.faster_rcnn == (row.script == FASTER_RCNN)
+    if not measured.faster_rcnn:
+        assert measured.data_shape == options.data_shape == {"paper": 512, "tiny": 128}[scale]
+
+
+@EVERY_ROW
+def test_at_the_papers_scale_nothing_but_the_row_s_options_is_set(row):
+    options, parser = vars(parsed(job(row))), train_ssd_parser
+    if row.script == FASTER_RCNN:
+        parser = train_faster_rcnn_parser
+    defaults = vars(parser().parse_args([]))
+    differ = {name for name, value in options.items() if value != defaults[name]}
+    own = {"save_prefix", "quiet", "student", "teacher", "dataset", "Teacher_param_path"}
+    assert differ <= own | set(row.options)
+
+
+@EVERY_ROW
+def test_a_run_is_found_in_its_cell_by_the_logs_and_a_tiny_one_in_none(row):
+    for scale in ("paper", "tiny"):
+        options = vars(parsed(job(row, scale)))
+        found = [cell.name for cell in cells() if paper.is_of(cell, Command(row.script, options))]
+        assert found == ([row.name] if scale == "paper" and row.place else [])
+
+
+def test_published_weights_save_the_training_of_a_teacher():
+    names = [each.name for each in with_teachers([job(row) for row in cells()])]
+    assert len(names) == 24 and names[20:22] == [
+        "teacher-faster-rcnn-resnet101",
+        "faster-rcnn-roipool",
+    ]
+    assert parsed(job(by_name("mobilenet1.0-vgg16"))).teacher_params == ""
+    assert {row.weights for row in ALL} == {
+        *("ssd_512_vgg16_atrous_voc", "ssd_512_resnet50_v1_voc", "ssd_512_resnet101_v2_voc"),
+        *("ssd_512_resnet50_v1_coco", None),
+    }
+
+
+def test_the_zoo_has_the_weights_that_rows_count_on():
+    from gluoncv.model_zoo.model_store import short_hash
+
+    for row in ALL:
+        if row.weights:
+            assert short_hash(row.weights)
+    with pytest.raises(ValueError):
+        short_hash("faster_rcnn_resnet101_v1d_voc")
+
+
+@EVERY_ROW
+def test_at_tiny_scale_networks_are_narrow_and_the_teacher_is_trained_first(row):
+    options = parsed(job(row, "tiny"))
+    assert options.student == f"{row.student}_w0.25" and not options.pretrained_base
+    if row.teacher:
+        first, last = with_teachers([job(row, "tiny")])
+        assert (first.name, last.name) == (row.teacher_row, row.name)
+        file = getattr(options, "Teacher_param_path", None) or options.teacher_params
+        assert file == f"{parsed(first).save_prefix}_best.params"
+        assert options.teacher == f"{row.teacher}_w0.25" == parsed(first).student
+    layout = "coco" if row.dataset == "coco" else "voc"
+    assert options.dataset == f"runs/tiny/data/shapes_{layout}"
+    assert job(row, "tiny").commands()[0][-2:] == ["--layout", layout]
+
+
+def test_a_teacher_is_trained_once_for_all_its_students():
+    jobs = with_teachers([job(row, "tiny") for row in cells()])
+    names = [each.name for each in jobs]
+    assert len(names) == len(set(names)) == 28
+    for place, each in enumerate(jobs):
+        assert each.row.teacher_row is None or each.row.teacher_row in names[:place]
+
+
+@pytest.mark.parametrize("gpus", ["0,1", ""])
+def test_what_the_network_does_not_depend_on_is_not_in_its_recipe(gpus):
+    row = by_name("mobilenet1.0-plain")
+    plain, other = (
+        job(row),
+        job(row, "paper", f"--gpus={gpus}", "--num-workers=2", "--log-interval=7"),
+    )
+    assert plain.recipe() == other.recipe()
+    assert plain.recipe() != job(row, "paper", "--lr=0.5").recipe()
+    assert plain.recipe() == {"script": "train_ssd_gkd.py", "options": {"distill": "none"}}
+    assert other.eval_command()[-2:] == ["--gpus", gpus]
+
+
+def test_words_that_a_script_does_not_take_are_named():
+    with pytest.raises(
+        UserError, match=r"faster-rcnn-roipool, train_faster_rcnn_gkd.py: .*--data-shape"
+    ):
+        job(by_name("faster-rcnn-roipool"), "paper", "--data-shape", "300").options  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "is no row of the matrix"),
+        ('{"cell": "x"}', "is no row of the matrix .*missing"),
+        ('{"teacher_net": "x"}', "is no row of the matrix .*teacher_net"),
+        ("[]", "is no row of the matrix"),
+    ],
+)
+def test_a_damaged_row_is_named(text, message, tmp_path, monkeypatch):
+    (tmp_path / "mine.json").write_text(text)
+    monkeypatch.setattr(rows, "repository_file", lambda name: tmp_path)
+    rows.rows.cache_clear()
+    try:
+        with pytest.raises(UserError, match=f"mine.json: {message}"):
+            rows.rows()
+    finally:
+        rows.rows.cache_clear()
+
+
+def test_a_row_of_another_script_is_named(tmp_path, monkeypatch):
+    fields = json.loads(
+        (rows.repository_file("experiments/rows") / "resnet18-plain.json").read_text()
+    )
+    (tmp_path / "mine.json").write_text(json.dumps({**fields, "script": "train_yolo.py"}))
+    monkeypatch.setattr(rows, "repository_file", lambda name: tmp_path)
+    rows.rows.cache_clear()
+    try:
+        with pytest.raises(
+            UserError, match=r"mine.json: script 'train_yolo.py' is not train_ssd_gkd.py"
+        ):
+            rows.rows()
+    finally:
+        rows.rows.cache_clear()
+
+
+def test_a_name_that_is_nearly_right_is_told():
+    with pytest.raises(
+        UserError, match=r"'mobilenet1.0-resnet5': did you mean mobilenet1.0-resnet50"
+    ):
+        by_name("mobilenet1.0-resnet5")
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"wide": 1}', '{"options": {}}'])
+def test_a_scale_that_is_none_is_one_clear_line(text, tmp_path):
+    file = tmp_path / "own.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UserError, match=r"--scale .*own.json: give paper, tiny, or a file"):
+        scales.load(str(file))
