@@ -111,6 +111,7 @@ class FasterRCNN:
             initialised. pyramid, head, loss: :class:`Pyramid`, :class:`Head`, :class:`RCNNLoss`.
     """
 
+    kind = "faster_rcnn"
     loss_names = ("RPN_Conf", "RPN_SmoothL1", "RCNN_CrossEntropy", "RCNN_SmoothL1")
     count_names = ("RPNAcc", "RPNL1Loss", "RCNNAcc", "RCNNL1Loss")
     any_size = True

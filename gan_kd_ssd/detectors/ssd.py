@@ -190,6 +190,7 @@ class SSD:
         """Number of trained scalars."""
         return sum(int(np.prod(parameter.shape)) for parameter in self.parameters())
 
+    kind = "ssd"
     #: Names of the losses, in their order, as the log has them; and of figures that are counted.
     loss_names = ("CrossEntropy", "SmoothL1")
     count_names = ()
