@@ -37,7 +37,7 @@ def align(student, teacher) -> list[LevelPair]:
     Raises:
         UserError: fewer than two levels pair, of pyramids that have more than one.
     """
-    by_stride = getattr(student, "any_size", False)  # sides of coarse levels may be the same there
+    by_stride = student.any_size  # sides of coarse levels may be the same there
     keys = teacher.strides if by_stride else [height for _, height, _ in teacher.shapes]
     places = {key: index for index, key in enumerate(keys)}
     pairs = []

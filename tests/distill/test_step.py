@@ -42,7 +42,7 @@ def test_published_pair_differs_in_channels_on_two_levels_and_has_43_8_million_c
 
 
 class _Detector:
-    size_option = "--data-shape"
+    size_option, any_size = "--data-shape", False
 
     def __init__(self, name, sides):
         self.name, self.shapes = name, [(8, side, side) for side in sides]
