@@ -70,19 +70,19 @@ def build(
     Raises:
         UserError: no such network, or its classes are not known.
     """
-    from gan_kd_ssd.detectors import faster_rcnn, ssd
+    from gan_kd_ssd.detectors.base import detector_class
 
     classes = default_classes(name) if classes is None else list(classes)
-    common = {"pretrained_base": pretrained_base, "option": f"{name}:"}
-    if name.detector == "faster_rcnn":
-        own = {"short": short, "max_size": max_size, "fpn": name.fpn, "roi_mode": name.roi_mode}
-        own["norm_layer"] = norm_layer or None
-        return faster_rcnn.build(name.student, classes, **own, **common)
-    if short or max_size or norm_layer:
+    if name.detector == "ssd" and (short or max_size or norm_layer):
         raise UserError(
             f"short, max_size, norm_layer: {name} is an SSD for {name.size} pixels; leave them out"
         )
-    return ssd.build(name.student, classes, name.size, **common)
+    detector = detector_class(name.detector)
+    options = {"data_shape": name.size, "use_fpn": name.fpn, "roi_mode": name.roi_mode}
+    options.update(short=short, max_size=max_size, norm_layer=norm_layer)
+    settings = detector.settings(options)
+    given = {"pretrained_base": pretrained_base, "option": f"{name}:"}
+    return detector.build(name.student, classes, settings, **given)
 
 
 def default_classes(name: Name) -> list[str]:
