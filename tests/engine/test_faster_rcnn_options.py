@@ -1,13 +1,15 @@
 """Options of train_faster_rcnn_gkd.py reach what they are for; bad input is named; evaluation."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
-from gan_kd_ssd.detectors import faster_rcnn
+from gan_kd_ssd.detectors import faster_rcnn, faster_rcnn_networks
+from gan_kd_ssd.detectors.faster_rcnn_networks import FasterRCNNSettings
 from gan_kd_ssd.engine import build as run
 from gan_kd_ssd.engine import checkpoint, loop
 from gan_kd_ssd.engine import faster_rcnn_training as rcnn_run
@@ -275,11 +277,11 @@ def test_the_backbone_starts_from_imagenet_unless_told_otherwise(words, pretrain
 def test_student_and_teacher_are_built_with_the_options_of_both(monkeypatch):
     asked = []
 
-    def build(*_args, **settings):
+    def build(_name, _classes, settings, _pretrained_base):
         asked.append(settings)
         raise UserError("enough")
 
-    monkeypatch.setattr(faster_rcnn, "build", build)
+    monkeypatch.setattr(faster_rcnn_networks, "build_faster_rcnn", build)
     words = ["--use-fpn", "--roi-mode", "pool", "--short", "400", "--max-size", "500"]
     options = parse_train_faster_rcnn([*words, "--norm-layer", "bn", "--batch-size", "6"])
     kind = rcnn_run.FasterRCNNKind(options, [mx.gpu(0), mx.gpu(1)])
@@ -287,13 +289,9 @@ def test_student_and_teacher_are_built_with_the_options_of_both(monkeypatch):
     for network in (kind.student, kind.teacher):
         with pytest.raises(UserError, match="enough"):
             network(CLASSES)
-    common = {"fpn": True, "roi_mode": "pool", "short": 400, "max_size": 500}
-    common.update(devices=2)
-    for settings in asked:
-        assert {name: settings[name] for name in common} == common
+    common = FasterRCNNSettings(True, "pool", 400, 500, devices=2)
     # The teacher has the normalisation of the run that trained it, of which nothing is known here.
-    assert [settings["norm_layer"] for settings in asked] == ["bn", None]
-    assert asked[0]["per_device"] == 3
+    assert asked == [replace(common, norm_layer="bn", per_device=3), common]
 
 
 def test_batchnorm_over_several_cpu_devices_is_refused_as_it_never_ends():
