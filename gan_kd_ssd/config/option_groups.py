@@ -6,16 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from gan_kd_ssd.config import distill_config
 from gan_kd_ssd.config.parser import (
     Parser,
     class_names,
-    finite,
     not_negative,
     positive,
     rate,
     with_dashes,
 )
-from gan_kd_ssd.util.errors import UserError
 
 
 def add_devices(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -122,81 +121,17 @@ def add_sgd(group, lr: float, lr_decay_epoch: str) -> None:
 
 
 def add_distill(group) -> None:
-    """With a teacher or without."""
-    group.add_argument(
-        "--distill",
-        choices=("gan", "none"),
-        default="gan",
-        help="none trains the student alone: the plain baseline, or a teacher",
-    )
+    """Add ``--distill``, which chooses the distillation terms."""
+    distill_config.add_distill(group)
 
 
 def add_adversarial(group, clamp: str) -> None:
-    """Options of the GAN; ``clamp`` is the default of --clamp, which differs between detectors."""
-    add = group.add_argument
-    add("--lrD", type=rate, default=0.0005, help="learning rate of the discriminators (Adam)")
-    add("--lrG", type=rate, default=0.0005, help="of the adversarial update (Adam)")
-    add("--beta1", type=rate, default=0.5, help="of both Adams; that they are Adam is inferred")
-    add("--clamp-lower", type=finite, default=-0.03, help="least weight in a discriminator")
-    add("--clamp-upper", type=finite, default=0.03, help="greatest weight in a discriminator")
-    add(
-        "--clamp",
-        choices=("conv", "all"),
-        default=clamp,
-        help="clamp the convolutions, or every parameter with BatchNorm's; "
-        "inferred: conv for SSD, all for Faster R-CNN, from the size of the published scores",
-    )
-    add(
-        "--update",
-        choices=("separate", "joint"),
-        default="separate",
-        help="separate: detection losses with SGD (--lr) and adversarial loss with Adam (--lrG), "
-        "inferred from the published options; joint: their sum L_G with SGD, as the paper's formula",
-    )
-    add(
-        "--levels",
-        choices=("mean", "sum"),
-        default="mean",
-        help="how the scores of the levels become one; inferred from the size of the published scores",
-    )
-    add(
-        "--adversarial-weight",
-        type=rate,
-        default=1.0,
-        help="factor of the adversarial loss (published: none); Adam undoes its scale, so that with "
-        "--update separate it is --lrG that sets the strength",
-    )
-    add(
-        "--cosine-attention",
-        type=rate,
-        nargs="?",
-        const=1.0,
-        default=0.0,
-        metavar="WEIGHT",
-        help="add the cosine distance between attention maps; the log has such a figure, "
-        "its definition is ours (1 where no WEIGHT is given)",
-    )
-    add(
-        "--d-norm",
-        choices=("batch", "instance", "none"),
-        default="batch",
-        help="normalisation in the discriminators; inferred from the published scores",
-    )
-    add("--d-channels", type=positive, default=512, help="width of the discriminators (published)")
-    add(
-        "--adapter",
-        choices=("student", "teacher"),
-        default="student",
-        help="whose maps a 1x1 convolution brings to the other's channels; "
-        "that there is one is published, the side is inferred",
-    )
-    add(
-        "--student-head",
-        choices=("teacher", "scratch"),
-        default="teacher",
-        help="start the student's predictors from the teacher's where shapes agree "
-        "(figure 1's caption), or from scratch",
-    )
+    """Add the options of the distillation terms.
+
+    Args:
+        clamp: default of ``--clamp``, which differs between the detectors.
+    """
+    distill_config.add_distill_options(group, clamp=clamp)
 
 
 def add_output(parser: argparse.ArgumentParser, save_interval: int) -> None:
@@ -253,10 +188,4 @@ def parse_like(parser: Parser, script: str, words: Sequence[str]) -> argparse.Na
 def check_common(options: argparse.Namespace) -> None:
     """Raise :class:`UserError` for values of either script that cannot be right."""
     class_names(options.classes)
-    if options.clamp_lower >= options.clamp_upper:
-        raise UserError(
-            f"--clamp-lower {options.clamp_lower} is not below --clamp-upper {options.clamp_upper}: "
-            "give the lower bound first, such as -0.03 and 0.03"
-        )
-    if options.beta1 >= 1:
-        raise UserError(f"--beta1 {options.beta1}: give a number below 1")
+    distill_config.DistillConfig.from_options(options)

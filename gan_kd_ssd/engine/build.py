@@ -11,11 +11,11 @@ import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from gan_kd_ssd.config.distill_config import SGD, DistillConfig
 from gan_kd_ssd.config.parser import class_names
 from gan_kd_ssd.data.formats.catalog import open_dataset
-from gan_kd_ssd.distill import step as steps
-from gan_kd_ssd.distill.figures import Figures
 from gan_kd_ssd.distill.head import inherit_head
+from gan_kd_ssd.distill.method import distilled, plain
 from gan_kd_ssd.engine import checkpoint, devices, interrupt, runlog
 from gan_kd_ssd.engine.loop import Plan, Training
 from gan_kd_ssd.evaluation.metrics import evaluate, metric_for
@@ -77,13 +77,9 @@ class Kind(ABC):
 
 #: Options of both scripts that a resumed run must share with the one that wrote its state. Learning
 #: rates may change (to go on after a divergence), and what has no effect on the figures.
-FIXED = (
-    *("seed", "batch_size", "start_epoch", "distill", "metric"),
-    *("update", "levels", "adversarial_weight", "cosine_attention", "adapter"),
-    *("clamp", "clamp_lower", "clamp_upper", "d_norm", "d_channels"),
-)
+FIXED = ("seed", "batch_size", "start_epoch", "metric")
 FREE = (
-    *("lr", "momentum", "wd", "lr_decay", "lr_decay_epoch", "lrD", "lrG", "beta1"),
+    *("lr", "momentum", "wd", "lr_decay", "lr_decay_epoch"),
     *("gpus", "cpu_devices", "kv_store"),
 )
 
@@ -130,46 +126,34 @@ def _run(options, kind_class: type[Kind], stop: interrupt.Interrupt) -> None:
         teacher, teacher_file = kind.teacher(train_set.classes)
     stop.check()
 
-    settings = {"learning_rate": options.lr, "momentum": options.momentum, "wd": options.wd}
-    blocks = {"student": student.net}
-    pairs = copied = None
+    sgd = SGD(options.lr, options.momentum, options.wd)
+    config = DistillConfig.from_options(options)
+    copied = None
     if teacher is None:
-        detection = steps.DetectionStep(student, ctx, settings, options.kv_store)
-        step_of, trainers = {"detection": detection}, {"student": detection.trainer}
+        method = plain(student, ctx, sgd, options.kv_store)
     else:
         mx.random.seed(options.seed + 1)  # the student starts the same, with or without a GAN
-        gan = steps.GanStep(
-            student, teacher, ctx, settings, options.kv_store, distill_options(options)
-        )
-        pairs = gan.pairs
-        step_of = {
-            "discriminator": lambda batch: gan(batch, adversarial=False),
-            "gan": gan,
-            "detection": gan.detection,
-        }
-        trainers = gan.trainers()
-        blocks.update(gan.blocks())
-        if options.student_head == "teacher" and not options.resume:
-            copied = inherit_head(student, teacher, pairs)
+        method = distilled(student, teacher, ctx, sgd, options.kv_store, config)
+        if config.student_head == "teacher" and not options.resume:
+            copied = inherit_head(student, teacher, method.pairs)
     if options.resume and not resumes_state:
         student.load(Path(options.resume), ctx, "--resume")
 
     train_batches = kind.train_batches(student, train_set)
     val_batches = kind.val_batches(val_set)
     teacher_digest = teacher_file and runlog.sha256(teacher_file)
-    strides = [pair.stride for pair in pairs or ()]
     training = Training(
         plan=plan,
         student=student,
-        step_of=step_of,
-        figures=Figures(student.loss_names, student.count_names, strides, options.levels),
-        blocks=blocks,
-        trainers=trainers,
+        step_of=method.steps,
+        figures=method.figures,
+        blocks=method.blocks,
+        trainers=method.trainers,
         train_batches=train_batches,
         validate=lambda progress: evaluate(student, val_batches, ctx, metric, progress, val_set),
         val_batches=len(val_batches),
         log=log,
-        facts=_facts(options, kind, train_set, teacher_digest),
+        facts=_facts(options, config, kind, train_set, teacher_digest),
         interrupt=stop,
     )
     try:
@@ -177,7 +161,7 @@ def _run(options, kind_class: type[Kind], stop: interrupt.Interrupt) -> None:
             training.load_state(Path(options.resume))
         info = {"versions": runlog.versions(), "devices": [str(c) for c in ctx]}
         log.say(device_line)
-        info.update(_describe(student, train_set, val_set, pairs, copied, log))
+        info.update(_describe(student, train_set, val_set, method.pairs, copied, log))
         if teacher is not None:
             log.say(f"teacher: {teacher_file}")
             result = evaluate(
@@ -229,28 +213,10 @@ def _open_data(options, kind: Kind):
     return train_set, val_set
 
 
-def distill_options(options) -> steps.DistillOptions:
-    """The options of both scripts that the step reads."""
-    return steps.DistillOptions(
-        update=options.update,
-        levels=options.levels,
-        adversarial_weight=options.adversarial_weight,
-        cosine_weight=options.cosine_attention,
-        clamp=options.clamp,
-        clamp_lower=options.clamp_lower,
-        clamp_upper=options.clamp_upper,
-        normalisation=options.d_norm,
-        channels=options.d_channels,
-        adapter=options.adapter,
-        lr_d=options.lrD,
-        lr_g=options.lrG,
-        beta1=options.beta1,
-    )
-
-
-def _facts(options, kind: Kind, train_set, teacher_digest) -> dict:
+def _facts(options, config: DistillConfig, kind: Kind, train_set, teacher_digest) -> dict:
     """What a state keeps of its run, for :meth:`Training.load_state`."""
     fixed = {name: getattr(options, name) for name in (*FIXED, *kind.fixed)}
+    fixed.update(config.fixed())
     names = kind.networks()
     fixed["student"] = names["student"]
     if teacher_digest:
@@ -258,6 +224,7 @@ def _facts(options, kind: Kind, train_set, teacher_digest) -> dict:
         fixed["sha256 of the teacher"] = teacher_digest
     fixed["classes"], fixed["training images"] = train_set.classes, len(train_set)
     free = {name: getattr(options, name) for name in (*FREE, *kind.free)}
+    free.update(config.free())
     return {"fixed": fixed, "options": free}
 
 

@@ -324,12 +324,9 @@ class Training:
         return {**losses, **self.figures.counted(self._run_sums()), **means}
 
     def _run_sums(self) -> np.ndarray:
-        """Sum of the vectors since the run's start; of phases with levels and without, without."""
-        sums, before = np.array(self.progress.sums), np.array(self.progress.run_sums)
-        if not len(before):
-            return sums
-        common = min(len(before), len(sums))
-        return before[:common] + sums[:common]
+        """Sum of the vectors since the run's start."""
+        before, sums = np.array(self.progress.run_sums), np.array(self.progress.sums)
+        return self.figures.add(before, sums)
 
     def _read_totals(self) -> None:
         """Move the figures that stand on the devices into ``progress.sums``; waits for them."""

@@ -1,0 +1,26 @@
+"""A function of two maps, compiled for all pairs of levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gan_kd_ssd.util.mxnet import mx
+
+
+class LevelGraph(mx.gluon.HybridBlock):
+    """A distance of each pair of levels, as one graph.
+
+    Args:
+        distance: (F, map, map) -> (B, 1).
+
+    A call takes L maps of the student, then L of the teacher, and gives distances (B, L).
+    """
+
+    def __init__(self, distance: Callable, **kwargs):
+        super().__init__(**kwargs)
+        self._distance = distance
+
+    def hybrid_forward(self, F, *levels):
+        count = len(levels) // 2
+        distances = [self._distance(F, s, t) for s, t in zip(levels[:count], levels[count:])]
+        return F.concat(*distances, dim=1)
