@@ -12,15 +12,20 @@ class LevelGraph(mx.gluon.HybridBlock):
 
     Args:
         distance: (F, map, map) -> (B, 1).
+        adapters: applied to the student's maps, or None.
 
     A call takes L maps of the student, then L of the teacher, and gives distances (B, L).
     """
 
-    def __init__(self, distance: Callable, **kwargs):
+    def __init__(self, distance: Callable, adapters=None, **kwargs):
         super().__init__(**kwargs)
         self._distance = distance
+        self.adapters = adapters
 
     def hybrid_forward(self, F, *levels):
         count = len(levels) // 2
-        distances = [self._distance(F, s, t) for s, t in zip(levels[:count], levels[count:])]
+        student, teacher = levels[:count], levels[count:]
+        if self.adapters is not None:
+            student = self.adapters(*student)
+        distances = [self._distance(F, s, t) for s, t in zip(student, teacher)]
         return F.concat(*distances, dim=1)

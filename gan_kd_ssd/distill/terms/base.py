@@ -128,12 +128,28 @@ class LevelTerm(Term):
     A subclass has a name, a :attr:`weight` and a :meth:`distance`; ``figures`` holds one name.
     """
 
+    #: Whether 1x1 convolutions bring the student's maps to the teacher's number of channels.
+    adapts = False
+
     def __init__(self, setup: Setup, options: Options):
+        from gan_kd_ssd.distill.adapter import Adapters
         from gan_kd_ssd.distill.graph import LevelGraph
+        from gan_kd_ssd.util.mxnet import mx
 
         super().__init__(setup, options)
-        self._graph = LevelGraph(self.distance)
+        self._adapters = None
+        if self.adapts:
+            widths = [(pair.student_channels, pair.teacher_channels) for pair in setup.pairs]
+            self._adapters = Adapters(widths, prefix=f"{self.name}_adapter_")
+            self._adapters.initialize(mx.init.Xavier(), ctx=setup.ctx)
+        self._graph = LevelGraph(self.distance, self._adapters)
         self._graph.hybridize(static_alloc=True)
+
+    def blocks(self) -> dict:
+        return {f"{self.name}_adapters": self._adapters} if self.adapts else {}
+
+    def student_parameters(self) -> list:
+        return list(self._adapters.collect_params().values()) if self.adapts else []
 
     @property
     @abstractmethod
