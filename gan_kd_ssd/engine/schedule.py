@@ -48,7 +48,7 @@ def phases(
     The published SSD run had 221 epochs of the first, validated at its end alone, then epochs that
     count from 1 again; here they go on counting.
     """
-    end_of_gan = min(gan_epochs, last) if distill == "gan" else start - 1
+    end_of_gan = min(gan_epochs, last) if distill != "none" else start - 1
     end_of_discriminator = min(discriminator_epochs - 1, end_of_gan)
     all_phases = [
         Phase("discriminator", start, end_of_discriminator, gan_val_interval, counted_from),
