@@ -158,7 +158,11 @@ def parse_train_faster_rcnn(argv: Sequence[str] | None = None) -> argparse.Names
         raise UserError(
             f"--max-size {options.max_size} is below --short {options.short}: give the larger side"
         )
-    if options.distill != "none" and options.GAN_epochs < options.start_epoch and not options.resume:
+    if (
+        options.distill != "none"
+        and options.GAN_epochs < options.start_epoch
+        and not options.resume
+    ):
         raise UserError(
             f"--GAN-epochs {options.GAN_epochs}: ends before --start-epoch {options.start_epoch}; "
             "give a later epoch, or --distill none"

@@ -111,7 +111,11 @@ def parse_train_ssd(argv: Sequence[str] | None = None) -> argparse.Namespace:
             f"--epochs {options.epochs}: the last epoch comes before --start-epoch "
             f"{options.start_epoch}"
         )
-    if options.distill != "none" and options.gan_epochs < options.start_epoch and not options.resume:
+    if (
+        options.distill != "none"
+        and options.gan_epochs < options.start_epoch
+        and not options.resume
+    ):
         raise UserError(
             f"--gan-epochs {options.gan_epochs}: ends before --start-epoch {options.start_epoch}; "
             "give a later epoch, or --distill none"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gan_kd_ssd.config.distill_config import DistillConfig
 from gan_kd_ssd.config.faster_rcnn_options import SCRIPT, data_set
 from gan_kd_ssd.data.batches.faster_rcnn_batches import TrainBatches, ValBatches
 from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets, short_within
@@ -37,11 +38,6 @@ class FasterRCNNKind(engine.Kind):
 
     def plan(self, prefix: str) -> Plan:
         options = self.options
-        gan_lr = {}
-        if options.distill != "none":
-            gan_lr["discriminators"] = options.lrD
-            if options.update == "separate":
-                gan_lr["adversarial"] = options.lrG
         return Plan(
             phases=schedule.phases(
                 options.start_epoch,
@@ -64,7 +60,7 @@ class FasterRCNNKind(engine.Kind):
             style="faster_rcnn",
             first_epoch=0,
             lr_warmup=options.lr_warmup,
-            gan_lr=gan_lr,
+            gan_lr=DistillConfig.from_options(options).learning_rates(),
             gan_lr_halved_at=schedule.decay_epochs(
                 options.lr_decay_GAN_epoch, "--lr-decay-GAN-epoch"
             ),

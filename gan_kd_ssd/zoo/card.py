@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from gan_kd_ssd.config.distill_config import inferred_options
 from gan_kd_ssd.zoo.index import Entry
 from gan_kd_ssd.zoo.names import GLUONCV_PUBLISHES
 from gan_kd_ssd.zoo.trained_run import Trained
-
-#: Options of the method that the paper does not tell: what is inferred, in words.
-_INFERRED = {
-    "update": "who updates the student with what",
-    "clamp": "what of the discriminators is clamped",
-    "d_norm": "normalisation in the discriminators",
-    "levels": "how the scores of the levels become one",
-    "adapter": "whose maps the 1x1 convolution adapts",
-    "student_head": "where the student's predictors start",
-    "cosine_attention": "weight of the cosine attention, whose definition is ours",
-}
 
 
 def card(entry: Entry, trained: Trained, released: dict[str, tuple[str, int]]) -> str:
@@ -150,7 +140,7 @@ def _terms(entry: Entry, trained: Trained) -> str:
     )
     rows = [
         (words, f"`--{option.replace('_', '-')} {trained.options[option]}`")
-        for option, words in _INFERRED.items()
+        for option, words in inferred_options().items()
         if option in trained.options
     ]
     lines.append(_table(("inferred", "in this run"), rows))
