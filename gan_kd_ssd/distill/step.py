@@ -19,7 +19,7 @@ autograd = mx.autograd
 
 def _forward(detector, part) -> tuple:
     """Levels, list of losses (B,) and list of arrays of counts of a part of a batch."""
-    return detector.forward(part)
+    return tuple(detector.forward(part))
 
 
 def _images(part):

@@ -159,7 +159,11 @@ def _run(options, kind_class: type[Kind], stop: interrupt.Interrupt) -> None:
     try:
         if resumes_state:
             training.load_state(Path(options.resume))
-        info = {"versions": runlog.versions(), "devices": [str(c) for c in ctx]}
+        info = {
+            "detector": student.kind,
+            "versions": runlog.versions(),
+            "devices": [str(c) for c in ctx],
+        }
         log.say(device_line)
         info.update(_describe(student, train_set, val_set, method.pairs, copied, log))
         if teacher is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from gan_kd_ssd.config.distill_config import DistillConfig
@@ -11,7 +12,7 @@ from gan_kd_ssd.data.batches.faster_rcnn_batches import TrainBatches, ValBatches
 from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets, short_within
 from gan_kd_ssd.detectors import faster_rcnn
 from gan_kd_ssd.detectors import faster_rcnn_networks as rcnn_networks
-from gan_kd_ssd.detectors import ssd_networks as networks
+from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.engine import build as engine
 from gan_kd_ssd.engine import runlog, schedule
 from gan_kd_ssd.engine.loop import Plan
@@ -72,8 +73,8 @@ class FasterRCNNKind(engine.Kind):
     def networks(self) -> dict[str, str]:
         names = {}
         for role in ("student", "teacher"):
-            name, fpn = rcnn_networks.base_name(getattr(self.options, role))
-            names[role] = f"fpn_{name}" if fpn or self.options.use_fpn else name
+            name = read_name(getattr(self.options, role), "faster_rcnn")
+            names[role] = str(replace(name, fpn=name.fpn or self.options.use_fpn))
         return names
 
     def data_set(self) -> str:
@@ -93,15 +94,14 @@ class FasterRCNNKind(engine.Kind):
 
     def student(self, classes):
         options = self.options
-        name, _ = rcnn_networks.check_name(options.student, "--student")
-        imagenet = networks.has_imagenet(name)
+        name = rcnn_networks.check_name(options.student, "--student", options.use_fpn)
+        imagenet = name.has_imagenet
         if imagenet and not (options.pretrained_base or options.resume or options.norm_layer):
             raise UserError(
-                f"--no-pretrained-base: BatchNorm of {name} keeps the values it starts with, and from "
-                "scratch the training diverges; give --norm-layer bn as well"
+                f"--no-pretrained-base: BatchNorm of {name.backbone} keeps the values it starts with, and "
+                "from scratch the training diverges; give --norm-layer bn as well"
             )
-        fpn = self.networks()["student"].startswith("fpn_")
-        shared = rcnn_networks.shares_statistics(name, fpn, options.norm_layer)
+        shared = rcnn_networks.shares_statistics(name, options.norm_layer)
         if shared and len(self.ctx) > 1 and self.ctx[0].device_type == "cpu":
             raise UserError(
                 "--cpu-devices: MXNet's BatchNorm over several devices waits for ever on CPUs; give 1"
@@ -130,8 +130,9 @@ class FasterRCNNKind(engine.Kind):
         if options.Teacher_param_path:
             runlog.check_classes(file, classes, option)
         else:
-            file = faster_rcnn.published_weights(
-                options.teacher, options.use_fpn, options.dataset, option
+            settings = faster_rcnn.FasterRCNNSettings(**self._settings())
+            file = faster_rcnn.FasterRCNN.published_weights(
+                options.teacher, settings, options.dataset, option
             )
         trained = runlog.run_beside(file).get("namespace", {})
         teacher = faster_rcnn.load(

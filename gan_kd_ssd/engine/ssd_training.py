@@ -9,6 +9,7 @@ from gan_kd_ssd.config.ssd_options import SCRIPT
 from gan_kd_ssd.data.batches.ssd_batches import TrainBatches, ValBatches
 from gan_kd_ssd.detectors import ssd
 from gan_kd_ssd.detectors import ssd_networks as networks
+from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.engine import build as engine
 from gan_kd_ssd.engine import runlog, schedule
 from gan_kd_ssd.engine.loop import Plan
@@ -56,7 +57,8 @@ class SSDKind(engine.Kind):
 
     def networks(self) -> dict[str, str]:
         return {
-            role: networks.base_name(getattr(self.options, role)) for role in ("student", "teacher")
+            role: str(read_name(getattr(self.options, role), "ssd"))
+            for role in ("student", "teacher")
         }
 
     def data_set(self) -> str:
@@ -64,10 +66,13 @@ class SSDKind(engine.Kind):
 
     def student(self, classes):
         options = self.options
-        name = networks.check_name(options.student, "--student")
         pretrained = options.pretrained_base and not options.resume
         student = ssd.build(
-            name, classes, options.data_shape, pretrained_base=pretrained, option="--student"
+            options.student,
+            classes,
+            options.data_shape,
+            pretrained_base=pretrained,
+            option="--student",
         )
         student.initialize(self.ctx)
         student.hybridize()
@@ -80,9 +85,8 @@ class SSDKind(engine.Kind):
         if options.teacher_params:
             runlog.check_classes(file, classes, option)
         else:
-            file = ssd.published_weights(
-                options.teacher, options.data_shape, options.dataset, option
-            )
+            settings = ssd.SSDSettings(options.data_shape)
+            file = ssd.SSD.published_weights(options.teacher, settings, options.dataset, option)
         teacher = ssd.load(
             options.teacher,
             classes,

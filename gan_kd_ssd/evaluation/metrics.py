@@ -97,12 +97,8 @@ def evaluate(
     """Measure the mAP of a detector: at IoU 0.5, or COCO's over IoU 0.50 to 0.95.
 
     Args:
-        detector: its ``detect(x)`` gives ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4) in pixels
-            of the input, ids -1 as padding; its ``classes`` are in the order of the ids.
-        batches: pairs of images (B, 3, S, S) and labels (B, M, 6): x0, y0, x1, y1 (pixels of the
-            input, 0-based corners), class, difficult; rows of -1 as padding. Or, for images of any
-            size, lists of at most as many (image, label, scale) as there are contexts: (1, 3, H, W),
-            (1, M, 6), and the factor from pixels of the input to those of the image.
+        detector: :class:`~gan_kd_ssd.detectors.base.Detector`.
+        batches: batches of its ``val_batches``.
         ctx: MXNet contexts; a batch is split over them, and they compute at the same time.
         metric: 'voc07' (11-point, published for VOC), 'voc12' (area under the curve), or 'coco'.
         progress: called after each batch with its number of images (``tqdm.update`` fits).
@@ -129,7 +125,7 @@ def evaluate_metrics(
     started = time.perf_counter()
     for batch in batches:
         loaded = time.perf_counter()
-        parts = _parts(batch, ctx)
+        parts = detector.evaluation_parts(batch, ctx)
         found = _detect_parts(detector, [images for images, _, _ in parts])
         network_seconds = time.perf_counter() - loaded
         for (_, labels, scale), (ids, scores, boxes) in zip(parts, found):
@@ -167,44 +163,6 @@ def evaluate_metrics(
     return results
 
 
-def detect(detector, images, ctx: Sequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Detections of one batch, computed on all contexts at once.
-
-    The batch (B, 3, S, S) is split into one part for each context, as even as may be; a batch
-    smaller than the number of contexts uses fewer of them.
-
-    Returns:
-        ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4) in pixels of the input, as numpy arrays.
-    """
-    found = _detect_parts(detector, _split(images, ctx))
-    ids, scores, boxes = (np.concatenate(arrays) for arrays in zip(*found))
-    return ids, scores, boxes
-
-
-def _split(images, ctx: Sequence) -> list:
-    """A batch in parts, one on each context."""
-    parts = min(len(ctx), len(images))
-    edges = [len(images) * part // parts for part in range(parts + 1)]
-    return [
-        images[start:end].as_in_context(device) for device, start, end in zip(ctx, edges, edges[1:])
-    ]
-
-
-def _parts(batch, ctx: Sequence) -> list[tuple]:
-    """(images on a context, their labels as numpy, scale) of a batch of either kind."""
-    if isinstance(batch, list):
-        return [
-            (image.as_in_context(device), _as_numpy(label), scale)
-            for (image, label, scale), device in zip(batch, ctx)
-        ]
-    images, labels = batch
-    parts, labels, first = [], _as_numpy(labels), 0
-    for part in _split(images, ctx):
-        parts.append((part, labels[first : first + len(part)], 1.0))
-        first += len(part)
-    return parts
-
-
 def _detect_parts(detector, parts: Sequence) -> list[list[np.ndarray]]:
     """Ids, scores and boxes of each part; all are queued before the first result is waited for.
 
@@ -225,23 +183,11 @@ def detect_image(detector, image: np.ndarray, device):
     """Detections of an image uint8 (H, W, 3): ids (N,), scores (N,), boxes (N, 4) in its pixels."""
     from gan_kd_ssd.util.mxnet import mx
 
-    x = input_of(detector, image)
-    ids, scores, boxes = detect(detector, mx.nd.array(x[None]), [device])
+    x = detector.prepare(image)
+    ((ids, scores, boxes),) = _detect_parts(detector, [mx.nd.array(x[None], ctx=device)])
     scale = np.array(image.shape[1::-1] * 2, np.float32) / np.array(x.shape[:0:-1] * 2, np.float32)
     kept = ids[0, :, 0] >= 0
     return ids[0, kept, 0].astype(int), scores[0, kept, 0], boxes[0, kept] * scale
-
-
-def input_of(detector, image: np.ndarray) -> np.ndarray:
-    """An image uint8 (H, W, 3) as the detector takes it: float32 (3, H', W'), normalised."""
-    no_objects = np.zeros((0, 6), dtype=np.float32)
-    if getattr(detector, "any_size", False):
-        from gan_kd_ssd.data.batches.faster_rcnn_transform import val_transform
-
-        return val_transform(image, no_objects, detector.short, detector.max_size)[0]
-    from gan_kd_ssd.data.batches.ssd_augment import val_transform
-
-    return val_transform(image, no_objects, detector.data_shape)[0]
 
 
 def table(evaluation: Evaluation | Sequence[Evaluation]) -> str:
@@ -278,8 +224,7 @@ def _gluoncv_metric(name: str, detector, dataset: Dataset | None):
     if name == "coco":
         if dataset is None:
             raise ValueError("metric 'coco': give the data set that the batches are of")
-        any_size = getattr(detector, "any_size", False)  # its boxes come in pixels of the image
-        return COCOMetric(dataset, None if any_size else detector.data_shape)
+        return COCOMetric(dataset, detector.data_shape)  # None: boxes are in pixels of the image
     import gan_kd_ssd.util.mxnet  # noqa: F401  isort: skip
     from gluoncv.utils.metrics.voc_detection import VOC07MApMetric, VOCMApMetric
 
@@ -304,10 +249,6 @@ def _count_objects(labels: np.ndarray, classes: int) -> np.ndarray:
     """Objects (C,) that count for recall, by class, of labels (B, M, 6)."""
     counted = (labels[..., 4] >= 0) & (labels[..., 5] <= 0)
     return np.bincount(labels[..., 4][counted].astype(np.int64), minlength=classes)
-
-
-def _as_numpy(array) -> np.ndarray:
-    return array.asnumpy() if hasattr(array, "asnumpy") else np.asarray(array)
 
 
 def _finite(value: float) -> float | None:

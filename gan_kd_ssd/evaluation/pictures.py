@@ -324,6 +324,6 @@ def _pyramid(detector, image: np.ndarray) -> list[np.ndarray]:
     """Levels (C, H, W) of one image, finest first."""
     from gan_kd_ssd.util.mxnet import mx
 
-    x = voc.input_of(detector, image)
+    x = detector.prepare(image)
     levels = detector.pyramid(mx.nd.array(x[None], ctx=_device(detector)))
     return [level.asnumpy()[0] for level in levels]

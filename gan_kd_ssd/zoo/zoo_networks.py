@@ -76,8 +76,7 @@ def build(
     common = {"pretrained_base": pretrained_base, "option": f"{name}:"}
     if name.detector == "faster_rcnn":
         own = {"short": short, "max_size": max_size, "fpn": name.fpn, "roi_mode": name.roi_mode}
-        if norm_layer:
-            own["norm_layer"] = norm_layer
+        own["norm_layer"] = norm_layer or None
         return faster_rcnn.build(name.student, classes, **own, **common)
     if short or max_size or norm_layer:
         raise UserError(

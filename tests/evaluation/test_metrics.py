@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from gan_kd_ssd.detectors.ssd import SSD
 from gan_kd_ssd.evaluation import metrics as voc
 from gan_kd_ssd.util.mxnet import mx
 
@@ -17,7 +18,8 @@ CLASSES = ["ant", "bee", "cat", "dog", "eel"]
 class RecordedDetector:
     """Gives prepared detections; an image's first pixel says which ones are its own."""
 
-    classes = CLASSES
+    classes, data_shape = CLASSES, SIZE
+    evaluation_parts = SSD.evaluation_parts
 
     def __init__(self, ids, scores, boxes):
         self.detections = ids[..., None], scores[..., None], boxes
@@ -214,15 +216,16 @@ def test_every_forward_is_queued_before_the_first_result_is_waited_for(monkeypat
 
     fetch = mx.nd.NDArray.asnumpy
     detector.detect = detect
-    images, _ = next(batches_of(labels, 12))
+    batches = list(batches_of(labels, 12))
     monkeypatch.setattr(
         mx.nd.NDArray, "asnumpy", lambda self: (events.append("fetched"), fetch(self))[1]
     )
-    voc.detect(detector, images, [mx.cpu(0), mx.cpu(1)])
+    voc.evaluate(detector, batches, [mx.cpu(0), mx.cpu(1)])
     last_queued = len(events) - 1 - events[::-1].index("queued")
     after = events[last_queued:].count("fetched")
-    # The fake itself reads its rows: one fetch a forward; the six results come after both.
-    assert after == 6 and events.count("fetched") == 8
+    # The fake itself reads its rows: one fetch a forward. The six results come after both; the labels
+    # come from the host.
+    assert after == 6 and events.count("fetched") == 9
 
 
 def test_a_difficult_object_neither_helps_nor_harms():
