@@ -23,14 +23,18 @@ def aligned(
         right: Indices of the columns that are aligned to the right, such as numbers.
         markdown: Return a GitHub Markdown table instead of plain text.
     """
-    from tabulate import tabulate
+    import tabulate
 
+    tabulate.PRESERVE_WHITESPACE = True  # indented cells stay indented
+    tabulate.MIN_PADDING = 0
     cells = [[str(cell) for cell in row] for row in rows]
     right = set(right)
     sides = ["right" if column in right else "left" for column in range(len(cells[0]))]
     if not markdown:
-        return tabulate(cells, tablefmt="plain", colalign=sides, disable_numparse=True)
+        return tabulate.tabulate(cells, tablefmt="plain", colalign=sides, disable_numparse=True)
     head, *body = [[cell.replace("|", "\\|") for cell in row] for row in cells]
     empty = [""] * len(head)  # tabulate refuses ``colalign`` for a table without rows
-    text = tabulate(body or [empty], head, tablefmt="pipe", colalign=sides, disable_numparse=True)
+    text = tabulate.tabulate(
+        body or [empty], head, tablefmt="pipe", colalign=sides, disable_numparse=True
+    )
     return text if body else text.rpartition("\n")[0]

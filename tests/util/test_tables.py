@@ -13,6 +13,7 @@ ROWS = [["row", "figure"], ["a", "1"], ["long name", "1e5"]]
 def test_columns_are_aligned_to_the_side_that_is_asked_for():
     assert aligned(ROWS, right=[1]) == "row        figure\na               1\nlong name     1e5"
     assert aligned(ROWS[:1]) == "row  figure"
+    assert aligned([["  option", "value"], ["a", ""]]) == "  option  value\na"
 
 
 def test_a_markdown_table_keeps_its_sides_and_bars_in_cells():
