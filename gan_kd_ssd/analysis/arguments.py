@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass, field
 
 from gan_kd_ssd.analysis.figures import INACTIVE, last_trained, run_figures
+from gan_kd_ssd.detectors.names import BACKBONE, kind_of, read_name
 from gan_kd_ssd.logs.log import Log, Run
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.util.errors import UserError
@@ -26,7 +27,7 @@ _ON_BY_DEFAULT = ("pretrained_base",)
 # in network='resnet50_resnet101_v1b_g_d' and in 'faster_rcnn_resnet101_v1d_voc_best.params'
 _RCNN_PAIR = re.compile(r"(resnet[0-9]+)_(resnet[0-9]+)_(v[0-9][a-z]?)(?:_|$)")
 _RCNN_FILE = re.compile(r"faster_rcnn_(?:fpn_)?(resnet[0-9]+_v[0-9][a-z]?)_")
-_NETWORK = r"mobilenet(?:v2_)?[01][._][0-9]+|resnet[0-9]+_v[12][a-z]?(?:_0[._][0-9]+)?|vgg16_atrous"
+_NETWORK = BACKBONE.replace(r"\.", "[._]")  # file names have underscores for dots
 _PREFIX = re.compile(rf"ssd_([0-9]+)_({_NETWORK})(?:_({_NETWORK}))?(?:_|$)")
 
 
@@ -66,18 +67,8 @@ def student_and_teacher(save_prefix: str) -> tuple[str | None, str | None]:
     match = _PREFIX.search(save_prefix)
     if not match:
         return None, None
-    return _zoo_name(match[2]), _zoo_name(match[3])
-
-
-def _zoo_name(name: str | None) -> str | None:
-    """mobilenet1_0 -> mobilenet1.0, mobilenetv2_0_75 -> mobilenetv2_0.75."""
-    return name and re.sub(r"(?<=[01])_(?=[0-9]+$)", ".", name)
-
-
-def backbone(name: object) -> str:
-    """A network's name as --student takes it: ``ssd_512_mobilenet1_0_voc`` is ``mobilenet1.0``."""
-    plain = re.sub(r"^(?:ssd_[0-9]+_|faster_rcnn_)|_(?:voc|coco|custom)$", "", str(name).lower())
-    return _zoo_name(plain) or ""
+    student, teacher = (name and read_name(name, "ssd").backbone for name in match.groups()[1:])
+    return student, teacher
 
 
 def command_of(log: Log, run: Run | None = None) -> Command:
@@ -93,7 +84,7 @@ def command_of(log: Log, run: Run | None = None) -> Command:
             "name a log with one"
         )
     options = run.namespace
-    two_stage = "Teacher_param_path" in options or "use_fpn" in options or "roi_mode" in options
+    two_stage = kind_of(options, run.start.record.info) == "faster_rcnn"
     command = Command(FASTER_RCNN if two_stage else SSD, dict(options))
     _leave_out(command)
     if "student" not in options:

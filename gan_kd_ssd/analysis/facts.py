@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gan_kd_ssd.analysis.arguments import backbone, command_of
+from gan_kd_ssd.analysis.arguments import command_of
 from gan_kd_ssd.analysis.curves import Key, Point, epoch_curves, epoch_lines
 from gan_kd_ssd.analysis.epoch_size import EpochSize, agree, counted, epoch_size, narrower
 from gan_kd_ssd.analysis.figures import Figure, last_trained, run_figures
@@ -14,6 +14,7 @@ from gan_kd_ssd.analysis.plain import count
 from gan_kd_ssd.analysis.remarks import remarks_on
 from gan_kd_ssd.analysis.resume import with_resumed
 from gan_kd_ssd.analysis.summary import detector_of
+from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.logs.log import Log, Run
 from gan_kd_ssd.logs.records import EpochEnd, Step, Validation
 from gan_kd_ssd.util.errors import UserError
@@ -163,5 +164,5 @@ def _agree(name: str, a, b) -> bool:
     if name == "classes":
         return set(a) == set(b)
     if name in ("student", "teacher"):
-        return backbone(a) == backbone(b)
+        return str(read_name(a)) == str(read_name(b))
     return a == b

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from gan_kd_ssd.detectors.names import kind_of
 from gan_kd_ssd.logs.log import Entry, Log, Run, Segment
 from gan_kd_ssd.logs.records import EpochEnd, Start, Step, Validation
 
@@ -92,7 +93,7 @@ def epochs_before(run: Run) -> int:
     first = next((segment.epochs[0] for segment in run.segments if segment.epochs), 0)
     if not options.get("resume"):
         return 0
-    origin = 1 if "lrD" in options and "Teacher_param_path" not in options else 0
+    origin = 1 if "lrD" in options and kind_of(options) == "ssd" else 0
     if str(options["resume"]).endswith(".zip") and isinstance(options.get("start_epoch"), int):
         origin = options["start_epoch"]
     return max(0, first - origin)

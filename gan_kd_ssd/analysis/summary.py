@@ -9,6 +9,7 @@ from gan_kd_ssd.analysis.figures import ACTIVE, DIVERGED, INACTIVE, Figure, run_
 from gan_kd_ssd.analysis.phases import PUBLISHED_COST
 from gan_kd_ssd.analysis.remarks import remarks_on
 from gan_kd_ssd.analysis.resume import resumed, with_resumed
+from gan_kd_ssd.detectors.names import kind_of
 from gan_kd_ssd.logs.log import Log, Run, Segment
 from gan_kd_ssd.logs.records import LearningRate, RunStart
 
@@ -75,11 +76,10 @@ def phase_costs(phases: dict[str, dict]) -> dict[str, float]:
 
 
 def detector_of(run: Run) -> str | None:
-    """``ssd`` or ``faster_rcnn``, by the names of the losses."""
+    """``ssd`` or ``faster_rcnn``; None if the run does not show it."""
     names = {f for segment in run.segments for e in segment.entries for f in _loss_names(e.record)}
-    if "RCNN_CrossEntropy" in names or "RPN_Conf" in names:
-        return "faster_rcnn"
-    return "ssd" if "CrossEntropy" in names else None
+    metadata = run.start.record.info if run.start else None
+    return kind_of(run.namespace, metadata, names)
 
 
 def _loss_names(record):

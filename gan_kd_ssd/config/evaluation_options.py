@@ -6,7 +6,6 @@ Imports nothing but the standard library, so that ``--help`` is answered at once
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from gan_kd_ssd.config.parser import (
     positive,
     with_dashes,
 )
+from gan_kd_ssd.detectors.names import NetworkName, read_name
 from gan_kd_ssd.util.errors import UserError
 
 PUBLISHED_DATA_SHAPE = 512  # of the published SSD log's Namespace line
@@ -35,10 +35,11 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """
     argv = sys.argv[1:] if argv is None else argv
     options = _parser().parse_args(with_dashes(argv))
-    options.faster_rcnn = options.network.strip().lower().startswith("faster_rcnn")
-    _check_sizes(options)
+    network = read_name(options.network)
+    options.faster_rcnn = network.kind == "faster_rcnn"
+    _check_sizes(options, network)
     if options.data_shape is None:
-        options.data_shape = data_shape_of(options.network)
+        options.data_shape = network.data_shape
     if options.data_shape is None and options.params is None:
         options.data_shape = PUBLISHED_DATA_SHAPE
     options.classes = class_names(options.classes)
@@ -152,7 +153,7 @@ def add_faster_rcnn(group) -> None:
     group.add_argument("--norm-layer", choices=("bn",), help="trained with --norm-layer bn")
 
 
-def _check_sizes(options) -> None:
+def _check_sizes(options, network: NetworkName) -> None:
     """A size of the other kind of detector is a mistake."""
     if options.faster_rcnn and options.data_shape is not None:
         raise UserError(f"--data-shape: {options.network} takes --short and --max-size")
@@ -160,14 +161,8 @@ def _check_sizes(options) -> None:
     if given and not options.faster_rcnn:
         raise UserError(
             f"--{given[0].replace('_', '-')}: {options.network} is an SSD and takes --data-shape; "
-            "the name of a Faster R-CNN begins with faster_rcnn_"
+            "a Faster R-CNN on the same backbone is named faster_rcnn_{network.backbone}"
         )
-
-
-def data_shape_of(network: str) -> int | None:
-    """Side of the input in the name of an SSD, ssd_512_…; None where it is not told."""
-    match = re.match(r"ssd_(\d+)_", network)
-    return int(match.group(1)) if match else None
 
 
 def _fraction(text: str) -> float:

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_kd_ssd.config.evaluation_options import data_shape_of
 from gan_kd_ssd.config.parser import Parser, class_names, positive, with_dashes
+from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.util.errors import UserError
 
 PROGRAM = "gan-kd export"
@@ -31,7 +31,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if options.batch_size and options.format == "symbol":
         raise UserError("--batch-size: is for --format onnx; a symbol takes any batch")
     if options.data_shape is None:
-        options.data_shape = data_shape_of(options.network)
+        options.data_shape = read_name(options.network).data_shape
     return options
 
 

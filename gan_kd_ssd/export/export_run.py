@@ -14,8 +14,7 @@ import numpy as np
 
 from gan_kd_ssd.config.export_options import PROGRAM
 from gan_kd_ssd.data.batches.ssd_augment import MEAN, STD
-from gan_kd_ssd.detectors import faster_rcnn_networks as rcnn_networks
-from gan_kd_ssd.detectors import ssd_networks as networks
+from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.engine import checkpoint, runlog
 from gan_kd_ssd.engine import load_trained as trained
 from gan_kd_ssd.export import blocks, compare, onnx_file, onnx_nms
@@ -94,21 +93,14 @@ def _folder(out: Path) -> Path:
 def load(options: argparse.Namespace):
     """The detector of the options, with its weights, for inference on the CPU."""
     classes = _classes(options)
-    options.faster_rcnn = is_faster_rcnn(options.network)
+    network = read_name(options.network)
+    options.faster_rcnn = network.kind == "faster_rcnn"
     if not options.faster_rcnn and (options.use_fpn or options.short or options.max_size):
         raise UserError(
             f"--network {options.network}: is an SSD; --use-fpn, --short and --max-size are of a "
-            f"Faster R-CNN (faster_rcnn_{networks.base_name(options.network)})"
+            f"Faster R-CNN (faster_rcnn_{network.backbone})"
         )
     return trained.load(options, classes, options.params, [mx.cpu()], "--params")
-
-
-def is_faster_rcnn(network: str) -> bool:
-    """Whether a network's name is that of a Faster R-CNN; a thin backbone alone is an SSD's."""
-    name = network.strip().lower()
-    return name.startswith(("faster_rcnn", "fpn_")) or (
-        rcnn_networks.base_name(name)[0] in rcnn_networks.BACKBONES
-    )
 
 
 def _classes(options: argparse.Namespace) -> list[str]:

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN, Command, backbone, command_of
+from gan_kd_ssd.analysis.arguments import FASTER_RCNN, Command, command_of
 from gan_kd_ssd.analysis.figures import last_trained, run_figures
 from gan_kd_ssd.analysis.resume import with_resumed
 from gan_kd_ssd.analysis.summary import mean_ap
 from gan_kd_ssd.logs.log import Log
 from gan_kd_ssd.logs.read import read
+from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.paper.rows import Row, cells, titles
 from gan_kd_ssd.util.errors import UserError
 
@@ -30,8 +31,9 @@ def is_of(cell: Row, command: Command) -> bool:
     if command.script != cell.script or not _same_data(cell.dataset, command):
         return False
     adversarial = "lrD" in options and options.get("distill", "gan") != "none"
-    teacher = backbone(options.get("teacher")) if adversarial else None
-    if (backbone(options.get("student")), teacher) != (cell.student, cell.teacher):
+    student = str(read_name(options.get("student")))
+    teacher = str(read_name(options.get("teacher"))) if adversarial else None
+    if (student, teacher) != (cell.student, cell.teacher):
         return False
     if cell.roi_mode is None:
         cosine = adversarial and bool(options.get("cosine_attention"))

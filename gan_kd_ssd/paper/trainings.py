@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_kd_ssd.detectors.names import kind_of
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import write_text
 
@@ -163,7 +164,7 @@ def progress(metrics: Path) -> Progress | None:
         options = run["namespace"]
         first = options["start_epoch"]
         # the number of the last epoch for SSD, the number of epochs, from 0, for Faster R-CNN
-        epochs = options["epochs"] - first + ("use_fpn" not in options)
+        epochs = options["epochs"] - first + (kind_of(options, run) == "ssd")
         images = max(json.loads(line)["images"] for line in (step, epoch) if line)
         done = json.loads(epoch)["epoch"] - first + 1 if epoch else 0
     except (OSError, TypeError, KeyError, ValueError):

@@ -17,13 +17,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gan_kd_ssd.analysis.arguments import FASTER_RCNN, SSD, Command
+from gan_kd_ssd.detectors.names import BACKBONE
 from gan_kd_ssd.paper.rows import Row, cells, rows
 from gan_kd_ssd.util.errors import UserError
 
-_NETWORK = (
-    r"(?:mobilenet(?:v2_)?\d\.\d+(?:_lite)?|resnet\d+_v[12][a-z]?(?:_0\.\d+)?|resnest\d+|vgg16_atrous)"
-    r"(?:_w0\.\d+)?"
-)
 LIST = "gan-kd zoo list"
 #: Data sets that ``--dataset`` knows by name; another is a folder. Part of a name -> the option's value.
 KNOWN_DATA = {name: name for name in ("voc", "voc07", "voc0712", "coco", "shapes")}
@@ -31,8 +28,8 @@ KNOWN_DATA["shapescoco"] = "shapes_coco"
 #: A data set's part of a name. 'custom' is GluonCV's name for networks without a data set.
 DATA = r"(?!(?:custom|lite|plain|gkd|cos)(?:_|$))[a-z][a-z0-9]*"
 _NAME = re.compile(
-    rf"(?:ssd_(?P<size>[1-9]\d{{0,3}})|faster_rcnn(?P<fpn>_fpn)?)_(?P<student>{_NETWORK})_(?P<data>{DATA})"
-    rf"(?:(?P<plain>_plain)|_gkd_(?P<teacher>{_NETWORK})(?P<cosine>_cos)?)?"
+    rf"(?:ssd_(?P<size>[1-9]\d{{0,3}})|faster_rcnn(?P<fpn>_fpn)?)_(?P<student>{BACKBONE})_(?P<data>{DATA})"
+    rf"(?:(?P<plain>_plain)|_gkd_(?P<teacher>{BACKBONE})(?P<cosine>_cos)?)?"
     r"(?:_roi(?P<roi>align|pool))?",
     re.ASCII,
 )

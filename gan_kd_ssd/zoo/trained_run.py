@@ -10,6 +10,7 @@ from pathlib import Path
 from gan_kd_ssd.analysis.arguments import Command, command_of
 from gan_kd_ssd.analysis.figures import last_trained
 from gan_kd_ssd.analysis.resume import resumed
+from gan_kd_ssd.detectors.names import kind_of, read_name
 from gan_kd_ssd.engine.runlog import prefix_of
 from gan_kd_ssd.logs.log import Log, Run
 from gan_kd_ssd.logs.read import read
@@ -75,7 +76,7 @@ def find(text: str) -> Trained:
         _best(chain, prefix),
         max(epochs, default=0),
         command_of(log, run),
-        _name(options),
+        _name(options, info),
     )
 
 
@@ -130,27 +131,22 @@ def _best(chain: list[Run], prefix: str) -> Validation:
     )
 
 
-def _name(options: dict) -> Name:
+def _name(options: dict, info: dict) -> Name:
     """The name that follows from a run's options."""
-    from gan_kd_ssd.detectors import faster_rcnn_networks as rcnn_networks
-    from gan_kd_ssd.detectors import ssd_networks as networks
-
-    faster = "roi_mode" in options or "use_fpn" in options
+    kind = kind_of(options, info)
+    faster = kind == "faster_rcnn"
     distilled = options.get("distill") == "gan"
-    student, fpn = networks.base_name(options["student"]), False
-    teacher = networks.base_name(options["teacher"]) if distilled else None
-    if faster:
-        student, fpn = rcnn_networks.base_name(options["student"])
-        teacher = rcnn_networks.base_name(options["teacher"])[0] if distilled else None
+    student = read_name(options["student"], kind)
+    teacher = read_name(options["teacher"], kind).backbone if distilled else None
     name = Name(
-        "faster_rcnn" if faster else "ssd",
-        student,
+        kind,
+        student.backbone,
         _data(str(options["dataset"]), faster),
         size=None if faster else options["data_shape"],
         teacher=teacher,
         cosine=distilled and bool(options.get("cosine_attention")),
         roi_mode=options.get("roi_mode", "align") if faster else None,
-        fpn=faster and (fpn or bool(options.get("use_fpn"))),
+        fpn=student.fpn or (faster and bool(options.get("use_fpn"))),
     )
     if str(name) in GLUONCV_PUBLISHES:
         name = replace(name, plain=True)

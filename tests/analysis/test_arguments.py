@@ -2,7 +2,7 @@
 
 import pytest
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN, SSD, backbone, command_of
+from gan_kd_ssd.analysis.arguments import FASTER_RCNN, SSD, command_of
 from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
 from gan_kd_ssd.config.ssd_options import parse_train_ssd
 from gan_kd_ssd.logs.parse import parse
@@ -105,20 +105,6 @@ def test_options_of_our_own_logs_are_not_touched():
         **{"student": "a", "teacher": "b", "use_fpn": True, "network": "c"},
         **{"epochs": 5, "lrD": 0.1},
     }
-
-
-@pytest.mark.parametrize(
-    "name, expected",
-    [
-        ("ssd_512_mobilenet1.0_voc", "mobilenet1.0"),
-        ("SSD_300_vgg16_atrous_coco", "vgg16_atrous"),
-        ("faster_rcnn_resnet50_v1b", "resnet50_v1b"),
-        ("mobilenetv2_1_0", "mobilenetv2_1.0"),
-        ("resnet10_v1_0.125", "resnet10_v1_0.125"),
-    ],
-)
-def test_a_network_has_one_name_however_it_is_written(name, expected):
-    assert backbone(name) == expected
 
 
 def test_a_stage_is_told_from_the_figures():

@@ -353,21 +353,6 @@ def test_the_image_to_compare_on_can_be_given(params, tmp_path, capsys):
     assert "mine.png" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("network", "rcnn"),
-    [
-        ("faster_rcnn_resnet50_v1b_voc", True),
-        ("resnet101_v1d", True),
-        ("fpn_resnet50_v1b", True),
-        ("faster_rcnn_resnet10_v1_0.25", True),
-        ("resnet10_v1_0.25", False),
-        ("ssd_512_resnet50_v1_voc", False),
-    ],
-)
-def test_the_name_tells_the_detector(network, rcnn):
-    assert run.is_faster_rcnn(network) is rcnn
-
-
 def test_classes_of_the_zoos_names_are_those_of_their_data_set(tmp_path):
     words = ["--params", str(tmp_path / "x.params"), "--out", str(tmp_path / "x"), "--network"]
     voc = run._classes(options.parse([*words, "ssd_512_resnet50_v1_voc"]))
