@@ -126,8 +126,8 @@ def fetch(
             place for it.
     """
     path, expected = Path(path), expected or Expected()
-    work = files.make_folder(Path(work or path.parent))
-    files.make_folder(path.parent)
+    work = files.writable_folder(Path(work or path.parent))
+    files.writable_folder(path.parent)
     with files.locked(work / f".{path.name}.lock", quiet):
         if path.exists():
             wrong = files.damage(path, expected, quiet)

@@ -49,7 +49,7 @@ def publish(
     what = checked_name(trained, name) if name else trained.name
     weights = trained.file("best.params")
     sides = _check_weights(trained, what)
-    folder = files.make_folder(Path(to).expanduser(), "--to")
+    folder = files.writable_folder(Path(to).expanduser(), "--to")
     with files.locked(folder / f".{INDEX}.lock"):
         index = _index(folder)
         entry = entry_of(_fields(trained, what, sides, licence, files.digests(weights)))

@@ -351,9 +351,9 @@ def test_a_full_disk_is_told_from_a_broken_one(refused, server, monkeypatch, num
 
 def test_a_place_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file/new: cannot be made.*choose another folder"):
+    with pytest.raises(UserError, match=r"file/new: cannot be written.*choose another folder"):
         fetch(f"{server.url}/a.bin", tmp_path / "file" / "new" / "a.bin", EXPECTED)
-    with pytest.raises(UserError, match="file: cannot be made"):
+    with pytest.raises(UserError, match="file: cannot be written"):
         fetch(f"{server.url}/a.bin", tmp_path / "a.bin", EXPECTED, work=tmp_path / "file")
     assert not server.requests
 

@@ -342,7 +342,7 @@ def test_a_folder_is_a_repository(form, tmp_path, monkeypatch):
 
 def test_a_root_that_cannot_be_made_is_named(store):
     store.root.write_text("")
-    with pytest.raises(UserError, match=r"root/\.gan_kd_ssd: cannot be made"):
+    with pytest.raises(UserError, match=r"root/\.gan_kd_ssd: cannot be written"):
         store.fetch(NAME)
 
 
