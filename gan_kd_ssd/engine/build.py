@@ -172,7 +172,7 @@ def _open_data(data: DataConfig) -> tuple[Dataset, Dataset]:
         data.source,
         "train",
         data_root=data.root,
-        classes=data.classes,
+        classes=data.classes and list(data.classes),
         train_split=data.train_split,
     )
     val_set = open_dataset(
@@ -236,9 +236,9 @@ def _build_training(
         LearningRates(method.trainers, epochs.rates, run.log, output.log_interval),
         SeedBatches(config.data.batches.seed),
         FiniteFigures(method.figures.entries, state_path),
-        ProgressBar(student.loss_names, len(parts.val_batches), output.quiet),
         sums,
         log_hook(run.log, sums, prefix),
+        ProgressBar(student.loss_names, len(parts.val_batches), output.quiet),
         SharedStatistics(student.net),
         FiniteWeights(student.net, state_path),
         checkpoints,

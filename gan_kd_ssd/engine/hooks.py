@@ -140,4 +140,7 @@ class ProgressBar(Hook):
         self._bar.set_postfix(loss=f"{loss:.3f}")
 
     def close(self) -> None:
+        # A terminal echoes Ctrl-C behind the bar and wraps the line: an unfinished bar that was drawn
+        # again on closing would stand there twice.
+        self._bar.leave = self._bar.total is None or self._bar.n >= self._bar.total
         self._bar.close()
