@@ -20,14 +20,14 @@ __all__ = ["SGD", "DistillConfig", "add_distill", "add_distill_options", "inferr
 
 def add_distill(group) -> None:
     """Add ``--distill``, which chooses the terms."""
-    terms = "; ".join(f"{name}: {term.summary}" for name, term in TERMS.items())
+    terms = " ".join(f"{name}: {term.summary}." for name, term in TERMS.items())
     group.add_argument(
         "--distill",
         type=_canonical,
         default="gan",
         metavar="TERMS",
-        help=f"distillation terms, separated by commas ({terms}); none: train the student without a "
-        "teacher, as a plain baseline or as a future teacher",
+        help=f"distillation terms, separated by commas. {terms} none: no teacher, for a plain baseline or "
+        "a future teacher",
     )
 
 

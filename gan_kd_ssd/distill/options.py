@@ -83,7 +83,7 @@ class MethodOptions(Options):
     )
     update: str = option(
         "separate",
-        "separate: SGD (--lr) on the detection losses and Adam (--lrG) on the adversarial loss, "
+        "separate: SGD (--lr) on the detection losses and Adam (--lrG) on the distillation losses, "
         "inferred from the published options; joint: SGD on their sum L_G, the paper's formula",
         choices=("separate", "joint"),
         inferred="optimizers that update the student",

@@ -214,8 +214,10 @@ def _best(chain: list[Run], prefix: str) -> Validation:
 
 def _name(options: dict, info: dict) -> ModelName:
     """The name that follows from a run's options."""
-    kind = kind_of(options, info)
-    is_ssd, distilled = kind == "ssd", options.get("distill") == "gan"
+    kind, distill = kind_of(options, info), options.get("distill") or "none"
+    if distill not in ("gan", "none"):
+        raise UserError(f"--distill {distill}: the names of the zoo only describe gan and none")
+    is_ssd, distilled = kind == "ssd", distill == "gan"
     student = read_name(options["student"], kind)
     if is_ssd:
         network = NetworkName(kind, student.backbone, data_shape=options["data_shape"])

@@ -86,7 +86,7 @@ class Adversarial(Term):
     """
 
     name = "gan"
-    summary = "adversarial loss, the paper's method; the cosine distance is measured as well"
+    summary = "the paper's adversarial loss; the cosine distance is measured as well"
     options_type = AdversarialOptions
     figures = ("Loss_D_real", "Loss_D_fake", "Loss_G")
     companions = ("cosine",)

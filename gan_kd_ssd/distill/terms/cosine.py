@@ -54,7 +54,7 @@ class CosineAttention(LevelTerm):
     """The cosine distance between attention maps; a level of one cell has distance 0 unless it is dead."""
 
     name = "cosine"
-    summary = "cosine distance between attention maps"
+    summary = "the cosine distance between attention maps, with weight --cosine-attention"
     options_type = CosineOptions
     figures = ("cosine",)
 
