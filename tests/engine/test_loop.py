@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_kd_ssd.engine import checkpoint, loop
+from gan_kd_ssd.engine import checkpoint
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
+from helpers.hooks import on, signal_after
 from helpers.runs import EPOCHS, lines, same_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,12 +99,12 @@ def test_the_same_options_give_the_same_student(whole, train, teacher_params, tm
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("signum, batch", [(signal.SIGTERM, 4), (signal.SIGINT, 1)])
 def test_a_signal_keeps_the_state_and_resume_equals_no_interruption(
-    signum, batch, workers, whole, train, teacher_params, tmp_path, interrupt_after
+    signum, batch, workers, whole, train, teacher_params, tmp_path
 ):
     options = [*EPOCHS, "--teacher-params", teacher_params, "--num-workers", workers]
     prefix = tmp_path / "y"
-    interrupt_after(batch, signum)
-    assert train(*options, "--save-prefix", prefix) == 128 + signum
+    hooks = [signal_after(batch, signum)]
+    assert train(*options, "--save-prefix", prefix, hooks=hooks) == 128 + signum
     state = Path(f"{prefix}_state.zip")
     assert train(*options, "--save-prefix", prefix, "--resume", state) == 0
     same_arrays(whole, prefix)
@@ -112,18 +113,11 @@ def test_a_signal_keeps_the_state_and_resume_equals_no_interruption(
 
 
 def test_a_signal_during_validation_goes_on_with_the_validation(
-    whole, train, teacher_params, tmp_path, monkeypatch
+    whole, train, teacher_params, tmp_path
 ):
     options = [*EPOCHS, "--teacher-params", teacher_params, "--save-prefix", tmp_path / "y"]
-    plain = loop.synchronise_statistics
-
-    def interrupting(block):
-        os.kill(os.getpid(), signal.SIGTERM)
-        plain(block)
-
-    monkeypatch.setattr(loop, "synchronise_statistics", interrupting)
-    assert train(*options) == 143
-    monkeypatch.undo()
+    interrupting = on(after_epoch=lambda _training: os.kill(os.getpid(), signal.SIGTERM))
+    assert train(*options, hooks=[interrupting]) == 143
     assert train(*options, "--resume", tmp_path / "y_state.zip") == 0
     same_arrays(whole, tmp_path / "y")
     assert without_speed(lines(tmp_path / "y")) == without_speed(lines(whole))
@@ -211,32 +205,26 @@ def test_a_damaged_state_is_refused(whole, train, teacher_params, tmp_path):
     ],
 )
 def test_a_figure_that_is_not_finite_stops_the_run_and_is_named(
-    entry, name, whole, train, teacher_params, tmp_path, monkeypatch
+    entry, name, whole, train, teacher_params, tmp_path
 ):
-    plain = loop.Training._add
-
-    def poisoned(self, vectors):
-        if self.progress.epoch == 2:
+    def poison(training, vectors):
+        if training.progress.epoch == 2:
             vectors[0][entry] = float("nan")
-        plain(self, vectors)
 
-    monkeypatch.setattr(loop.Training, "_add", poisoned)
     prefix = tmp_path / "y"
+    common = [*EPOCHS, "--teacher-params", teacher_params, "--save-prefix", prefix]
     with pytest.raises(UserError, match=f"epoch 2, batch 0: not finite: {name}.*last good state"):
-        train(*EPOCHS, "--teacher-params", teacher_params, "--save-prefix", prefix)
+        train(*common, hooks=[on(after_step=poison)])
     _, meta = checkpoint.load_state(Path(f"{prefix}_state.zip"))
     assert meta["progress"]["epoch"] == 2  # what epoch 1 left, whole
 
 
-def test_weights_that_are_not_finite_are_never_saved(train, tmp_path, monkeypatch):
-    plain = loop.synchronise_statistics
+def test_weights_that_are_not_finite_are_never_saved(train, tmp_path):
+    def poison(training):
+        parameters = training.steps["detection"].student.parameters()
+        parameters[0].data()[:] = float("inf")
 
-    def poisoned(block):
-        plain(block)
-        next(iter(block.collect_params().values())).data()[:] = float("inf")
-
-    monkeypatch.setattr(loop, "synchronise_statistics", poisoned)
-    prefix = tmp_path / "y"
+    options = ["--distill", "none", "--epochs", 1, "--save-prefix", tmp_path / "y"]
     with pytest.raises(UserError, match="not finite"):
-        train("--distill", "none", "--epochs", 1, "--save-prefix", prefix, "--val-interval", 1)
+        train(*options, hooks=[on(after_epoch=poison)])
     assert {path.name for path in tmp_path.iterdir()} == {"y_train.log", "y_metrics.jsonl"}
