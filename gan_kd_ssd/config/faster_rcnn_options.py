@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Sequence
 
 from gan_kd_ssd.config import option_groups as groups
+from gan_kd_ssd.config.distill_config import add_distill, add_distill_options
 from gan_kd_ssd.config.parser import Parser, not_negative, positive, with_dashes
 from gan_kd_ssd.util.errors import UserError
 
@@ -123,7 +124,7 @@ def _schedule(parser) -> None:
 def _distillation(parser) -> None:
     group = parser.add_argument_group("distillation")
     add = group.add_argument
-    groups.add_distill(group)
+    add_distill(group)
     add(
         *("--GAN-epochs", "--gan-epochs"),
         type=not_negative,
@@ -143,7 +144,7 @@ def _distillation(parser) -> None:
         help="epochs at which --lrD and --lrG are halved (the published log shows a change at 5, none "
         "at 20)",
     )
-    groups.add_adversarial(group, clamp="all")
+    add_distill_options(group, clamp="all")
 
 
 def _warmup(text: str) -> int:

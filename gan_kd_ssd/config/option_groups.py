@@ -133,20 +133,6 @@ def add_sgd(group, lr: float, lr_decay_epoch: str) -> None:
     add("--val-interval", type=positive, default=1, help="epochs between validations")
 
 
-def add_distill(group) -> None:
-    """Add ``--distill``, which chooses the distillation terms."""
-    distill_config.add_distill(group)
-
-
-def add_adversarial(group, clamp: str) -> None:
-    """Add the options of the distillation terms.
-
-    Args:
-        clamp: default of ``--clamp``, which differs between the detectors.
-    """
-    distill_config.add_distill_options(group, clamp=clamp)
-
-
 def add_output(parser: argparse.ArgumentParser, save_interval: int) -> None:
     """Add the output files, the intervals at which they are written, and ``--resume``."""
     group = parser.add_argument_group("output")

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from gan_kd_ssd.config import option_groups as groups
+from gan_kd_ssd.config.distill_config import add_distill, add_distill_options
 from gan_kd_ssd.config.parser import Parser, not_negative, positive, with_dashes
 from gan_kd_ssd.util.errors import UserError
 
@@ -93,7 +94,7 @@ def _schedule(parser) -> None:
 def _distillation(parser) -> None:
     group = parser.add_argument_group("distillation")
     add = group.add_argument
-    groups.add_distill(group)
+    add_distill(group)
     add(
         "--gan-epochs",
         type=not_negative,
@@ -101,7 +102,7 @@ def _distillation(parser) -> None:
         help="last epoch of the GAN stage; later epochs use the detection losses only "
         "(published: 221)",
     )
-    groups.add_adversarial(group, clamp="conv")
+    add_distill_options(group, clamp="conv")
 
 
 def parse_train_ssd(words: Sequence[str]) -> argparse.Namespace:

@@ -53,17 +53,18 @@ class Figures:
         self._terms, self._strides = list(terms), list(strides)
         self._level_names = [name for term in self._terms for name in term.names]
 
-    def pack(self, losses: Sequence, counts: Sequence, levels: dict | None = None):
+    def pack(self, losses: dict, counts: dict, levels: dict | None = None):
         """The vector (N,) of one device's part of a batch.
 
         Args:
-            losses: arrays (B,) in the order of the names.
-            counts: arrays that hold a sum and a number for each count, in order.
-            levels: arrays (L,) by name, means over the batch's images; None in steps without
-                distillation.
+            losses: arrays (B,) by name.
+            counts: sum (1,) and number (1,) by name.
+            levels: arrays (L,) by name, means over the batch's images; None without distillation.
         """
+        of_losses = [losses[name].detach().sum() for name in self.losses]
+        of_counts = [array for name in self.counts for array in counts[name]]
         of_levels = [levels[name] for name in self._level_names] if levels else []
-        return mx.nd.concat(*[loss.detach().sum() for loss in losses], *counts, *of_levels, dim=0)
+        return mx.nd.concat(*of_losses, *of_counts, *of_levels, dim=0)
 
     @property
     def entries(self) -> list[str]:
@@ -102,11 +103,3 @@ class Figures:
         start = len(self.losses)
         pairs = sums[start : start + 2 * len(self.counts)].reshape(-1, 2)
         return {name: float(s / max(n, 1e-12)) for name, (s, n) in zip(self.counts, pairs)}
-
-    @staticmethod
-    def add(before: np.ndarray, sums: np.ndarray) -> np.ndarray:
-        """Sum of two sums of vectors, without the levels if one of them has none."""
-        if not len(before):
-            return sums
-        common = min(len(before), len(sums))
-        return before[:common] + sums[:common]

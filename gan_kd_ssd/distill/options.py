@@ -1,8 +1,7 @@
 """Declaration of the distillation options: each option is one field of a frozen dataclass.
 
-The command line, the facts that a training state keeps, the learning rates of the trainers and the list
-of inferred choices in a model card are all made from these declarations
-(:mod:`gan_kd_ssd.distill.settings`). This module does not import MXNet.
+The command line, the facts that a training state keeps and the list of inferred choices in a model card
+are made from these declarations (:mod:`gan_kd_ssd.distill.settings`). This module does not import MXNet.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ class Declaration:
         resume: :data:`FIXED`, :data:`FREE` or :data:`START`.
         inferred: what the option decides, for the model card; None for an option whose value was
             published.
-        trainer: name of the trainer whose learning rate the option is, or None.
     """
 
     help: str
@@ -37,7 +35,6 @@ class Declaration:
     bare: float | None = None
     resume: str = FIXED
     inferred: str | None = None
-    trainer: str | None = None
 
 
 def option(default, help: str, **properties):
@@ -77,7 +74,6 @@ class MethodOptions(Options):
         "learning rate of the student's distillation update (Adam)",
         at_least=0,
         resume=FREE,
-        trainer="adversarial",
     )
     beta1: float = option(
         0.5,

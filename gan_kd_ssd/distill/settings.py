@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gan_kd_ssd.distill.options import FIXED, FREE, Declaration, MethodOptions, Options
@@ -81,30 +81,13 @@ class DistillConfig:
         """Options that a resumed run may change; it reports the change."""
         return self._of_resume(FREE)
 
-    def learning_rates(self) -> dict[str, float]:
-        """Learning rates of the trainers besides the student's, by the trainer's name."""
-        rates = {}
-        for owner, name, declaration in self._values():
-            trained = owner in self.terms or (owner is None and self.terms)
-            if declaration.trainer and trained:
-                rates[declaration.trainer] = self._value(owner, name)
-        if self.update == "joint":  # the student's trainer takes the place of this one
-            rates.pop("adversarial", None)
-        return rates
-
     def _of_resume(self, resume: str) -> dict:
         return {
-            name: self._value(owner, name)
-            for owner, name, declaration in self._values()
-            if declaration.resume == resume and (owner in self.terms or name in FIRST_OPTIONS)
+            name: getattr(self.options[owner] if owner else self.method, name)
+            for name, (owner, _default, declaration) in declared().items()
+            if declaration.resume == resume
+            and (owner in (None, *self.terms) or name in FIRST_OPTIONS)
         }
-
-    def _values(self) -> Iterator[tuple[str | None, str, Declaration]]:
-        for name, (owner, _default, declaration) in declared().items():
-            yield owner, name, declaration
-
-    def _value(self, owner: str | None, name: str):
-        return getattr(self.method if owner is None else self.options[owner], name)
 
 
 def distill_names(text: str) -> tuple[str, ...]:

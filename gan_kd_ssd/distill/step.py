@@ -17,16 +17,6 @@ from gan_kd_ssd.util.mxnet import mx
 autograd = mx.autograd
 
 
-def _forward(detector, part) -> tuple:
-    """Levels, list of losses (B,) and list of arrays of counts of a part of a batch."""
-    return tuple(detector.forward(part))
-
-
-def _images(part):
-    """Images (B, 3, H, W) of a part of a batch."""
-    return part[0]
-
-
 class DetectionStep:
     """An iteration without a teacher: forward, the detector's losses, one SGD step.
 
@@ -66,9 +56,9 @@ class DetectionStep:
         """
         vectors = []
         for part in self.student.parts(batch, self.ctx):
-            _levels, losses, counts = _forward(self.student, part)
-            autograd.backward(losses)
-            vectors.append(self.figures.pack(losses, counts))
+            forward = self.student.forward(part)
+            autograd.backward(list(forward.losses.values()))
+            vectors.append(self.figures.pack(forward.losses, forward.counts))
         self.trainer.step(1, self.ignore_stale_grad)  # the losses are normalised already
         return vectors
 
@@ -113,25 +103,25 @@ class DistillationStep:
         """
         student = self.detection.student
         parts = student.parts(batch, self.ctx)
-        images = sum(len(_images(part)) for part in parts)
-        teacher_levels = [self.teacher.pyramid(_images(part)) for part in parts]
-        forwards = [_forward(student, part) for part in parts]
+        images = sum(len(part.images) for part in parts)
+        teacher_levels = [self.teacher.pyramid(part.images) for part in parts]
+        forwards = [student.forward(part) for part in parts]
         maps = [
-            self._paired(forward[0], levels, part)
+            self._paired(forward.levels, levels, part)
             for forward, levels, part in zip(forwards, teacher_levels, parts)
         ]
         begun = [term.begin(maps, images) for term in self.terms]
 
         vectors, gradients = [], []
-        for device, (levels, losses, counts) in enumerate(forwards):
+        for device, forward in enumerate(forwards):
             loss, figures = self._terms(maps[device], [of[device] for of in begun], images)
-            vectors.append(self.detection.figures.pack(losses, counts, figures))
+            vectors.append(self.detection.figures.pack(forward.losses, forward.counts, figures))
             if not distil:
-                autograd.backward(losses)
+                autograd.backward(list(forward.losses.values()))
                 continue
             at_terms = [p.data(self.ctx[device]) for p in self.term_parameters]
             found = autograd.grad(loss, [*maps[device].student, *at_terms])
-            gradients.append(self._student_backward(device, levels, losses, found))
+            gradients.append(self._student_backward(self.ctx[device], forward, found))
         self.detection.trainer.step(1, not distil and self.detection.ignore_stale_grad)
         if self.trainer and distil:
             parameters = [*self.pyramid_parameters, *self.term_parameters]
@@ -158,7 +148,7 @@ class DistillationStep:
             total = sum(losses[1:], losses[0]) / images
         return total, {name: figure.sum(axis=0) / images for name, figure in figures.items()}
 
-    def _student_backward(self, device: int, levels, losses, gradients) -> list | None:
+    def _student_backward(self, ctx, forward, gradients) -> list | None:
         """The student's gradients on one device, from those at its levels.
 
         Joint update: one backward pass carries both into the gradients of the parameters. Separate
@@ -166,9 +156,9 @@ class DistillationStep:
         stay in the parameters. Both are gradients at the same weights, in either order of the updates.
         """
         count = len(self.pairs)
-        heads = [levels[pair.student] for pair in self.pairs]
+        losses = list(forward.losses.values())
+        heads = [forward.levels[pair.student] for pair in self.pairs]
         at_levels, at_terms = gradients[:count], gradients[count:]
-        ctx = self.ctx[device]
         if self.trainer is None:
             autograd.backward(losses + heads, [None] * len(losses) + at_levels)
             write_gradients(self.term_parameters, at_terms, ctx)

@@ -12,6 +12,7 @@ from pathlib import Path
 from gan_kd_ssd.analysis.arguments import Command, command_of
 from gan_kd_ssd.analysis.figures import last_trained
 from gan_kd_ssd.analysis.resume import resumed
+from gan_kd_ssd.config.distill_config import inferred_options
 from gan_kd_ssd.detectors.names import NetworkName, kind_of, read_name
 from gan_kd_ssd.engine.runlog import prefix_of
 from gan_kd_ssd.logs.log import Log, Run
@@ -29,16 +30,6 @@ _METRICS = {
     "voc07": "VOC07, IoU 0.5",
     "voc12": "VOC12, IoU 0.5",
     "coco": "COCO, IoU 0.5 to 0.95",
-}
-#: Options of the method that the paper does not describe, and what each decides.
-_INFERRED = {
-    "update": "which losses update the student together",
-    "clamp": "which discriminator parameters are clamped",
-    "d_norm": "normalization in the discriminators",
-    "levels": "aggregation of the per-level scores",
-    "adapter": "whose feature maps the 1x1 convolution adapts",
-    "student_head": "initialization of the student's predictors",
-    "cosine_attention": "weight of the cosine attention, whose definition is inferred",
 }
 
 
@@ -139,7 +130,7 @@ def card(release: Release, trained: TrainedRun, released: dict[str, tuple[str, i
         info=trained.info,
         teacher=trained.info.get("teacher"),
         teacher_is_gluoncvs=what.teacher_name() in GLUONCV_PUBLISHES,
-        inferred={k: text for k, text in _INFERRED.items() if k in trained.options},
+        inferred={k: text for k, text in inferred_options().items() if k in trained.options},
         files=released,
     )
 

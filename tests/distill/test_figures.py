@@ -40,21 +40,14 @@ def test_counted_figures_are_sums_by_numbers_and_every_entry_of_a_vector_has_a_n
     assert reader.entries[-1] == "cosine of level 0 (stride 16)"
 
 
-def test_what_is_packed_is_read_back_whatever_the_order_of_the_levels_names():
+def test_what_is_packed_is_read_back_whatever_the_order_of_the_names():
     reader = figures(counts=["Acc"])
-    losses = [mx.nd.array([1, 3]), mx.nd.array([0.5, 0])]
+    losses = {"SmoothL1": mx.nd.array([0.5, 0]), "CrossEntropy": mx.nd.array([1, 3])}
+    counts = {"Acc": (mx.nd.array([3]), mx.nd.array([4]))}
     levels = {"cosine": [0.5, 0.25], "b": [1, 2], "a": [3, 5]}
-    vector = reader.pack(
-        losses, [mx.nd.array([3, 4])], {name: mx.nd.array(value) for name, value in levels.items()}
-    )
+    arrays = {name: mx.nd.array(value) for name, value in levels.items()}
+    vector = reader.pack(losses, counts, arrays)
     assert len(reader.entries) == vector.size
     found = reader.of_epoch(vector.asnumpy(), 1)
     assert (found["CrossEntropy"], found["SmoothL1"], found["gap"]) == (4, 0.5, 2.5)
     assert found["cosine"] == 0.375 and reader.counted(vector.asnumpy()) == {"Acc": 0.75}
-
-
-def test_sums_of_phases_with_levels_and_without_are_added_up_to_the_levels():
-    short, long = np.array([1.0, 2]), np.array([10.0, 20, 30])
-    np.testing.assert_array_equal(Figures.add(short, long), [11, 22])
-    np.testing.assert_array_equal(Figures.add(long, short), [11, 22])
-    np.testing.assert_array_equal(Figures.add(np.array([]), long), long)

@@ -87,30 +87,6 @@ def test_a_state_fixes_what_decides_the_figures_and_leaves_the_rates_free():
         assert config.fixed() == {"distill": distill, **kept}
 
 
-@pytest.mark.parametrize(
-    "options, trainers",
-    [
-        ({}, {"discriminators": 0.125, "adversarial": 0.375}),
-        ({"update": "joint"}, {"discriminators": 0.125}),
-        ({"distill": "cosine", "cosine_attention": 1.0}, {"adversarial": 0.375}),
-        ({"distill": "none"}, {}),
-    ],
-)
-def test_learning_rates_belong_to_the_trainers_that_there_are(options, trainers, tiny_ssd):
-    from gan_kd_ssd.distill.method import distilled
-    from gan_kd_ssd.distill.settings import SGD
-    from gan_kd_ssd.util.mxnet import mx
-
-    config = DistillConfig.from_options(
-        {"lrD": 0.125, "lrG": 0.375, "d_channels": 8, "distill": "gan", **options}
-    )
-    assert config.learning_rates() == trainers
-    if config.terms:
-        method = distilled(tiny_ssd(), tiny_ssd(), [mx.cpu()], SGD(0.5), "device", config)
-        rates = {name: trainer.learning_rate for name, trainer in method.trainers.items()}
-        assert rates == {"student": 0.5, **trainers}
-
-
 def test_values_that_contradict_each_other_are_refused_with_their_options():
     for values, words in (
         ({"clamp_lower": 0.1, "clamp_upper": 0.1}, "--clamp-lower 0.1 is not below --clamp-upper"),

@@ -198,6 +198,8 @@ def test_teacher_is_not_changed_and_detection_continues_after_a_joint_gan_stage(
 def test_each_trainer_has_its_own_learning_rate(tiny_ssd):
     _, _, method = make_method(tiny_ssd, lrD=0.125, lrG=0.25, beta1=0.75)
     assert list(method.trainers) == ["student", "discriminators", "adversarial"]
+    _, _, joint = make_method(tiny_ssd, update="joint")
+    assert list(joint.trainers) == ["student", "discriminators"]
     rates = [trainer.learning_rate for trainer in method.trainers.values()]
     assert rates == [OPTIMIZER.lr, 0.125, 0.25]
     student, *others = (trainer.optimizer for trainer in method.trainers.values())

@@ -19,7 +19,6 @@ class AdversarialOptions(Options):
         "learning rate of the discriminators (Adam)",
         at_least=0,
         resume=FREE,
-        trainer="discriminators",
     )
     clamp_lower: float = option(-0.03, "lower bound of the discriminators' clamped parameters")
     clamp_upper: float = option(0.03, "upper bound of the discriminators' clamped parameters")
