@@ -42,8 +42,13 @@ def _parser() -> Parser:
         "outputs of the file are compared with those of the network; if they differ, nothing is "
         "written and the exit code is 1.",
     )
-    model = parser.add_argument_group("detector")
-    add = model.add_argument
+    _add_detector(parser)
+    _add_file(parser)
+    return parser
+
+
+def _add_detector(parser: Parser) -> None:
+    add = parser.add_argument_group("detector").add_argument
     add(
         "--network",
         required=True,
@@ -82,8 +87,10 @@ def _parser() -> Parser:
         metavar="PIXELS",
         help="Faster R-CNN: maximum long side of the input",
     )
-    file = parser.add_argument_group("file")
-    add = file.add_argument
+
+
+def _add_file(parser: Parser) -> None:
+    add = parser.add_argument_group("file").add_argument
     add("--format", choices=FORMATS, default="symbol", help="format of the file")
     add("--out", type=Path, required=True, metavar="PREFIX", help="prefix of the written files")
     add(
@@ -103,4 +110,3 @@ def _parser() -> Parser:
         metavar="FILE",
         help="image for the comparison, besides noise (default: Matplotlib's sample photograph)",
     )
-    return parser
