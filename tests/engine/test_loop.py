@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_kd_ssd.engine import checkpoint
+from gan_kd_ssd.config.training_config import from_words
+from gan_kd_ssd.engine import build, checkpoint
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 from helpers.hooks import on, signal_after
@@ -181,6 +182,42 @@ def test_a_state_of_another_run_is_refused(
     common = [*EPOCHS, "--teacher-params", teacher_params, "--save-prefix", tmp_path / "y"]
     with pytest.raises(UserError, match=message):
         train(*common, "--resume", state, *options)
+
+
+def test_a_state_has_the_fields_of_format_1(whole):
+    """States of earlier revisions are read, and theirs can read ours."""
+    _, meta = checkpoint.load_state(Path(f"{whole}_state.zip"))
+    assert meta["format"] == 1
+    assert set(meta) == {"format", "progress", "trainers", "fixed", "options"}
+    progress = ["epoch", "batch", "images", "best_map", "told", "seconds", "sums", "run_sums"]
+    assert set(meta["progress"]) == set(progress)
+
+
+def test_a_state_of_another_format_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "STATE_FORMAT", 2)
+    checkpoint.save_state(tmp_path / "s.zip", {}, {})
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"s\.zip: format 2, this version reads 1"):
+        checkpoint.load_state(tmp_path / "s.zip")
+
+
+def test_changed_options_of_a_resumed_run_are_reported(
+    whole, teacher_params, shapes_folder, tmp_path, capsys
+):
+    words = ["--dataset", shapes_folder, "--data-shape", 64, "--gpus", "", "--num-workers", 0]
+    words += ["--student", "resnet10_v1_0.125", "--batch-size", 8, "--d-channels", 16]
+    words += ["--teacher", "resnet10_v1_0.25", "--teacher-params", teacher_params, *EPOCHS]
+    words += ["--lr", 0.02, "--epochs", 4, "--resume", f"{whole}_state.zip"]
+    words += ["--save-prefix", tmp_path / "y"]
+
+    def stop(_training):
+        raise UserError("enough")
+
+    config = from_words("train_ssd_gkd.py", [str(word) for word in words])
+    with pytest.raises(UserError, match="enough"):
+        build.run(config, "train_ssd_gkd.py", [on(before_training=stop)])
+    reported = [line for line in capsys.readouterr().out.splitlines() if "resumed" in line]
+    assert reported == ["resumed with lr 0.02, before 0.01", "resumed with epochs 4, before 3"]
 
 
 def test_a_damaged_state_is_refused(whole, train, teacher_params, tmp_path):
