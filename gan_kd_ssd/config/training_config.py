@@ -10,7 +10,7 @@ writes to it afterwards. Defaults that depend on the machine, the data or the ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -280,98 +280,87 @@ def from_options(script: str, options: Mapping[str, object]) -> TrainConfig:
     return from_words(script, Command(script, dict(options)).words())
 
 
+def _pick(record: type, options: Mapping, **others):
+    """A record whose fields are the options of the same names, except for ``others``."""
+    names = {field.name for field in fields(record)} - others.keys()
+    return record(**{name: options[name] for name in names}, **others)
+
+
 def _ssd(options: Mapping) -> TrainConfig:
     gan_val = options["gan_val_interval"]
+    schedule = _pick(
+        ScheduleConfig,
+        options,
+        counted_from=1,
+        last_epoch=options["epochs"],
+        discriminator_epochs=0,
+        gan_val_interval=options["val_interval"] if gan_val is None else gan_val,
+        rates=RateConfig(options["lr_decay"], epoch_list(options["lr_decay_epoch"])),
+    )
     return _common(
         options,
         detector=SSDConfig(options["data_shape"]),
         teacher_file=options["teacher_params"],
         source=options["dataset"],
-        augmentation={"augmentation": options["augmentation"]},
-        schedule=ScheduleConfig(
-            counted_from=1,
-            start_epoch=options["start_epoch"],
-            last_epoch=options["epochs"],
-            gan_epochs=options["gan_epochs"],
-            discriminator_epochs=0,
-            val_interval=options["val_interval"],
-            gan_val_interval=options["val_interval"] if gan_val is None else gan_val,
-            rates=RateConfig(options["lr_decay"], epoch_list(options["lr_decay_epoch"])),
-        ),
+        batches=_batches(options, options["augmentation"]),
+        schedule=schedule,
     )
 
 
 def _faster_rcnn(options: Mapping) -> TrainConfig:
-    mixup, plain_epochs = options["mixup"], options["no_mixup_epochs"]
+    mixed = max(0, options["epochs"] - options["no_mixup_epochs"]) if options["mixup"] else 0
+    schedule = _pick(
+        ScheduleConfig,
+        options,
+        counted_from=0,
+        last_epoch=options["epochs"] - 1,
+        gan_epochs=options["GAN_epochs"],
+        discriminator_epochs=options["train_D_eopch"],
+        gan_val_interval=options["val_interval"],
+        rates=RateConfig(
+            options["lr_decay"],
+            epoch_list(options["lr_decay_epoch"]),
+            options["lr_warmup"],
+            epoch_list(options["lr_decay_GAN_epoch"], "--lr-decay-GAN-epoch"),
+        ),
+    )
     return _common(
         options,
-        detector=FasterRCNNConfig(
-            **{name: options[name] for name in ("use_fpn", "roi_mode", "short", "max_size")},
-            norm_layer=options["norm_layer"],
-            static_alloc=options["static_alloc"],
-            hybridize=not options["disable_hybridization"],
-        ),
+        detector=_pick(FasterRCNNConfig, options, hybridize=not options["disable_hybridization"]),
         teacher_file=options["Teacher_param_path"],
         source=faster_rcnn_options.data_set(options["dataset"]),
-        augmentation={
-            "augmentation": "mixup" if mixup else "flip",
-            "mixup_epochs": max(0, options["epochs"] - plain_epochs) if mixup else 0,
-        },
-        schedule=ScheduleConfig(
-            counted_from=0,
-            start_epoch=options["start_epoch"],
-            last_epoch=options["epochs"] - 1,
-            gan_epochs=options["GAN_epochs"],
-            discriminator_epochs=options["train_D_eopch"],
-            val_interval=options["val_interval"],
-            gan_val_interval=options["val_interval"],
-            rates=RateConfig(
-                options["lr_decay"],
-                epoch_list(options["lr_decay_epoch"]),
-                options["lr_warmup"],
-                epoch_list(options["lr_decay_GAN_epoch"], "--lr-decay-GAN-epoch"),
-            ),
-        ),
+        batches=_batches(options, "mixup" if options["mixup"] else "flip", mixed),
+        schedule=schedule,
     )
 
 
 _BUILD = {"ssd": _ssd, "faster_rcnn": _faster_rcnn}
 
 
+def _batches(options: Mapping, augmentation: str, mixup_epochs: int = 0) -> BatchConfig:
+    size, more = options["batch_size"], {"augmentation": augmentation, "mixup_epochs": mixup_epochs}
+    return _pick(BatchConfig, options, size=size, **more)
+
+
 def _common(
-    options: Mapping, *, detector, teacher_file: str, source: str, augmentation: dict, schedule
+    options: Mapping, *, detector, teacher_file: str, source: str, batches, schedule
 ) -> TrainConfig:
-    """The configuration from what the detectors' options mean and from what both scripts share."""
-
-    def named(record, *names: str, **others):
-        return record(**{name: options[name] for name in names}, **others)
-
+    """The configuration from the records that differ between the scripts."""
     classes = class_names(options["classes"])
     return TrainConfig(
-        networks=named(
-            NetworkConfig,
-            *("student", "teacher", "pretrained_base"),
-            detector=detector,
-            teacher_file=teacher_file,
-        ),
-        data=named(
+        networks=_pick(NetworkConfig, options, detector=detector, teacher_file=teacher_file),
+        data=_pick(
             DataConfig,
-            *("dataset", "train_split", "val_split", "metric"),
+            options,
             source=source,
             root=options["data_root"],
             classes=None if classes is None else tuple(classes),
-            batches=BatchConfig(
-                options["batch_size"], options["seed"], options["num_workers"], **augmentation
-            ),
+            batches=batches,
         ),
         schedule=schedule,
-        sgd=SGD(options["lr"], options["momentum"], options["wd"]),
+        sgd=_pick(SGD, options),
         distillation=DistillConfig.from_options(options),
-        devices=named(DeviceConfig, "gpus", "cpu_devices", "kv_store"),
-        output=named(
-            OutputConfig,
-            *("save_prefix", "overwrite", "save_interval", "log_interval", "resume", "quiet"),
-            verbose=options.get("verbose", False),
-        ),
+        devices=_pick(DeviceConfig, options),
+        output=_pick(OutputConfig, options, verbose=options.get("verbose", False)),
         namespace=MappingProxyType(dict(options)),
     )

@@ -332,13 +332,8 @@ def build(
     **settings,
 ) -> FasterRCNN:
     """Build a Faster R-CNN by name; ``settings`` are the fields of :class:`FasterRCNNSettings`."""
-    return FasterRCNN.build(
-        network,
-        classes,
-        FasterRCNNSettings(**settings),
-        pretrained_base=pretrained_base,
-        option=option,
-    )
+    given = {"pretrained_base": pretrained_base, "option": option}
+    return FasterRCNN.build(network, classes, FasterRCNNSettings(**settings), **given)
 
 
 def load(
@@ -357,13 +352,6 @@ def load(
     ``settings`` are the fields of :class:`FasterRCNNSettings`; the rest is as for
     :meth:`~gan_kd_ssd.detectors.base.Detector.load_trained`.
     """
-    return FasterRCNN.load_trained(
-        network,
-        classes,
-        FasterRCNNSettings(**settings),
-        params,
-        ctx,
-        option=option,
-        network_option=network_option,
-        hybridize=hybridize,
-    )
+    given = {"option": option, "network_option": network_option, "hybridize": hybridize}
+    settings = FasterRCNNSettings(**settings)
+    return FasterRCNN.load_trained(network, classes, settings, params, ctx, **given)

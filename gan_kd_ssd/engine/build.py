@@ -298,10 +298,10 @@ def _describe_teacher(run: Run, parts: Parts) -> DistillationMetadata:
     """Print the distilled levels, the student's head, and the mAP of the teacher."""
     networks, say = parts.networks, run.log.say
     strides = [pair.stride for pair in parts.method.pairs]
-    alone = sorted(set(networks.student.strides) - set(strides))
+    unpaired = sorted(set(networks.student.strides) - set(strides))
     line = f"discriminators at strides {', '.join(map(str, strides))}"
-    if alone:
-        line += f"; none at {', '.join(map(str, alone))}: the teacher has no such level"
+    if unpaired:
+        line += f"; none at {', '.join(map(str, unpaired))}: the teacher has no such level"
     say(line)
     if parts.inherited_head is not None:
         copied = ", ".join(parts.inherited_head)

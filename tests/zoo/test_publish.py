@@ -322,6 +322,8 @@ def test_a_network_that_gluoncv_publishes_is_plain(run):
 
 
 def test_faster_rcnn_is_named_with_its_pooling(run):
+    first, *others = metrics(run)
+    rewrite(run, [{**first, "detector": "faster_rcnn"}, *others])
     student = {"student": "faster_rcnn_fpn_resnet50_v1b_coco", "teacher": "resnet101_v1d"}
     found = with_options(run, **student, use_fpn=False, roi_mode="pool", dataset="voc")
     assert str(found.name) == "faster_rcnn_fpn_resnet50_v1b_voc_gkd_resnet101_v1d_roipool"
