@@ -1,4 +1,4 @@
-"""Times several things in turn, round after round: what the machine does besides falls on all of them."""
+"""Timing of several functions in turn, round after round, so that other load affects all of them."""
 
 from __future__ import annotations
 

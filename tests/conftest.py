@@ -1,6 +1,5 @@
 """What several tests share: a tiny data set, tiny networks, a tiny trained teacher."""
 
-import itertools
 import os
 from pathlib import Path
 
@@ -11,25 +10,6 @@ from hypothesis import settings
 from helpers.runs import CLASSES, EPOCHS, RCNN_PHASES, SIZE
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-
-
-@pytest.fixture
-def interrupt_after(monkeypatch):
-    """interrupt_after(n, signum): send this process a signal when so many batches are trained."""
-    from gan_kd_ssd.engine import loop
-
-    def arrange(batches, signum):
-        seen, plain = [], loop.Training._add
-
-        def interrupting(self, vectors):
-            plain(self, vectors)
-            seen.append(None)
-            if len(seen) == batches:
-                os.kill(os.getpid(), signum)
-
-        monkeypatch.setattr(loop.Training, "_add", interrupting)
-
-    return arrange
 
 
 @pytest.fixture(scope="session")
@@ -85,40 +65,39 @@ def make_batch():
 
 
 @pytest.fixture(scope="session")
-def train(shapes_folder, tmp_path_factory):
-    """train(*options) -> exit code of a tiny run of ``train_ssd_gkd.py`` in this process.
+def train(shapes_folder):
+    """train(*options, hooks=()) -> exit code of a tiny run of ``train_ssd_gkd.py`` in this process.
 
-    Options given later win over the tiny ones given here.
+    Options given later override the tiny ones given here.
     """
-    from gan_kd_ssd.config.ssd_options import parse_train_ssd
-    from gan_kd_ssd.engine import ssd_training as ssd_run
-
-    def run(*options):
-        tiny = [
-            *("--dataset", shapes_folder, "--data-shape", SIZE, "--gpus", "", "--num-workers", 0),
-            *("--student", "resnet10_v1_0.125", "--batch-size", 8, "--log-interval", 2, "--quiet"),
-            *("--lr", 0.01, "--d-channels", 16, "--teacher", "resnet10_v1_0.25"),
-        ]
-        return ssd_run.run(parse_train_ssd([str(word) for word in itertools.chain(tiny, options)]))
-
-    return run
+    tiny = [
+        *("--dataset", shapes_folder, "--data-shape", SIZE, "--gpus", "", "--num-workers", 0),
+        *("--student", "resnet10_v1_0.125", "--batch-size", 8, "--log-interval", 2, "--quiet"),
+        *("--lr", 0.01, "--d-channels", 16, "--teacher", "resnet10_v1_0.25"),
+    ]
+    return _trains("train_ssd_gkd.py", tiny)
 
 
 @pytest.fixture(scope="session")
 def train_rcnn(shapes_folder):
-    """train_rcnn(*options) -> exit code of a tiny run of ``train_faster_rcnn_gkd.py``."""
-    from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
-    from gan_kd_ssd.engine import faster_rcnn_training as rcnn_run
+    """train_rcnn(*options, hooks=()) -> exit code of a tiny run of ``train_faster_rcnn_gkd.py``."""
+    tiny = [
+        *("--dataset", shapes_folder, "--short", 64, "--max-size", 96, "--gpus", ""),
+        *("--student", "resnet10_v1_0.125", "--teacher", "resnet10_v1_0.25", "--quiet"),
+        *("--batch-size", 4, "--log-interval", 2, "--lr", 0.01, "--d-channels", 16),
+        *("--num-workers", 0),
+    ]
+    return _trains("train_faster_rcnn_gkd.py", tiny)
 
-    def run(*options):
-        tiny = [
-            *("--dataset", shapes_folder, "--short", 64, "--max-size", 96, "--gpus", ""),
-            *("--student", "resnet10_v1_0.125", "--teacher", "resnet10_v1_0.25", "--quiet"),
-            *("--batch-size", 4, "--log-interval", 2, "--lr", 0.01, "--d-channels", 16),
-            *("--num-workers", 0),
-        ]
-        words = [str(word) for word in itertools.chain(tiny, options)]
-        return rcnn_run.run(parse_train_faster_rcnn(words))
+
+def _trains(script, tiny):
+    from gan_kd_ssd.config.training_config import from_words
+    from gan_kd_ssd.engine import build
+
+    def run(*options, hooks=()):
+        return build.run(
+            from_words(script, [str(word) for word in [*tiny, *options]]), script, hooks
+        )
 
     return run
 
@@ -134,11 +113,11 @@ def rcnn_teacher(train_rcnn, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def distil(train_rcnn, rcnn_teacher):
-    """distil(prefix, *options) -> exit code of a run through all phases."""
+    """distil(prefix, *options, hooks=()) -> exit code of a run through all phases."""
 
-    def train(prefix, *options):
+    def train(prefix, *options, hooks=()):
         common = [*RCNN_PHASES, "--Teacher-param-path", rcnn_teacher, "--save-prefix", prefix]
-        return train_rcnn(*common, *options)
+        return train_rcnn(*common, *options, hooks=hooks)
 
     return train
 

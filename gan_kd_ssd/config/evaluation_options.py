@@ -1,166 +1,248 @@
-"""The command line of eval_voc.py: GluonCV's evaluation options, and ours beside them.
-
-Imports nothing but the standard library, so that ``--help`` is answered at once.
-"""
+"""The options of ``eval_voc.py``: those of GluonCV's evaluation script, and more."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gan_kd_ssd.config.option_groups import add_devices
-from gan_kd_ssd.config.parser import (
-    Parser,
-    class_names,
-    not_negative,
-    positive,
-    with_dashes,
-)
+from gan_kd_ssd.config.parser import Parser, class_names, not_negative, positive, with_dashes
 from gan_kd_ssd.detectors.names import NetworkName, read_name
 from gan_kd_ssd.util.errors import UserError
 
-PUBLISHED_DATA_SHAPE = 512  # of the published SSD log's Namespace line
+PUBLISHED_DATA_SHAPE = 512  # from the Namespace line of the published SSD log
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the options of eval_voc.py; names with dashes or underscores.
+@dataclass(frozen=True)
+class EvaluationData:
+    """Data to measure on: name or folder, data root, split and classes; None takes the default."""
 
-    Args:
-        argv: what stands after the program's name; None takes it from ``sys.argv``.
+    dataset: str
+    root: Path | None
+    val_split: str | None
+    classes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """Devices as given, images in a batch, and the number of processes that read images."""
+
+    gpus: str | None
+    cpu_devices: int
+    batch_size: int
+    num_workers: int
+
+
+@dataclass(frozen=True)
+class EvaluationResults:
+    """What is measured and written.
+
+    Attributes:
+        metric: 'voc07', 'voc12', 'both' or 'coco'; None takes the usual one of the data.
+        json: file of the results. plot: folder of the pictures. Both may be None.
+        plot_images: number of images to draw.
+        score_threshold: lowest score that is drawn.
+    """
+
+    metric: str | None
+    json: Path | None
+    plot: Path | None
+    plot_images: int
+    score_threshold: float
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What ``eval_voc.py`` was asked to do.
+
+    Options of the network that are None or False are taken from the run that wrote ``params``.
+
+    Attributes:
+        network: name of the network.
+        params: parameter file; None takes the published weights.
+        data_shape: side of an SSD's input in pixels.
+        use_fpn, roi_mode, short, max_size, norm_layer: settings of a Faster R-CNN.
+    """
+
+    network: str
+    params: Path | None
+    data_shape: int | None
+    use_fpn: bool
+    roi_mode: str | None
+    short: int | None
+    max_size: int | None
+    norm_layer: str | None
+    data: EvaluationData
+    run: EvaluationRun
+    results: EvaluationResults
+
+
+def parse(words: Sequence[str]) -> EvaluationConfig:
+    """Parse and check the options of ``eval_voc.py``.
 
     Raises:
-        UserError: an option that does not exist or whose value cannot be right.
+        UserError: an unknown option, or a value that cannot be right.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    options = _parser().parse_args(with_dashes(argv))
+    options = _parser().parse_args(with_dashes(words))
     network = read_name(options.network)
     _check_sizes(options, network)
-    if options.data_shape is None:
-        options.data_shape = network.data_shape
-    if options.data_shape is None and options.params is None:
-        options.data_shape = PUBLISHED_DATA_SHAPE
-    options.classes = class_names(options.classes)
-    if options.params is None and options.pretrained.lower() not in ("true", "false", ""):
-        options.params, options.pretrained = Path(options.pretrained), "False"
-    if options.params is None and options.pretrained.lower() != "true":
+    params = options.params
+    if params is None and options.pretrained.lower() not in ("true", "false", ""):
+        params = Path(options.pretrained)
+    elif params is None and options.pretrained.lower() != "true":
         raise UserError("no weights to evaluate: give --params FILE.params or --pretrained True")
-    if options.json is None and options.save_prefix:
-        options.json = Path(f"{options.save_prefix}_eval.json")
-    return options
+    data_shape = options.data_shape or network.data_shape
+    if data_shape is None and options.params is None:
+        data_shape = PUBLISHED_DATA_SHAPE
+    classes = class_names(options.classes)
+    json = options.json
+    if json is None and options.save_prefix:
+        json = Path(f"{options.save_prefix}_eval.json")
+    names = ("network", "use_fpn", "roi_mode", "short", "max_size", "norm_layer")
+    return EvaluationConfig(
+        **{name: getattr(options, name) for name in names},
+        params=params,
+        data_shape=data_shape,
+        data=EvaluationData(
+            options.dataset,
+            options.data_root,
+            options.val_split,
+            None if classes is None else tuple(classes),
+        ),
+        run=EvaluationRun(
+            options.gpus, options.cpu_devices, options.batch_size, options.num_workers
+        ),
+        results=EvaluationResults(
+            options.metric, json, options.plot, options.plot_images, options.score_threshold
+        ),
+    )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(
         prog="eval_voc.py",
-        description="Measure a detector by VOC's mAP at IoU 0.5 or COCO's twelve figures: a table by "
-        "class, mAP, images/s.",
+        description="Measure the mAP of a detector at IoU 0.5 (VOC) or COCO's twelve figures, class by "
+        "class, and its speed in images/s.",
     )
-    model = parser.add_argument_group("detector")
-    model.add_argument(
-        "--network",
-        default="vgg16_atrous",
-        help="base network of an SSD, as in GluonCV's zoo (mobilenet1.0, resnet50_v1, …), "
-        "or the whole name (ssd_512_mobilenet1.0_voc, faster_rcnn_resnet50_v1b_voc), "
-        "or a name of `gan-kd zoo list`",
-    )
-    model.add_argument(
-        "--data-shape",
-        type=positive,
-        metavar="PIXELS",
-        help="SSD: side of the square input (default: that in the network's name, else as the run was "
-        "trained that wrote --params, else 512)",
-    )
-    model.add_argument(
-        "--params", type=Path, metavar="FILE", help="weights, as train_ssd_gkd.py or GluonCV saves"
-    )
-    model.add_argument(
-        "--pretrained",
-        default="True",
-        metavar="FILE|True",
-        help="GluonCV's name for --params; True takes the weights the zoo published",
-    )
-    add_faster_rcnn(
-        parser.add_argument_group(
-            "Faster R-CNN", "default: as the run was trained that wrote --params, else the zoo's"
-        )
-    )
-    data = parser.add_argument_group("data")
-    data.add_argument(
-        "--dataset",
-        default="voc",
-        help="voc, voc07 (both: VOC2007 test), coco (2017 val), shapes, shapes_coco, or a folder in "
-        "VOC or COCO layout",
-    )
-    data.add_argument(
-        "--data-root",
-        type=Path,
-        metavar="DIR",
-        help="where the named sets are (default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)",
-    )
-    data.add_argument(
-        "--val-split",
-        metavar="NAME",
-        help="a folder's ImageSets/Main/NAME.txt or annotations/instances_NAME.json to measure on "
-        "(default: test, else val)",
-    )
-    data.add_argument(
-        "--classes",
-        metavar="A,B,…",
-        help="the classes the detector was trained on, in that order "
-        "(default: those of the data set)",
-    )
+    _add_detector(parser)
+    _add_data(parser)
     run = add_devices(parser)
     run.add_argument(
         "--batch-size",
         type=positive,
         default=16,
-        help="images in one batch; Faster R-CNN takes one on each device",
+        help="images in a batch; Faster R-CNN always takes one per device",
     )
     run.add_argument(
-        "--num-workers", type=not_negative, default=0, help="processes that read images"
+        "--num-workers", type=not_negative, default=0, help="number of processes that read images"
     )
+    _add_results(parser)
+    return parser
+
+
+def _add_detector(parser: Parser) -> None:
+    model = parser.add_argument_group("detector")
+    model.add_argument(
+        "--network",
+        default="vgg16_atrous",
+        help="backbone of an SSD in GluonCV's model zoo (mobilenet1.0, resnet50_v1, …), "
+        "a full name (ssd_512_mobilenet1.0_voc, faster_rcnn_resnet50_v1b_voc), "
+        "or a name that `gan-kd zoo list` prints",
+    )
+    model.add_argument(
+        "--data-shape",
+        type=positive,
+        metavar="PIXELS",
+        help="side of an SSD's square input (default: the one in the network's name, else that of the "
+        "run that wrote --params, else 512)",
+    )
+    model.add_argument(
+        "--params",
+        type=Path,
+        metavar="FILE",
+        help="parameter file, as train_ssd_gkd.py or GluonCV saves it",
+    )
+    model.add_argument(
+        "--pretrained",
+        default="True",
+        metavar="FILE|True",
+        help="GluonCV's name for --params; True uses the weights that the model zoo publishes",
+    )
+    group = parser.add_argument_group(
+        "Faster R-CNN", "default: the values of the run that wrote --params, else GluonCV's"
+    )
+    add = group.add_argument
+    add("--use-fpn", action="store_true", help="use the five FPN levels of strides 4 to 64")
+    add("--roi-mode", choices=("align", "pool"), help="RoI pooling")
+    add("--short", type=positive, metavar="PIXELS", help="short side of the input")
+    add("--max-size", type=positive, metavar="PIXELS", help="maximum long side of the input")
+    add("--norm-layer", choices=("bn",), help="the network was trained with --norm-layer bn")
+
+
+def _add_data(parser: Parser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--dataset",
+        default="voc",
+        help="voc or voc07 (both: VOC2007 test), coco (2017 val), shapes, shapes_coco, or the path of "
+        "a folder in VOC or COCO layout",
+    )
+    data.add_argument(
+        "--data-root",
+        type=Path,
+        metavar="DIR",
+        help="folder of the named data sets "
+        "(default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)",
+    )
+    data.add_argument(
+        "--val-split",
+        metavar="NAME",
+        help="split of a folder to measure on: ImageSets/Main/NAME.txt or "
+        "annotations/instances_NAME.json (default: test, else val)",
+    )
+    data.add_argument(
+        "--classes",
+        metavar="A,B,…",
+        help="class names that the detector was trained on, in order "
+        "(default: those of its run, else of the data set)",
+    )
+
+
+def _add_results(parser: Parser) -> None:
     out = parser.add_argument_group("results")
     out.add_argument(
         "--metric",
         choices=("voc07", "voc12", "both", "coco"),
-        help="VOC07's 11-point AP (the published one), VOC12's area under the curve, both, or COCO's "
-        "twelve figures (default: voc07; coco for data in COCO layout)",
+        help="voc07: 11-point AP, as published; voc12: area under the curve; both: these two; coco: "
+        "COCO's twelve figures (default: voc07; coco for data in COCO layout)",
     )
-    out.add_argument("--json", type=Path, metavar="FILE", help="write the results there as JSON")
+    out.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as JSON")
     out.add_argument(
         "--save-prefix",
         default="",
         metavar="PREFIX",
-        help="prefix of the saved results: PREFIX_eval.json where --json is not given",
+        help="write the results to PREFIX_eval.json unless --json is given",
     )
-    out.add_argument("--plot", type=Path, metavar="DIR", help="draw detections and ground truth")
-    out.add_argument("--plot-images", type=positive, default=16, help="images to draw")
+    out.add_argument(
+        "--plot", type=Path, metavar="DIR", help="draw detections and ground truth into DIR"
+    )
+    out.add_argument("--plot-images", type=positive, default=16, help="number of images to draw")
     out.add_argument(
         "--score-threshold", type=_fraction, default=0.5, help="lowest score that is drawn"
     )
-    return parser
 
 
-def add_faster_rcnn(group) -> None:
-    """What a Faster R-CNN is beside its name; nothing is the default."""
-    group.add_argument("--use-fpn", action="store_true", help="levels of strides 4 to 64")
-    group.add_argument("--roi-mode", choices=("align", "pool"), help="how RoIs are pooled")
-    group.add_argument("--short", type=positive, metavar="PIXELS", help="short side of the input")
-    group.add_argument("--max-size", type=positive, metavar="PIXELS", help="its greatest side")
-    group.add_argument("--norm-layer", choices=("bn",), help="trained with --norm-layer bn")
-
-
-def _check_sizes(options, network: NetworkName) -> None:
-    """A size of the other kind of detector is a mistake."""
+def _check_sizes(options: argparse.Namespace, network: NetworkName) -> None:
+    """Refuse the input size of the other kind of detector."""
     if network.kind == "faster_rcnn" and options.data_shape is not None:
         raise UserError(f"--data-shape: {options.network} takes --short and --max-size")
     given = [name for name in ("short", "max_size") if getattr(options, name) is not None]
-    if given and network.kind == "ssd":
+    if given and network.kind != "faster_rcnn":
         raise UserError(
             f"--{given[0].replace('_', '-')}: {options.network} is an SSD and takes --data-shape; "
-            "a Faster R-CNN on the same backbone is named faster_rcnn_{network.backbone}"
+            f"a Faster R-CNN on the same backbone is named faster_rcnn_{network.backbone}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Which devices a run uses, and one line that says so."""
+"""Selection of the devices of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gan_kd_ssd.util.mxnet import mx
 
 
 def gpu_count() -> int:
-    """Number of GPUs that this MXNet can use; 0 for a CPU build or without a driver."""
+    """Number of GPUs that MXNet can use; 0 with a CPU build or without a driver."""
     try:
         return mx.context.num_gpus()
     except mx.MXNetError:
@@ -15,14 +15,15 @@ def gpu_count() -> int:
 
 
 def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
-    """Contexts for ``--gpus`` and ``--cpu-devices``, and a line to print.
+    """Contexts for ``--gpus`` and ``--cpu-devices``, and a line that names them.
 
     Args:
-        gpus: None takes the first two GPUs, the only one, or the CPU; '' the CPU; '0,1' these.
-        cpu_devices: number of CPU contexts where no GPU is used.
+        gpus: GPU numbers such as '0,1'; '' selects the CPU. None selects up to two GPUs, or the CPU if
+            there is none.
+        cpu_devices: number of CPU contexts if no GPU is used.
 
     Raises:
-        UserError: not a list of numbers, twice the same, or a GPU that is not there.
+        UserError: ``gpus`` is not a list of numbers, names a GPU twice, or names one that is missing.
     """
     if cpu_devices < 1:
         raise UserError(f"--cpu-devices {cpu_devices}: give at least 1")
@@ -54,13 +55,13 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
 
 
 def check_kvstore(name: str, ctx: list) -> None:
-    """UserError where a kvstore cannot serve these devices."""
+    """Raise :class:`UserError` if a key-value store cannot serve these devices."""
     if name == "nccl" and ctx[0].device_type != "gpu":
-        raise UserError("--kv-store nccl: is for GPUs; give device or local on the CPU")
+        raise UserError("--kv-store nccl: works on GPUs only; give device or local on the CPU")
 
 
 def check_batch(batch_size: int, ctx: list) -> None:
-    """UserError where a batch has fewer images than there are devices."""
+    """Raise :class:`UserError` if a batch has fewer images than there are devices."""
     if batch_size < len(ctx):
         raise UserError(
             f"--batch-size {batch_size}: smaller than the {len(ctx)} devices; give at least {len(ctx)}"

@@ -1,118 +1,121 @@
-"""What eval_voc.py does: load, measure, show, save."""
+"""Evaluation of a detector: load, measure, print, save."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
+from gan_kd_ssd.config.evaluation_options import EvaluationConfig
+from gan_kd_ssd.data.formats.catalog import NAMED, has_split, open_dataset
+from gan_kd_ssd.detectors.base import detector_class
+from gan_kd_ssd.detectors.names import kind_of
+from gan_kd_ssd.engine import devices, load_trained
+from gan_kd_ssd.evaluation import draw
 from gan_kd_ssd.evaluation import metrics as voc
+from gan_kd_ssd.logs.run_metadata import classes_beside
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import write_text
 
 
-def run(options: argparse.Namespace) -> int:
-    """Evaluate as the options of :func:`gan_kd_ssd.config.evaluation_options.parse` ask; returns 0.
+def run(config: EvaluationConfig) -> int:
+    """Evaluate as the configuration says; returns the exit code 0.
 
     Raises:
         UserError: data, weights, devices or output paths that cannot be used.
     """
-    _check_outputs(options)
-    from gan_kd_ssd.engine import devices
-    from gan_kd_ssd.engine import load_trained as trained
-
-    dataset = _open(options)
-    ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
-    devices.check_batch(options.batch_size, ctx)
-    params, option = _weights(options)
-    detector = trained.load(options, dataset.classes, params, ctx, option)
-    batches = detector.val_batches(dataset, options.batch_size, len(ctx), options.num_workers)
+    results = config.results
+    _check_outputs(results)
+    dataset = _open(config)
+    ctx, device_line = devices.pick(config.run.gpus, config.run.cpu_devices)
+    devices.check_batch(config.run.batch_size, ctx)
+    params, option = _weights(config)
+    detector = load_trained.load(config, dataset.classes, params, ctx, option)
     print(device_line)
     print(f"data: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects")
     if dataset.summary_line():
         print(f"data: {dataset.summary_line()}")
 
-    metric = options.metric or voc.metric_for(dataset)
+    metric = results.metric or voc.metric_for(dataset)
     metrics = voc.METRICS if metric == "both" else (metric,)
-    evaluations = _measure(detector, batches, ctx, metrics, dataset)
-    _show(evaluations)
-    if options.json:
-        results = _results(options, detector, params, dataset, evaluations)
-        write_text(options.json, json.dumps(results, indent=2) + "\n")
-        print(f"results: {options.json}")
-    if options.plot:
-        drawn = _plot(detector, dataset, ctx, options)
-        print(f"pictures: {options.plot}{os.sep} ({drawn} images and grid.png)")
+    batches = detector.val_batches(dataset, config.run.batch_size, len(ctx), config.run.num_workers)
+    with closing(batches):
+        evaluations = _measure(detector, batches, ctx, metrics, dataset)
+    _print(evaluations)
+    if results.json:
+        content = {
+            "network": config.network,
+            **detector.sizes,
+            "params": str(params),
+            "dataset": dataset.name,
+            "batch_size": config.run.batch_size,
+            **evaluations[0].to_json(),
+            "metrics": {one.metric: one.to_json() for one in evaluations},
+        }
+        write_text(results.json, json.dumps(content, indent=2) + "\n")
+        print(f"results: {results.json}")
+    if results.plot:
+        drawn = _plot(detector, dataset, ctx, results)
+        print(f"pictures: {results.plot}{os.sep} ({drawn} images and grid.png)")
     return 0
 
 
-def _weights(options) -> tuple[Path, str]:
-    """The file of the detector, and the option that names it."""
-    if options.params is not None:
-        return options.params, "--params"
-    from gan_kd_ssd.detectors.base import detector_class
-    from gan_kd_ssd.detectors.names import kind_of
-    from gan_kd_ssd.engine.load_trained import settings_of
-
-    file = detector_class(kind_of(options.network)).published_weights(
-        options.network, settings_of(options), options.dataset, "--pretrained"
+def _weights(config: EvaluationConfig) -> tuple[Path, str]:
+    """The parameter file of the detector, and the option that names it."""
+    if config.params is not None:
+        return config.params, "--params"
+    file = detector_class(kind_of(config.network)).published_weights(
+        config.network, load_trained.settings_of(config), config.data.dataset, "--pretrained"
     )
     return file, "--pretrained"
 
 
-def _check_outputs(options) -> None:
-    """Before an hour of work, and not after it."""
-    if options.json and (not options.json.parent.is_dir() or options.json.is_dir()):
-        raise UserError(f"--json {options.json}: not a file in a folder that exists")
-    if options.plot:
+def _check_outputs(results) -> None:
+    """Check the output paths before the work starts."""
+    if results.json and (not results.json.parent.is_dir() or results.json.is_dir()):
+        raise UserError(f"--json {results.json}: not a file in a folder that exists")
+    if results.plot:
         try:
-            options.plot.mkdir(parents=True, exist_ok=True)
+            results.plot.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"--plot {options.plot}: not a folder that can be made ({error.strerror})"
+                f"--plot {results.plot}: the folder cannot be created ({error.strerror})"
             ) from error
 
 
-def _open(options):
-    """The split to measure on, with the classes that training gave the detector.
+def _open(config: EvaluationConfig):
+    """The split to measure on, with the classes that the detector was trained on.
 
-    Those are in the metrics that a run leaves beside its parameters. Without them a folder's classes
-    are those of its training split, where it has one: a test split may lack objects of some class.
+    The run that wrote the parameters records its classes. Without that record, the classes of a folder
+    are those of its training split if it has one: a test split may lack objects of some class.
     """
-    from gan_kd_ssd.data.formats.catalog import NAMED, has_split, open_dataset
-    from gan_kd_ssd.engine.runlog import classes_beside
-
-    classes = options.classes
-    if classes is None and options.params is not None:
-        classes = classes_beside(options.params)
-    if classes is None and options.dataset not in NAMED and has_split(options.dataset, "train"):
-        classes = open_dataset(options.dataset, "train").classes
-    role = "val" if options.val_split else "test"
+    data = config.data
+    classes = data.classes and list(data.classes)
+    if classes is None and config.params is not None:
+        classes = classes_beside(config.params)
+    if classes is None and data.dataset not in NAMED and has_split(data.dataset, "train"):
+        classes = open_dataset(data.dataset, "train").classes
     return open_dataset(
-        options.dataset,
-        role,
-        data_root=options.data_root,
+        data.dataset,
+        "val" if data.val_split else "test",
+        data_root=data.root,
         classes=classes,
-        val_split=options.val_split,
+        val_split=data.val_split,
     )
 
 
 def _measure(detector, batches, ctx, metrics, dataset) -> list[voc.Evaluation]:
-    from tqdm import tqdm
-
-    try:
-        total = len(dataset)
-        with tqdm(total=total, unit="image", desc="evaluating", dynamic_ncols=True) as bar:
-            results = voc.evaluate_metrics(detector, batches, ctx, metrics, bar.update, dataset)
-    finally:
-        batches.close()  # stops the processes that read images
+    total = len(dataset)
+    with tqdm(total=total, unit="image", desc="evaluating", dynamic_ncols=True) as bar:
+        results = voc.evaluate_metrics(detector, batches, ctx, metrics, bar.update, dataset)
     return [results[name] for name in metrics]
 
 
-def _show(evaluations) -> None:
+def _print(evaluations: list[voc.Evaluation]) -> None:
     first = evaluations[0]
     print(voc.table(evaluations))
     for one in evaluations:
@@ -127,34 +130,20 @@ def _show(evaluations) -> None:
     )
 
 
-def _results(options, detector, params, dataset, evaluations) -> dict:
-    first = evaluations[0].to_json()
-    return {
-        "network": options.network,
-        **detector.sizes,
-        "params": str(params),
-        "dataset": dataset.name,
-        "batch_size": options.batch_size,
-        **first,
-        "metrics": {one.metric: one.to_json() for one in evaluations},
-    }
-
-
-def _plot(detector, dataset, ctx, options) -> int:
-    from gan_kd_ssd.evaluation import draw
-
-    count = min(options.plot_images, len(dataset))
+def _plot(detector, dataset, ctx, results) -> int:
+    """Draw images at even distances in the data set; returns their number."""
+    count = min(results.plot_images, len(dataset))
     chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
     panels, titles = [], []
     for index in map(int, chosen):
         image, label = dataset.image(index), dataset.label(index)
         ids, scores, boxes = voc.detect_image(detector, image, ctx[0])
         panel = draw.draw_detections(
-            image, ids, scores, boxes, dataset.classes, options.score_threshold, label
+            image, ids, scores, boxes, dataset.classes, results.score_threshold, label
         )
         name = dataset.image_id(index).replace(os.sep, "_")
-        draw.save(options.plot / f"{index:05d}_{name}.png", panel)
+        draw.save(results.plot / f"{index:05d}_{name}.png", panel)
         panels.append(panel)
         titles.append(name)
-    draw.save(options.plot / "grid.png", draw.grid(panels, titles))
+    draw.save(results.plot / "grid.png", draw.grid(panels, titles))
     return len(panels)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gan_kd_ssd.analysis.arguments import Command, command_like
+from gan_kd_ssd.cli.train_commands import expand_like
 from gan_kd_ssd.config.faster_rcnn_options import SCRIPT, data_set, parse_train_faster_rcnn
 from gan_kd_ssd.logs.namespace import parse_namespace
 from gan_kd_ssd.util.errors import UserError
@@ -38,9 +39,8 @@ def test_defaults_are_those_of_the_published_run(shared):
 
 
 def test_like_takes_the_published_run(shared):
-    options = parse_train_faster_rcnn(
-        [f"--like={shared / 'published_logs' / LOG}", "--epochs", "9"]
-    )
+    words = [f"--like={shared / 'published_logs' / LOG}", "--epochs", "9"]
+    options = parse_train_faster_rcnn(expand_like(SCRIPT, words))
     assert (options.epochs, options.GAN_epochs, options.batch_size) == (9, 26, 4)
     assert command_like(str(shared / "published_logs" / LOG)).script == SCRIPT
 

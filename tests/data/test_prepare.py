@@ -118,12 +118,12 @@ def test_coco_is_downloaded_and_laid_out_as_gluoncv_expects(packed, server, tmp_
 def test_what_is_there_is_not_fetched_again(packed, server, tmp_path, said, name):
     ready(name, packed, tmp_path, said, mirror=server.url)
     asked = len(server.requests)
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("[!.]*")}
     said.clear()
     ready(name, packed, tmp_path, said, mirror=server.url)
     assert len(server.requests) == asked == 3
     assert said == [f"{a.name}: what it holds is there" for a in packed[1][name]]
-    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("[!.]*")} == before
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,18 @@
-"""Options of train_faster_rcnn_gkd.py reach what they are for; bad input is named; evaluation."""
+"""Runs of train_faster_rcnn_gkd.py with its options; bad input is named."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
-from gan_kd_ssd.detectors import faster_rcnn, faster_rcnn_networks
-from gan_kd_ssd.detectors.faster_rcnn_networks import FasterRCNNSettings
+from gan_kd_ssd.cli.train_commands import train_faster_rcnn
+from gan_kd_ssd.config.faster_rcnn_options import SCRIPT
+from gan_kd_ssd.config.training_config import from_words
+from gan_kd_ssd.detectors import faster_rcnn
 from gan_kd_ssd.engine import build as run
-from gan_kd_ssd.engine import checkpoint, loop
-from gan_kd_ssd.engine import faster_rcnn_training as rcnn_run
+from gan_kd_ssd.engine import checkpoint
+from gan_kd_ssd.engine.faster_rcnn_training import FasterRCNNSetup
 from gan_kd_ssd.logs.records import (
     LearningRate,
     NewBest,
@@ -22,6 +22,7 @@ from gan_kd_ssd.logs.records import (
 )
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
+from helpers.hooks import on
 from helpers.runs import RCNN_PHASES, lines, records, same_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ CLASSES = ["cross", "disc", "ring", "square", "star", "triangle"]
 
 def test_like_repeats_the_run(rcnn_whole, train_rcnn, tmp_path):
     words = ["--like", f"{rcnn_whole}_train.log", "--save-prefix", str(tmp_path / "y")]
-    assert rcnn_run.run(parse_train_faster_rcnn(words)) == 0
+    assert train_faster_rcnn(words) == 0
     same_arrays(rcnn_whole, tmp_path / "y")
 
 
@@ -94,20 +95,31 @@ def test_two_devices_with_one_image_each_train_through_all_phases(distil, tmp_pa
     assert len(steps) == 8 and all(np.isfinite(step.figures["RPN_Conf"]) for step in steps)
 
 
-def test_one_image_a_device_is_the_default(train_rcnn, tmp_path, monkeypatch):
-    sizes = []
-    monkeypatch.setattr(loop.Training, "run", lambda self: sizes.append(self.plan.batch_size))
-    words = ["--distill", "none", "--epochs", 1, "--save-prefix", tmp_path / "y"]
-    options = parse_train_faster_rcnn(
-        [str(w) for w in words]
-        + ["--dataset", "shapes", "--data-root", str(tmp_path), "--gpus", "", "--cpu-devices", "2"]
-        + ["--student", "resnet10_v1_0.125", "--short", "64", "--max-size", "96", "--quiet"]
-    )
-    assert options.batch_size is None
-    monkeypatch.setattr(run, "_open_data", lambda *_: (_ for _ in ()).throw(UserError("enough")))
+def test_one_image_a_device_is_the_default(shapes_folder, tmp_path):
+    words = ["--distill", "none", "--epochs", 1, "--save-prefix", tmp_path / "y", "--quiet"]
+    words += ["--dataset", shapes_folder, "--gpus", "", "--cpu-devices", 2, "--num-workers", 0]
+    words += ["--student", "resnet10_v1_0.125", "--short", 64, "--max-size", 96]
+    config = from_words(SCRIPT, [str(word) for word in words])
+    assert config.data.batches.size is None
+    assert run.run(config, SCRIPT) == 0
+    assert config.data.batches.size is None and config.data.metric is None  # nobody writes to it
+    namespace = json.loads(lines(tmp_path / "y", "metrics.jsonl")[0])["namespace"]
+    assert (namespace["batch_size"], namespace["metric"]) == (2, "voc07")
+
+
+def test_sides_that_are_not_given_are_recorded_as_the_network_has_them(train_rcnn, tmp_path):
+    options = ["--distill", "none", "--epochs", 1, "--save-prefix", tmp_path / "y"]
+    built = []
+
+    def stop(training):
+        built.append(training.steps["detection"].student)
+        raise UserError("enough")
+
     with pytest.raises(UserError, match="enough"):
-        rcnn_run.run(options)
-    assert options.batch_size == 2
+        train_rcnn(*options, "--batch-size", 1, "--short", 96, hooks=[on(before_training=stop)])
+    (student,) = built
+    namespace = json.loads(lines(tmp_path / "y", "metrics.jsonl")[0])["namespace"]
+    assert (namespace["short"], namespace["max_size"]) == (student.short, student.max_size)
 
 
 @pytest.mark.parametrize("settings", [["--use-fpn"], ["--roi-mode", "pool"]])
@@ -122,33 +134,26 @@ def test_fpn_and_roi_pooling_train_through_all_phases(settings, train_rcnn, tmp_
     assert len(records(tmp_path / "y", Step)) == 4
 
 
-def test_the_learning_rate_warms_up_over_the_first_batches(train_rcnn, tmp_path, monkeypatch):
-    rates, plain = [], loop.Training._seed
+def test_the_learning_rate_warms_up_over_the_first_batches(train_rcnn, tmp_path):
+    rates = []
 
-    def watched(self, epoch, batch):
-        rates.append(self.trainers["student"].learning_rate)
-        plain(self, epoch, batch)
+    def watch(training, _vectors):
+        rates.append(training.steps["detection"].trainer.learning_rate)
 
-    monkeypatch.setattr(loop.Training, "_seed", watched)
     options = ["--lr", 0.003, "--lr-warmup", 4, "--epochs", 2, "--lr-decay-epoch", 1]
-    train_rcnn("--distill", "none", *options, "--save-prefix", tmp_path / "y")
+    options += ["--distill", "none", "--save-prefix", tmp_path / "y"]
+    train_rcnn(*options, hooks=[on(after_step=watch)])
     expected = [0.001, 0.0015, 0.002, 0.0025, 0.003, 0.003, *[0.0003] * 6]
     assert rates == pytest.approx(expected)
-    told = records(tmp_path / "y", LearningRate)
-    assert [(r.epoch, r.iteration) for r in told] == [(0, 0), (0, 2), (0, 4), (1, None)]
+    logged = records(tmp_path / "y", LearningRate)
+    assert [(r.epoch, r.iteration) for r in logged] == [(0, 0), (0, 2), (0, 4), (1, None)]
 
 
-def test_gan_rates_are_halved_at_each_epoch_that_is_given(distil, tmp_path, monkeypatch):
-    rates, plain = [], loop.Training._train
-
-    def watched(self, phase, epoch):
-        rates.append([self.trainers[n].learning_rate for n in ("discriminators", "adversarial")])
-        plain(self, phase, epoch)
-
-    monkeypatch.setattr(loop.Training, "_train", watched)
+def test_gan_rates_are_halved_at_each_epoch_that_is_given(distil, tmp_path):
     options = ["--lrD", 0.004, "--lrG", 0.002, "--lr-decay-GAN-epoch", "1,2"]
     assert distil(tmp_path / "y", *options, "--epochs", 3) == 0
-    np.testing.assert_allclose(rates, [[0.004, 0.002], [0.002, 0.001], [0.001, 0.0005]])
+    logged = [(r.epoch, r.rate) for r in records(tmp_path / "y", LearningRate) if r.gan]
+    assert logged == [(1, 0.002), (1, 0.001), (2, 0.001), (2, 0.0005)]
 
 
 def test_mixup_stops_for_the_last_epochs(train_rcnn, tmp_path, monkeypatch):
@@ -167,10 +172,7 @@ def test_mixup_stops_for_the_last_epochs(train_rcnn, tmp_path, monkeypatch):
     assert weights == [[0.5] * 4] * 12 + [[1.0] * 4] * 6
 
 
-def test_verbose_prints_the_names_of_the_trained_parameters(
-    train_rcnn, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setattr(loop.Training, "run", lambda self: None)
+def test_verbose_prints_the_names_of_the_trained_parameters(train_rcnn, tmp_path, capsys):
     train_rcnn("--distill", "none", "--verbose", "--epochs", 1, "--save-prefix", tmp_path / "y")
     printed = capsys.readouterr().out.split()
     assert any(name.endswith("rpn0_conv0_weight") for name in printed) and len(printed) > 20
@@ -234,21 +236,27 @@ def test_a_state_of_another_network_is_refused(options, message, train_rcnn, tmp
         train_rcnn(*plain, "--resume", tmp_path / "y_state.zip", *options)
 
 
-def test_runs_are_named_after_their_networks():
-    def name(*words):
-        options = parse_train_faster_rcnn(words)
-        return run.save_prefix(options, rcnn_run.FasterRCNNKind(options, []))
-
-    assert name() == "faster_rcnn_resnet50_v1b_resnet101_v1d_voc_gkd"
-    assert name("--use-fpn", "--distill", "none") == "faster_rcnn_fpn_resnet50_v1b_voc"
-    assert name("--save-prefix", "out/") == "out/faster_rcnn_resnet50_v1b_resnet101_v1d_voc_gkd"
-    assert name("--save-prefix", "mine") == "mine"
-
-
 def test_validations_come_each_interval_and_at_the_end_of_a_phase(distil, tmp_path):
     assert distil(tmp_path / "y", "--val-interval", 4, "--epochs", 6) == 0
     # 0: last of the discriminators alone; 2: last with the GAN; 3: of the interval; 5: the last
     assert [record.epoch for record in records(tmp_path / "y", Validation)] == [0, 2, 3, 5]
+
+
+def setup_of(words, ctx):
+    return FasterRCNNSetup(from_words(SCRIPT, words), ctx)
+
+
+@pytest.fixture
+def settings_asked_for(monkeypatch):
+    """Settings of each Faster R-CNN that would be built."""
+    asked = []
+
+    def build(_class, _network, _classes, settings, **others):
+        asked.append((settings, others.get("pretrained_base")))
+        raise UserError("enough")
+
+    monkeypatch.setattr(faster_rcnn.FasterRCNN, "build", classmethod(build))
+    return asked
 
 
 @pytest.mark.parametrize(
@@ -260,48 +268,40 @@ def test_validations_come_each_interval_and_at_the_end_of_a_phase(distil, tmp_pa
         (["--student", "resnet10_v1_0.25"], False),
     ],
 )
-def test_the_backbone_starts_from_imagenet_unless_told_otherwise(words, pretrained, monkeypatch):
-    asked = []
-
-    def build(*_args, **settings):
-        asked.append(settings["pretrained_base"])
-        raise UserError("enough")
-
-    monkeypatch.setattr(faster_rcnn, "build", build)
-    options = parse_train_faster_rcnn(["--batch-size", "1", *words])
+def test_the_backbone_starts_from_imagenet_by_default(words, pretrained, settings_asked_for):
     with pytest.raises(UserError, match="enough"):
-        rcnn_run.FasterRCNNKind(options, [mx.cpu()]).student(CLASSES)
-    assert asked == [pretrained]
+        setup_of(["--batch-size", "1", *words], [mx.cpu()]).student(CLASSES)
+    assert [asked for _, asked in settings_asked_for] == [pretrained]
 
 
-def test_student_and_teacher_are_built_with_the_options_of_both(monkeypatch):
-    asked = []
-
-    def build(_name, _classes, settings, _pretrained_base):
-        asked.append(settings)
-        raise UserError("enough")
-
-    monkeypatch.setattr(faster_rcnn_networks, "build_faster_rcnn", build)
+def test_student_and_teacher_are_built_with_the_options_of_both(settings_asked_for):
     words = ["--use-fpn", "--roi-mode", "pool", "--short", "400", "--max-size", "500"]
-    options = parse_train_faster_rcnn([*words, "--norm-layer", "bn", "--batch-size", "6"])
-    kind = rcnn_run.FasterRCNNKind(options, [mx.gpu(0), mx.gpu(1)])
-    options.Teacher_param_path = "x.params"
-    for network in (kind.student, kind.teacher):
+    words += ["--norm-layer", "bn", "--batch-size", "6", "--Teacher-param-path", "x.params"]
+    setup = setup_of(words, [mx.gpu(0), mx.gpu(1)])
+
+    class Student:
+        def __init__(self):
+            self.sizes = {"short": 400, "max_size": 500}
+
+    for build in (lambda: setup.student(CLASSES), lambda: setup.teacher(CLASSES, Student())):
         with pytest.raises(UserError, match="enough"):
-            network(CLASSES)
-    common = FasterRCNNSettings(True, "pool", 400, 500, devices=2)
+            build()
+    (student, _), (teacher, _) = settings_asked_for
+    for settings in (student, teacher):
+        assert (settings.fpn, settings.roi_mode, settings.devices) == (True, "pool", 2)
+        assert (settings.short, settings.max_size) == (400, 500)
     # The teacher has the normalisation of the run that trained it, of which nothing is known here.
-    assert asked == [replace(common, norm_layer="bn", per_device=3), common]
+    assert (student.norm_layer, teacher.norm_layer) == ("bn", None)
+    assert student.per_device == 3
 
 
 def test_batchnorm_over_several_cpu_devices_is_refused_as_it_never_ends():
-    options = parse_train_faster_rcnn(["--use-fpn", "--norm-layer", "bn", "--batch-size", "2"])
-    kind = rcnn_run.FasterRCNNKind(options, [mx.cpu(0), mx.cpu(1)])
+    words = ["--use-fpn", "--norm-layer", "bn", "--batch-size", "2"]
     with pytest.raises(UserError, match=r"--cpu-devices: .* for ever on CPUs"):
-        kind.student(CLASSES)
+        setup_of(words, [mx.cpu(0), mx.cpu(1)]).student(CLASSES)
 
 
-def test_an_image_with_too_few_anchors_is_named_and_room_is_made_for_many_boxes(monkeypatch):
+def test_an_image_with_too_few_anchors_is_named_and_room_is_made_for_many_boxes():
     class Data:
         name = "pets"
 
@@ -321,17 +321,16 @@ def test_an_image_with_too_few_anchors_is_named_and_room_is_made_for_many_boxes(
             return "long.jpg"
 
     words = ["--student", "resnet10_v1_0.125", "--short", "64", "--max-size", "96"]
-    options = parse_train_faster_rcnn([*words, "--batch-size", "1", "--num-workers", "0"])
-    kind = rcnn_run.FasterRCNNKind(options, [mx.cpu()])
-    student = kind.student(CLASSES)
+    words += ["--batch-size", "1", "--num-workers", "0"]
+    setup = setup_of(words, [mx.cpu()])
+    student = setup.student(CLASSES)
     with pytest.raises(
         UserError, match=r"long\.jpg: 400x24 pixels become 96x6, .* raise --max-size"
     ):
-        kind.train_batches(student, Data((400, 24), 1))
-    kind.train_batches(student, Data((80, 60), 3))
+        setup.train_batches(student, Data((400, 24), 1))
+    setup.train_batches(student, Data((80, 60), 3))
     assert student.net.sampler._max_num_gt == 100
-    kind.train_batches(student, Data((80, 60), 120))
+    setup.train_batches(student, Data((80, 60), 120))
     assert student.net.sampler._max_num_gt == 120
-    options.mixup = True
-    kind.train_batches(student, Data((80, 60), 120))
+    setup_of([*words, "--mixup"], [mx.cpu()]).train_batches(student, Data((80, 60), 120))
     assert student.net.sampler._max_num_gt == 240

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from gan_kd_ssd.detectors import faster_rcnn
-from gan_kd_ssd.engine import loop
 from gan_kd_ssd.logs.records import (
     EpochEnd,
     LearningRate,
@@ -22,6 +21,7 @@ from gan_kd_ssd.logs.records import (
     Unknown,
 )
 from gan_kd_ssd.util.mxnet import mx
+from helpers.hooks import on, signal_after
 from helpers.runs import RCNN_PHASES, lines, records, same_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,17 +74,13 @@ def test_the_log_tells_of_rates_best_and_saved_files_as_the_published_one(rcnn_w
     assert records(rcnn_whole, NewBest) == expected
 
 
-def test_counted_figures_run_on_from_epoch_to_epoch_and_losses_do_not(
-    distil, tmp_path, monkeypatch
-):
-    vectors, plain = [], loop.Training._add
+def test_counted_figures_continue_from_epoch_to_epoch_and_losses_do_not(distil, tmp_path):
+    vectors = []
 
-    def watched(self, parts):
+    def watch(_training, parts):
         vectors.append(sum(part.asnumpy().astype(np.float64) for part in parts))
-        plain(self, parts)
 
-    monkeypatch.setattr(loop.Training, "_add", watched)
-    assert distil(tmp_path / "y") == 0
+    assert distil(tmp_path / "y", hooks=[on(after_step=watch)]) == 0
     steps = [json.loads(line) for line in lines(tmp_path / "y", "metrics.jsonl")]
     steps = [step for step in steps if step["kind"] == "step"]
     assert len(steps) == 12 and len(vectors) == 24  # 4 epochs of 6 batches, a line for two
@@ -127,12 +123,12 @@ def test_the_saved_student_loads_with_plain_gluoncv_s_block(rcnn_whole):
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("signum, batch", [(signal.SIGTERM, 3), (signal.SIGINT, 14)])
 def test_a_signal_keeps_the_state_and_resume_equals_no_interruption(
-    signum, batch, workers, rcnn_whole, distil, tmp_path, interrupt_after
+    signum, batch, workers, rcnn_whole, distil, tmp_path
 ):
     """The sampled RoIs as well, which MXNet draws: in the middle of the first and of another phase."""
     prefix = tmp_path / "y"
-    interrupt_after(batch, signum)
-    assert distil(prefix, "--num-workers", workers) == 128 + signum
+    hooks = [signal_after(batch, signum)]
+    assert distil(prefix, "--num-workers", workers, hooks=hooks) == 128 + signum
     assert distil(prefix, "--resume", f"{prefix}_state.zip", "--num-workers", workers) == 0
     same_arrays(rcnn_whole, prefix)
     rates = [line for line in figures(prefix) if "Set GAN" in line]
@@ -165,31 +161,22 @@ def test_killed_without_warning_it_goes_on_from_the_last_saved_state(
     same_arrays(rcnn_whole, prefix)
 
 
-class Clock:
-    """A second passes with each batch that is begun, and at no other time."""
-
-    def __init__(self, monkeypatch):
-        self.now, plain = 0.0, loop.Training._seed
-
-        def begun(training, epoch, batch):
-            self.now += 1
-            plain(training, epoch, batch)
-
-        monkeypatch.setattr(loop.Training, "_seed", begun)
-        monkeypatch.setattr(loop.time, "perf_counter", lambda: self.now)
-
-
 def test_speed_and_cost_are_those_of_the_batches_also_of_an_epoch_cut_in_two(
-    distil, tmp_path, monkeypatch, interrupt_after
+    distil, tmp_path, monkeypatch
 ):
-    prefix = tmp_path / "y"
-    Clock(monkeypatch)
-    interrupt_after(9, signal.SIGTERM)
-    assert distil(prefix) == 143
-    assert distil(prefix, "--resume", f"{prefix}_state.zip") == 0
+    now = [0.0]
+
+    def tick(_training, _vectors):
+        """A second passes with each step, and at no other time."""
+        now[0] += 1
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    prefix, clock = tmp_path / "y", on(after_step=tick)
+    assert distil(prefix, hooks=[clock, signal_after(9, signal.SIGTERM)]) == 143
+    assert distil(prefix, "--resume", f"{prefix}_state.zip", hooks=[clock]) == 0
     assert [r.seconds for r in records(prefix, EpochEnd)] == [6.0] * 4
     speeds = {step.speed for step in records(prefix, Step)}
-    assert speeds == {4.0}  # of two batches of 4 in 2 s; after the cut, of one in 1 s
+    assert speeds == {4.0}  # two batches of 4 in 2 s; after the cut, one batch in 1 s
 
 
 def test_random_numbers_are_others_in_each_batch(distil, tmp_path, monkeypatch):
@@ -199,8 +186,7 @@ def test_random_numbers_are_others_in_each_batch(distil, tmp_path, monkeypatch):
         seeds.append(seed)
         plain(seed, *args)
 
-    monkeypatch.setattr(loop.mx.random, "seed", watched)
+    monkeypatch.setattr(mx.random, "seed", watched)
     assert distil(tmp_path / "y") == 0
-    assert (
-        len(seeds) == len(set(seeds)) == 2 + 24
-    )  # of student and discriminators, then a batch each
+    # one for the student, one for the discriminators, then one for each batch
+    assert len(seeds) == len(set(seeds)) == 2 + 24

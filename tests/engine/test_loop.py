@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_kd_ssd.engine import checkpoint, loop
+from gan_kd_ssd.config.training_config import from_words
+from gan_kd_ssd.engine import build, checkpoint
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
+from helpers.hooks import on, signal_after
 from helpers.runs import EPOCHS, lines, same_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,12 +100,12 @@ def test_the_same_options_give_the_same_student(whole, train, teacher_params, tm
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("signum, batch", [(signal.SIGTERM, 4), (signal.SIGINT, 1)])
 def test_a_signal_keeps_the_state_and_resume_equals_no_interruption(
-    signum, batch, workers, whole, train, teacher_params, tmp_path, interrupt_after
+    signum, batch, workers, whole, train, teacher_params, tmp_path
 ):
     options = [*EPOCHS, "--teacher-params", teacher_params, "--num-workers", workers]
     prefix = tmp_path / "y"
-    interrupt_after(batch, signum)
-    assert train(*options, "--save-prefix", prefix) == 128 + signum
+    hooks = [signal_after(batch, signum)]
+    assert train(*options, "--save-prefix", prefix, hooks=hooks) == 128 + signum
     state = Path(f"{prefix}_state.zip")
     assert train(*options, "--save-prefix", prefix, "--resume", state) == 0
     same_arrays(whole, prefix)
@@ -112,18 +114,11 @@ def test_a_signal_keeps_the_state_and_resume_equals_no_interruption(
 
 
 def test_a_signal_during_validation_goes_on_with_the_validation(
-    whole, train, teacher_params, tmp_path, monkeypatch
+    whole, train, teacher_params, tmp_path
 ):
     options = [*EPOCHS, "--teacher-params", teacher_params, "--save-prefix", tmp_path / "y"]
-    plain = loop.synchronise_statistics
-
-    def interrupting(block):
-        os.kill(os.getpid(), signal.SIGTERM)
-        plain(block)
-
-    monkeypatch.setattr(loop, "synchronise_statistics", interrupting)
-    assert train(*options) == 143
-    monkeypatch.undo()
+    interrupting = on(after_epoch=lambda _training: os.kill(os.getpid(), signal.SIGTERM))
+    assert train(*options, hooks=[interrupting]) == 143
     assert train(*options, "--resume", tmp_path / "y_state.zip") == 0
     same_arrays(whole, tmp_path / "y")
     assert without_speed(lines(tmp_path / "y")) == without_speed(lines(whole))
@@ -189,6 +184,42 @@ def test_a_state_of_another_run_is_refused(
         train(*common, "--resume", state, *options)
 
 
+def test_a_state_has_the_fields_of_format_1(whole):
+    """States of earlier revisions are read, and theirs can read ours."""
+    _, meta = checkpoint.load_state(Path(f"{whole}_state.zip"))
+    assert meta["format"] == 1
+    assert set(meta) == {"format", "progress", "trainers", "fixed", "options"}
+    progress = ["epoch", "batch", "images", "best_map", "told", "seconds", "sums", "run_sums"]
+    assert set(meta["progress"]) == set(progress)
+
+
+def test_a_state_of_another_format_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "STATE_FORMAT", 2)
+    checkpoint.save_state(tmp_path / "s.zip", {}, {})
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"s\.zip: format 2, this version reads 1"):
+        checkpoint.load_state(tmp_path / "s.zip")
+
+
+def test_changed_options_of_a_resumed_run_are_reported(
+    whole, teacher_params, shapes_folder, tmp_path, capsys
+):
+    words = ["--dataset", shapes_folder, "--data-shape", 64, "--gpus", "", "--num-workers", 0]
+    words += ["--student", "resnet10_v1_0.125", "--batch-size", 8, "--d-channels", 16]
+    words += ["--teacher", "resnet10_v1_0.25", "--teacher-params", teacher_params, *EPOCHS]
+    words += ["--lr", 0.02, "--epochs", 4, "--resume", f"{whole}_state.zip"]
+    words += ["--save-prefix", tmp_path / "y"]
+
+    def stop(_training):
+        raise UserError("enough")
+
+    config = from_words("train_ssd_gkd.py", [str(word) for word in words])
+    with pytest.raises(UserError, match="enough"):
+        build.run(config, "train_ssd_gkd.py", [on(before_training=stop)])
+    reported = [line for line in capsys.readouterr().out.splitlines() if "resumed" in line]
+    assert reported == ["resumed with lr 0.02, before 0.01", "resumed with epochs 4, before 3"]
+
+
 def test_a_damaged_state_is_refused(whole, train, teacher_params, tmp_path):
     damaged = tmp_path / "state.zip"
     content = bytearray(Path(f"{whole}_state.zip").read_bytes())
@@ -211,32 +242,26 @@ def test_a_damaged_state_is_refused(whole, train, teacher_params, tmp_path):
     ],
 )
 def test_a_figure_that_is_not_finite_stops_the_run_and_is_named(
-    entry, name, whole, train, teacher_params, tmp_path, monkeypatch
+    entry, name, whole, train, teacher_params, tmp_path
 ):
-    plain = loop.Training._add
-
-    def poisoned(self, vectors):
-        if self.progress.epoch == 2:
+    def poison(training, vectors):
+        if training.progress.epoch == 2:
             vectors[0][entry] = float("nan")
-        plain(self, vectors)
 
-    monkeypatch.setattr(loop.Training, "_add", poisoned)
     prefix = tmp_path / "y"
+    common = [*EPOCHS, "--teacher-params", teacher_params, "--save-prefix", prefix]
     with pytest.raises(UserError, match=f"epoch 2, batch 0: not finite: {name}.*last good state"):
-        train(*EPOCHS, "--teacher-params", teacher_params, "--save-prefix", prefix)
+        train(*common, hooks=[on(after_step=poison)])
     _, meta = checkpoint.load_state(Path(f"{prefix}_state.zip"))
     assert meta["progress"]["epoch"] == 2  # what epoch 1 left, whole
 
 
-def test_weights_that_are_not_finite_are_never_saved(train, tmp_path, monkeypatch):
-    plain = loop.synchronise_statistics
+def test_weights_that_are_not_finite_are_never_saved(train, tmp_path):
+    def poison(training):
+        parameters = training.steps["detection"].student.parameters()
+        parameters[0].data()[:] = float("inf")
 
-    def poisoned(block):
-        plain(block)
-        next(iter(block.collect_params().values())).data()[:] = float("inf")
-
-    monkeypatch.setattr(loop, "synchronise_statistics", poisoned)
-    prefix = tmp_path / "y"
+    options = ["--distill", "none", "--epochs", 1, "--save-prefix", tmp_path / "y"]
     with pytest.raises(UserError, match="not finite"):
-        train("--distill", "none", "--epochs", 1, "--save-prefix", prefix, "--val-interval", 1)
+        train(*options, hooks=[on(after_epoch=poison)])
     assert {path.name for path in tmp_path.iterdir()} == {"y_train.log", "y_metrics.jsonl"}

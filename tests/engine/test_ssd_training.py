@@ -9,38 +9,45 @@ import pytest
 
 from gan_kd_ssd.config.ssd_options import parse_train_ssd
 from gan_kd_ssd.engine import build as run
-from gan_kd_ssd.engine import loop
+from gan_kd_ssd.engine import devices
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
+from helpers.hooks import on
 from helpers.runs import lines
 
 
-def test_plain_and_distilled_student_start_from_the_same_weights(
-    train, teacher_params, tmp_path, monkeypatch
-):
-    starts = []
+def at_start(train, *options):
+    """The training that the options build, stopped before its first step."""
+    built = []
 
-    def stop(self):
-        starts.append([p.data().asnumpy() for p in self.student.parameters()])
+    def stop(training):
+        built.append(training)
+        raise UserError("enough")
 
-    monkeypatch.setattr(loop.Training, "run", stop)
-    train("--distill", "none", "--epochs", 1, "--save-prefix", tmp_path / "plain")
+    with pytest.raises(UserError, match="enough"):
+        train(*options, hooks=[on(before_training=stop)])
+    return built[0]
+
+
+def student_of(training):
+    return training.steps["detection"].student
+
+
+def test_plain_and_distilled_student_start_from_the_same_weights(train, teacher_params, tmp_path):
+    plain = at_start(train, "--distill", "none", "--epochs", 1, "--save-prefix", tmp_path / "plain")
     common = ["--epochs", 1, "--teacher-params", teacher_params, "--save-prefix", tmp_path / "gan"]
-    train(*common, "--student-head", "scratch")
-    for a, b in zip(*starts):
-        np.testing.assert_array_equal(a, b)
+    distilled = at_start(train, *common, "--student-head", "scratch")
+    for a, b in zip(student_of(plain).parameters(), student_of(distilled).parameters()):
+        np.testing.assert_array_equal(a.data().asnumpy(), b.data().asnumpy())
 
 
-def test_parameters_to_resume_from_give_weights_alone(whole, train, tmp_path, monkeypatch):
-    loaded = []
-    monkeypatch.setattr(loop.Training, "run", lambda self: loaded.append(self))
+def test_parameters_to_resume_from_give_weights_alone(whole, train, tmp_path):
     best = f"{whole}_best.params"
     options = ["--distill", "none", "--start-epoch", 7, "--epochs", 9, "--resume", best]
-    train(*options, "--save-prefix", tmp_path / "y")
-    (training,) = loaded
+    training = at_start(train, *options, "--save-prefix", tmp_path / "y")
     assert training.progress.epoch == 7
     expected = mx.nd.load(best)
-    for name, parameter in training.student.net._collect_params_with_prefix().items():
+    for name, parameter in student_of(training).net._collect_params_with_prefix().items():
         np.testing.assert_array_equal(parameter.data().asnumpy(), expected[name].asnumpy())
 
 
@@ -58,43 +65,6 @@ def test_options_of_the_run_stand_in_its_first_line_and_can_be_read_back(whole):
     assert options["gan_epochs"] == 2 and options["lrD"] == 0.0005
 
 
-def test_every_distillation_option_reaches_the_step():
-    words = {
-        "--update": "joint",
-        "--levels": "sum",
-        "--adversarial-weight": 2.0,
-        "--cosine-attention": 3.0,
-        "--clamp": "all",
-        "--clamp-lower": -0.5,
-        "--clamp-upper": 0.25,
-        "--d-norm": "none",
-        "--d-channels": 7,
-        "--adapter": "teacher",
-        "--lrD": 0.125,
-        "--lrG": 0.375,
-        "--beta1": 0.75,
-    }
-    options = run.distill_options(parse_train_ssd([f"{k}={v}" for k, v in words.items()]))
-    expected = [
-        "joint",
-        "sum",
-        2.0,
-        3.0,
-        "all",
-        -0.5,
-        0.25,
-        "none",
-        7,
-        "teacher",
-        0.125,
-        0.375,
-        0.75,
-    ]
-    names = ["update", "levels", "adversarial_weight", "cosine_weight", "clamp", "clamp_lower"]
-    names += ["clamp_upper", "normalisation", "channels", "adapter", "lr_d", "lr_g", "beta1"]
-    assert vars(options) == dict(zip(names, expected))
-
-
 def test_the_teacher_s_map_is_the_teacher_s(whole, teacher_params, shapes_folder):
     from gan_kd_ssd.data.batches.ssd_batches import ValBatches
     from gan_kd_ssd.data.formats.catalog import open_dataset
@@ -109,13 +79,15 @@ def test_the_teacher_s_map_is_the_teacher_s(whole, teacher_params, shapes_folder
 
 
 def test_the_student_s_head_starts_as_the_teacher_s_unless_from_scratch(
-    train, teacher_params, tmp_path, monkeypatch
+    train, teacher_params, tmp_path
 ):
-    seen = []
-    monkeypatch.setattr(loop.Training, "run", lambda self: seen.append(self.student.net))
     common = ["--student", "resnet10_v1_0.25", "--teacher-params", teacher_params, "--epochs", 1]
-    for head in ("teacher", "scratch"):
-        train(*common, "--student-head", head, "--save-prefix", tmp_path / head)
+    seen = [
+        student_of(
+            at_start(train, *common, "--student-head", head, "--save-prefix", tmp_path / head)
+        ).net
+        for head in ("teacher", "scratch")
+    ]
     teacher = mx.nd.load(str(teacher_params))
     name = "class_predictors.0.predictor.weight"
     same = [
@@ -127,17 +99,15 @@ def test_the_student_s_head_starts_as_the_teacher_s_unless_from_scratch(
     assert same == [True, False]
 
 
-def test_the_learning_rate_falls_in_the_run_and_in_the_log(train, tmp_path, monkeypatch):
+def test_the_learning_rate_falls_in_the_run_and_in_the_log(train, tmp_path):
     rates = []
-    plain = loop.Training._train
 
-    def watched(self, phase, epoch):
-        rates.append(self.trainers["student"].learning_rate)
-        return plain(self, phase, epoch)
+    def watch(training):
+        rates.append(training.steps["detection"].trainer.learning_rate)
 
-    monkeypatch.setattr(loop.Training, "_train", watched)
     options = ["--lr", 0.01, "--lr-decay", 0.5, "--lr-decay-epoch", "2,3", "--val-interval", 3]
-    train("--distill", "none", "--epochs", 3, *options, "--save-prefix", tmp_path / "y")
+    options += ["--distill", "none", "--epochs", 3, "--save-prefix", tmp_path / "y"]
+    train(*options, hooks=[on(after_epoch=watch)])
     assert rates == pytest.approx([0.01, 0.005, 0.0025])
     said = [line for line in lines(tmp_path / "y") if "Set learning rate" in line]
     assert said == ["[Epoch 2] Set learning rate to 0.005", "[Epoch 3] Set learning rate to 0.0025"]
@@ -208,3 +178,31 @@ def test_an_earlier_run_s_parameters_are_replaced_only_when_asked_to(train, tmp_
     assert train(*plain, "--seed", 5, "--overwrite") == 0
     assert (tmp_path / "y_best.params").read_bytes() != before
     assert sum(line.startswith("Namespace(") for line in lines(tmp_path / "y")) == 2
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--dataset", "no/such/place"], "--dataset no/such/place"),
+        (["--train-split", "nope"], "nope"),
+        (["--gpus", "0"], "MXNet found 0 GPUs"),
+        (["--gpus", "a"], "--gpus 'a'"),
+        (["--gpus", "0,0"], "--gpus '0,0'"),
+        (["--cpu-devices", "4", "--batch-size", "3"], "--batch-size 3"),
+        (["--batch-size", "25"], "--batch-size 25"),
+        (["--teacher-params", "none.params"], "--teacher-params none.params"),
+        (["--kv-store", "nccl"], "--kv-store nccl"),
+        (["--resume", "none.zip"], "--resume none.zip: no such file"),
+        (["--teacher", "nonet"], "--teacher 'nonet'"),
+        (["--lr-decay-epoch", "a"], "--lr-decay-epoch 'a'"),
+        (["--classes", "zebra"], "zebra"),
+    ],
+)
+def test_bad_input_is_named_and_leaves_nothing(options, message, train, teacher_params, tmp_path):
+    if devices.gpu_count() and message.startswith("MXNet found"):
+        pytest.skip("there is a GPU")
+    common = ["--teacher-params", teacher_params, "--epochs", 1]
+    with pytest.raises(UserError) as caught:
+        train(*common, "--save-prefix", tmp_path / "run" / "x", *options)
+    assert message in str(caught.value)
+    assert not list(tmp_path.iterdir())

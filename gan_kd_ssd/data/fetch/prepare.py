@@ -137,7 +137,7 @@ def prepare(
     """
     archives = SETS[name] if archives is None else archives
     folder, mirror = (
-        files.make_folder(Path(root) / name, "--root"),
+        files.writable_folder(Path(root) / name, "--root"),
         mirror or os.environ.get(MIRROR),
     )
     with files.locked(folder / ".prepare.lock", quiet):
