@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from gan_kd_ssd.data.batches import ssd_augment as augment
 from gan_kd_ssd.data.batches.ssd_targets import SSDTargets
+from gan_kd_ssd.data.batches.ssd_transform import train_transform
 from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.data.formats.voc import VOCFolder
@@ -87,7 +87,7 @@ def measure(data: Dataset, size: int, images: int, rounds: int) -> dict[str, dic
             _, boxes = timed("GluonCV", "augment", lambda a=args: transform(*a))
             timed("GluonCV", "targets", lambda b=boxes: encode(b))
             args = (ours, label, size, rng)
-            _, boxes = timed("ours", "augment", lambda a=args: augment.train_transform(*a))
+            _, boxes = timed("ours", "augment", lambda a=args: train_transform(*a))
             timed("ours", "targets", lambda b=boxes: targets(b))
     count = rounds * min(images, len(data)) / 1000
     return {who: {step: times[step] / count for step in STEPS} for who, times in seconds.items()}

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_kd_ssd.data.batches.ssd_augment import val_transform
+from gan_kd_ssd.data.batches.sampler import BatchSampler
 from gan_kd_ssd.data.batches.ssd_batches import TrainBatches, ValBatches
+from gan_kd_ssd.data.batches.ssd_transform import val_transform
 from gan_kd_ssd.data.batches.workers import Workers
 from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.util.errors import UserError
@@ -72,11 +73,11 @@ def test_an_epoch_can_be_asked_for_at_any_time_and_from_any_batch(dataset):
 
 
 def test_left_over_samples_open_the_next_epoch_with_their_own_key(dataset):
-    batches = train_batches(dataset)
+    sampler, batches = BatchSampler(dataset, BATCH, seed=3), train_batches(dataset)
     keys = []
     for epoch in range(8):
-        of_epoch = batches._order.keys(epoch, 0)
-        assert len(of_epoch) == batches.batches(epoch)
+        of_epoch = sampler.keys(epoch)
+        assert len(of_epoch) == sampler.batches(epoch) == batches.batches(epoch)
         assert {len(batch) for batch in of_epoch} == {BATCH}
         keys += [key for batch in of_epoch for key in batch]
     # 8 epochs of 11 samples are 22 whole batches: every key once, in the order of the epochs.
@@ -102,10 +103,10 @@ def test_validation_keeps_order_and_the_last_small_batch(dataset, num_workers):
     batches = ValBatches(dataset, SIZE, BATCH, num_workers)
     got = list(batches)
     assert len(got) == len(batches) == 3
-    assert [len(images) for images, _ in got] == [4, 4, 3]
+    assert [len(batch.images) for batch in got] == [4, 4, 3]
     index = 0
-    for images, labels in got:
-        for pixels, label in zip(images.asnumpy(), labels.asnumpy()):
+    for batch in got:
+        for pixels, label in zip(batch.images.asnumpy(), batch.labels.asnumpy()):
             expected, boxes = val_transform(dataset.image(index), dataset.label(index), SIZE)
             np.testing.assert_array_equal(pixels, expected)
             np.testing.assert_array_equal(label[: len(boxes)], boxes)
@@ -121,8 +122,8 @@ def test_images_without_objects_train_as_background_and_validate(tmp_path):
     batch = next(TrainBatches(data, SIZE, random_anchors(50, SIZE), 2, 0).epoch(0))
     positive = np.count_nonzero(batch.class_targets.asnumpy(), axis=1)
     assert sorted(positive > 0) == [False, True]
-    (_, labels), *_ = ValBatches(data, SIZE, 1)
-    assert (labels.asnumpy() == -1).all()
+    first, *_ = ValBatches(data, SIZE, 1)
+    assert (first.labels.asnumpy() == -1).all()
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
