@@ -50,7 +50,7 @@ def prepare(options):
     import numpy as np
 
     from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
-    from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets
+    from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
     from gan_kd_ssd.detectors import faster_rcnn
     from gan_kd_ssd.distill.step import DetectionStep, DistillOptions, GanStep
     from gan_kd_ssd.engine import devices

@@ -46,7 +46,7 @@ def prepare(options) -> dict:
     """The kinds of steps to time, by name."""
     import numpy as np
 
-    from gan_kd_ssd.data.batches.ssd_batches import Batch
+    from gan_kd_ssd.data.batches.ssd_batches import TrainBatch
     from gan_kd_ssd.detectors import ssd
     from gan_kd_ssd.distill.step import DetectionStep, DistillOptions, GanStep
     from gan_kd_ssd.engine import devices
@@ -79,7 +79,7 @@ def prepare(options) -> dict:
     rng = np.random.RandomState(0)
     anchors = len(plain.student.anchors)
     targets = (rng.rand(options.batch_size, anchors) < 0.005) * 1.0
-    batch = Batch(
+    batch = TrainBatch(
         mx.nd.array(rng.randn(options.batch_size, 3, options.data_shape, options.data_shape)),
         mx.nd.array(targets),
         mx.nd.zeros((options.batch_size, anchors, 4)),

@@ -72,9 +72,8 @@ def _batches(options, detector, dataset, ctx):
     from gan_kd_ssd.data.batches import ssd_batches as pipeline
 
     if options.faster_rcnn:
-        return rcnn_pipeline.ValBatches(
-            dataset, detector.short, detector.max_size, len(ctx), options.num_workers
-        )
+        size = rcnn_pipeline.InputSize(detector.short, detector.max_size)
+        return rcnn_pipeline.ValBatches(dataset, size, len(ctx), options.num_workers)
     return pipeline.ValBatches(dataset, options.data_shape, options.batch_size, options.num_workers)
 
 

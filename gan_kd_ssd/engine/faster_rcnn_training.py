@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from gan_kd_ssd.config.faster_rcnn_options import SCRIPT, data_set
-from gan_kd_ssd.data.batches.faster_rcnn_batches import TrainBatches, ValBatches
-from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets, short_within
+from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, TrainBatches, ValBatches
+from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
+from gan_kd_ssd.data.batches.faster_rcnn_transform import short_within
 from gan_kd_ssd.detectors import faster_rcnn
 from gan_kd_ssd.detectors import faster_rcnn_networks as rcnn_networks
 from gan_kd_ssd.detectors import ssd_networks as networks
@@ -157,8 +158,7 @@ class FasterRCNNKind(engine.Kind):
         student.make_room_for(most * (2 if options.mixup else 1))
         return TrainBatches(
             train_set,
-            student.short,
-            student.max_size,
+            InputSize(student.short, student.max_size),
             RPNTargets(student.anchor_grids(), student.strides),
             options.batch_size,
             len(self.ctx),
@@ -169,9 +169,8 @@ class FasterRCNNKind(engine.Kind):
 
     def val_batches(self, val_set):
         options = self.options
-        return ValBatches(
-            val_set, options.short, options.max_size, len(self.ctx), options.num_workers
-        )
+        size = InputSize(options.short, options.max_size)
+        return ValBatches(val_set, size, len(self.ctx), options.num_workers)
 
 
 def _check_shapes(student, dataset) -> None:

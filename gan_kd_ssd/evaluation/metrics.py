@@ -239,7 +239,7 @@ def input_of(detector, image: np.ndarray) -> np.ndarray:
         from gan_kd_ssd.data.batches.faster_rcnn_transform import val_transform
 
         return val_transform(image, no_objects, detector.short, detector.max_size)[0]
-    from gan_kd_ssd.data.batches.ssd_augment import val_transform
+    from gan_kd_ssd.data.batches.ssd_transform import val_transform
 
     return val_transform(image, no_objects, detector.data_shape)[0]
 

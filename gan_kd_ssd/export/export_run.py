@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_kd_ssd.config.export_options import PROGRAM
-from gan_kd_ssd.data.batches.ssd_augment import MEAN, STD
+from gan_kd_ssd.data.batches.normalise import MEAN, STD
 from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.engine import checkpoint, runlog
 from gan_kd_ssd.engine import load_trained as trained
@@ -150,7 +150,7 @@ def _planes(detector, pixels: np.ndarray) -> np.ndarray:
         from gan_kd_ssd.data.batches.faster_rcnn_transform import val_transform as rcnn_transform
 
         return rcnn_transform(pixels, no_objects, detector.short, detector.max_size)[0]
-    from gan_kd_ssd.data.batches.ssd_augment import val_transform
+    from gan_kd_ssd.data.batches.ssd_transform import val_transform
 
     return val_transform(pixels, no_objects, detector.data_shape)[0]
 
