@@ -1,4 +1,4 @@
-"""Mean average precision of a detector, by GluonCV's own metrics: VOC's two, and COCO's."""
+"""Mean average precision of a detector by GluonCV's metrics: VOC's two, and COCO's."""
 
 from __future__ import annotations
 
@@ -6,70 +6,88 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.evaluation.coco_metrics import COCOFigures, COCOMetric
+from gan_kd_ssd.util.tables import aligned
 
-METRICS = ("voc07", "voc12")  # VOC's
+METRICS = ("voc07", "voc12")  # VOC's metrics
 METRIC_TITLES = {
     "voc07": "VOC07 11-point AP",
     "voc12": "VOC12 area AP",
     "coco": "COCO AP@[.50:.95]",
 }
-IOU_THRESHOLD = 0.5  # VOC's, and that of the paper's tables 1 and 3
+IOU_THRESHOLD = 0.5  # of VOC's metrics, and of the paper's tables 1 and 3
 
 
 def metric_for(dataset: Dataset) -> str:
-    """The metric that a data set is usually measured by: VOC07's of the published logs, or COCO's."""
+    """The usual metric of a data set: COCO's, or VOC07's as in the published logs."""
     return "coco" if dataset.layout == "coco" else "voc07"
 
 
-@dataclass
-class Evaluation:
-    """What one pass over a split measured.
+@dataclass(frozen=True)
+class Timing:
+    """Duration of an evaluation.
 
-    ``ap`` is nan for a class of which the split has no object that counts (difficult ones do not);
-    ``mean_ap`` is the mean over the others, nan where there are none. ``seconds`` is the wall time
-    of ``timed_images`` images, loading and metric included, of which ``network_seconds`` were spent
-    in the network and fetching its output. The first batch is left out of the three figures (the
-    graph is traced there), unless it is the only one: then ``warm`` is False. ``coco`` holds all
-    figures of COCO's metric, where it is the one.
+    ``seconds`` is the wall time of ``images`` images, including loading and metrics;
+    ``network_seconds`` is the part spent in the network and on fetching its output. The first batch
+    is left out because its time includes the tracing of the graph. If it is the only one, it is
+    included and ``warm`` is False.
     """
 
-    classes: list[str]
-    ap: dict[str, float]
-    mean_ap: float
     images: int
     seconds: float
-    metric: str
-    timed_images: int
     network_seconds: float
     warm: bool
-    objects: dict[str, int] = field(default_factory=dict)  # not difficult, by class
-    coco: COCOFigures | None = None
 
     @property
     def images_per_second(self) -> float:
         """Images/s of the whole loop."""
-        return self.timed_images / self.seconds if self.seconds > 0 else math.nan
+        return self.images / self.seconds if self.seconds > 0 else math.nan
 
     @property
     def network_images_per_second(self) -> float:
-        """Images/s of the network and its non-maximum suppression alone."""
-        seconds = self.network_seconds
-        return self.timed_images / seconds if seconds > 0 else math.nan
+        """Images/s of the network with non-maximum suppression."""
+        return self.images / self.network_seconds if self.network_seconds > 0 else math.nan
+
+    def __str__(self) -> str:
+        note = "after the first batch" if self.warm else "a single batch, with graph tracing"
+        return (
+            f"{self.images_per_second:.1f} images/s over the whole loop, "
+            f"{self.network_images_per_second:.1f} images/s in the network ({note})"
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Result of one metric for one pass over a split.
+
+    ``ap`` holds the AP by class, nan for a class without objects that count (difficult ones do not);
+    ``mean_ap`` is the mean of the other classes, nan if there are none. ``objects`` counts the
+    objects that are not difficult, by class. ``coco`` holds all figures of COCO's metric.
+    """
+
+    metric: str
+    ap: dict[str, float]
+    mean_ap: float
+    images: int
+    timing: Timing
+    objects: dict[str, int] = field(default_factory=dict)
+    coco: COCOFigures | None = None
 
     def lines(self) -> list[str]:
-        """``class=AP`` for each class and ``mAP=…``, as the published logs write a validation."""
+        """``class=AP`` of each class and ``mAP=…``, as the published logs write a validation."""
         return [f"{name}={ap}" for name, ap in [*self.ap.items(), ("mAP", self.mean_ap)]]
 
     def to_json(self) -> dict:
-        """Plain types for ``json.dumps``; nan becomes None."""
+        """The result in plain types for ``json.dumps``; nan becomes None."""
         figures = {}
         if self.coco:
             figures["figures"] = {n: _finite(value) for n, value in self.coco.figures.items()}
+        timing = self.timing
         return {
             "metric": self.metric,
             "iou_threshold": "0.50:0.95" if self.coco else IOU_THRESHOLD,
@@ -78,10 +96,10 @@ class Evaluation:
             "classes": {name: _finite(ap) for name, ap in self.ap.items()},
             "objects": {name: int(count) for name, count in self.objects.items()},
             "images": int(self.images),
-            "images_per_second": _finite(self.images_per_second),
-            "network_images_per_second": _finite(self.network_images_per_second),
-            "timed_images": int(self.timed_images),
-            "warm": bool(self.warm),
+            "images_per_second": _finite(timing.images_per_second),
+            "network_images_per_second": _finite(timing.network_images_per_second),
+            "timed_images": int(timing.images),
+            "warm": bool(timing.warm),
             "lines": self.lines(),
         }
 
@@ -94,22 +112,22 @@ def evaluate(
     progress: Callable[[int], object] | None = None,
     dataset: Dataset | None = None,
 ) -> Evaluation:
-    """Measure the mAP of a detector: at IoU 0.5, or COCO's over IoU 0.50 to 0.95.
+    """Measure the mAP of a detector, at IoU 0.5 or COCO's over IoU 0.50 to 0.95.
 
     Args:
-        detector: its ``detect(x)`` gives ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4) in pixels
-            of the input, ids -1 as padding; its ``classes`` are in the order of the ids.
-        batches: pairs of images (B, 3, S, S) and labels (B, M, 6): x0, y0, x1, y1 (pixels of the
-            input, 0-based corners), class, difficult; rows of -1 as padding. Or, for images of any
-            size, lists of at most as many (image, label, scale) as there are contexts: (1, 3, H, W),
-            (1, M, 6), and the factor from pixels of the input to those of the image.
-        ctx: MXNet contexts; a batch is split over them, and they compute at the same time.
-        metric: 'voc07' (11-point, published for VOC), 'voc12' (area under the curve), or 'coco'.
-        progress: called after each batch with its number of images (``tqdm.update`` fits).
-        dataset: that the batches are of, whole and in its order; 'coco' alone needs it.
+        detector: Its ``detect(x)`` gives ids (B, N, 1), scores (B, N, 1) and boxes (B, N, 4) in
+            pixels of the input, with ids of -1 as padding. Its ``classes`` are in the order of the
+            ids.
+        batches: Validation batches: ``ssd_batches.ValBatch`` (the batch is split over the devices) or
+            lists of ``faster_rcnn_batches.ValPart`` (at most one per device).
+        ctx: MXNet contexts, which compute at the same time.
+        metric: 'voc07' (11-point, published for VOC), 'voc12' (area under the curve) or 'coco'.
+        progress: Called after each batch with its number of images (``tqdm.update`` fits).
+        dataset: The data set of the batches, which must be complete and in its order. Only the metric
+            'coco' needs it.
 
     Raises:
-        ValueError: a metric of another name, or 'coco' without its data set.
+        ValueError: The metric is unknown, or is 'coco' and the data set is missing.
     """
     return evaluate_metrics(detector, batches, ctx, (metric,), progress, dataset)[metric]
 
@@ -122,56 +140,64 @@ def evaluate_metrics(
     progress: Callable[[int], object] | None = None,
     dataset: Dataset | None = None,
 ) -> dict[str, Evaluation]:
-    """Like :func:`evaluate`, for several metrics in one pass over the images."""
-    gluoncv_metrics = {name: _gluoncv_metric(name, detector, dataset) for name in metrics}
+    """Measure several metrics in one pass over the images; arguments as for :func:`evaluate`."""
+    meters = {name: _gluoncv_metric(name, detector, dataset) for name in metrics}
     counts = np.zeros(len(detector.classes), dtype=np.int64)
-    spans = []  # of each batch: images, seconds since the batch before, seconds in the network
+    spans = []
     started = time.perf_counter()
     for batch in batches:
         loaded = time.perf_counter()
         parts = _parts(batch, ctx)
-        found = _detect_parts(detector, [images for images, _, _ in parts])
+        found = _detect_parts(detector, [part.images for part in parts])
         network_seconds = time.perf_counter() - loaded
-        for (_, labels, scale), (ids, scores, boxes) in zip(parts, found):
-            # Arrays and not lists: GluonCV then pairs images with their difficult flags one by one,
-            # where lists of arrays with another number of objects would drop the flags.
-            places = (boxes * scale, ids[..., 0], scores[..., 0], labels[..., :4] * scale)
-            for gluoncv_metric in gluoncv_metrics.values():
-                gluoncv_metric.update(*places, labels[..., 4], gt_difficults=labels[..., 5])
-            counts += _count_objects(labels, len(counts))
+        for part, detections in zip(parts, found):
+            _update(meters.values(), part, detections)
+            counts += _count_objects(part.labels, len(counts))
         ended = time.perf_counter()
-        size = sum(len(images) for images, _, _ in parts)
-        spans.append((size, ended - started, network_seconds))
+        size = sum(len(part.images) for part in parts)
+        spans.append(_Span(size, ended - started, network_seconds))
         started = ended
         if progress is not None:
             progress(size)
-
-    timed = spans[1:] or spans  # the graph is traced during the first batch
-    classes = list(detector.classes)
+    timing = _timing(spans)
+    images = sum(span.images for span in spans)
+    objects = dict(zip(detector.classes, counts.tolist()))
     results = {}
-    for name, gluoncv_metric in gluoncv_metrics.items():
-        ap, mean_ap, figures = _read(gluoncv_metric, classes, counts)
-        results[name] = Evaluation(
-            classes=classes,
-            ap=ap,
-            mean_ap=mean_ap,
-            images=sum(images for images, _, _ in spans),
-            seconds=sum(seconds for _, seconds, _ in timed),
-            metric=name,
-            timed_images=sum(images for images, _, _ in timed),
-            network_seconds=sum(seconds for _, _, seconds in timed),
-            warm=len(spans) > 1,
-            objects=dict(zip(classes, counts.tolist())),
-            coco=figures,
-        )
+    for name, meter in meters.items():
+        ap, mean_ap, coco = _read(meter, objects)
+        results[name] = Evaluation(name, ap, mean_ap, images, timing, objects, coco)
     return results
 
 
-def detect(detector, images, ctx: Sequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Detections of one batch, computed on all contexts at once.
+class _Span(NamedTuple):
+    """Images of a batch, seconds since the batch before, and seconds in the network."""
 
-    The batch (B, 3, S, S) is split into one part for each context, as even as may be; a batch
-    smaller than the number of contexts uses fewer of them.
+    images: int
+    seconds: float
+    network_seconds: float
+
+
+def _timing(spans: Sequence[_Span]) -> Timing:
+    timed = spans[1:] or spans
+    return Timing(*map(sum, zip(*timed)), warm=len(spans) > 1) if timed else Timing(0, 0, 0, False)
+
+
+def _update(meters: Iterable, part: _Part, detections: Sequence[np.ndarray]) -> None:
+    """Add the detections of a part to metrics, in pixels of the image."""
+    ids, scores, boxes = detections
+    labels = part.labels
+    # Arrays instead of lists: with lists of arrays of different lengths, GluonCV would lose the
+    # difficult flags.
+    places = (boxes * part.scale, ids[..., 0], scores[..., 0], labels[..., :4] * part.scale)
+    for meter in meters:
+        meter.update(*places, labels[..., 4], gt_difficults=labels[..., 5])
+
+
+def detect(detector, images, ctx: Sequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Detect objects in one batch on all devices at the same time.
+
+    The batch (B, 3, S, S) is split as evenly as possible. A batch with fewer images than devices
+    uses fewer devices.
 
     Returns:
         ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4) in pixels of the input, as numpy arrays.
@@ -182,7 +208,7 @@ def detect(detector, images, ctx: Sequence) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _split(images, ctx: Sequence) -> list:
-    """A batch in parts, one on each context."""
+    """Split a batch into one part on each device."""
     parts = min(len(ctx), len(images))
     edges = [len(images) * part // parts for part in range(parts + 1)]
     return [
@@ -190,25 +216,33 @@ def _split(images, ctx: Sequence) -> list:
     ]
 
 
-def _parts(batch, ctx: Sequence) -> list[tuple]:
-    """(images on a context, their labels as numpy, scale) of a batch of either kind."""
+class _Part(NamedTuple):
+    """The part of a batch for one device."""
+
+    images: object  # (B, 3, H, W), on the device
+    labels: np.ndarray  # (B, M, 6), in pixels of the input
+    scale: float  # from pixels of the input to pixels of the image
+
+
+def _parts(batch, ctx: Sequence) -> list[_Part]:
+    """The parts of a batch of either detector."""
     if isinstance(batch, list):
         return [
-            (image.as_in_context(device), _as_numpy(label), scale)
+            _Part(image.as_in_context(device), _as_numpy(label), scale)
             for (image, label, scale), device in zip(batch, ctx)
         ]
     images, labels = batch
     parts, labels, first = [], _as_numpy(labels), 0
     for part in _split(images, ctx):
-        parts.append((part, labels[first : first + len(part)], 1.0))
+        parts.append(_Part(part, labels[first : first + len(part)], 1.0))
         first += len(part)
     return parts
 
 
 def _detect_parts(detector, parts: Sequence) -> list[list[np.ndarray]]:
-    """Ids, scores and boxes of each part; all are queued before the first result is waited for.
+    """Ids, scores and boxes of each part. All parts are queued before the first result is fetched.
 
-    Boxes are clipped to the input, as GluonCV's evaluation does.
+    Boxes are clipped to the input, as in GluonCV's evaluation.
     """
     import gan_kd_ssd.util.mxnet  # noqa: F401  isort: skip
     from gluoncv.nn.bbox import BBoxClipToImage
@@ -222,7 +256,7 @@ def _detect_parts(detector, parts: Sequence) -> list[list[np.ndarray]]:
 
 
 def detect_image(detector, image: np.ndarray, device):
-    """Detections of an image uint8 (H, W, 3): ids (N,), scores (N,), boxes (N, 4) in its pixels."""
+    """Detect objects in an image uint8 (H, W, 3): ids (N,), scores (N,), boxes (N, 4) in its pixels."""
     from gan_kd_ssd.util.mxnet import mx
 
     x = input_of(detector, image)
@@ -233,7 +267,7 @@ def detect_image(detector, image: np.ndarray, device):
 
 
 def input_of(detector, image: np.ndarray) -> np.ndarray:
-    """An image uint8 (H, W, 3) as the detector takes it: float32 (3, H', W'), normalised."""
+    """Prepare an image uint8 (H, W, 3) for the detector: float32 (3, H', W'), normalised."""
     no_objects = np.zeros((0, 6), dtype=np.float32)
     if getattr(detector, "any_size", False):
         from gan_kd_ssd.data.batches.faster_rcnn_transform import val_transform
@@ -244,41 +278,33 @@ def input_of(detector, image: np.ndarray) -> np.ndarray:
     return val_transform(image, no_objects, detector.data_shape)[0]
 
 
-def table(evaluation: Evaluation | Sequence[Evaluation]) -> str:
-    """Aligned table: one line a class with its objects and AP in percent, then the mean.
+def table(evaluations: Sequence[Evaluation]) -> str:
+    """A table of the classes with their objects and AP in percent, and the mean.
 
-    Several evaluations of the same split (one for each metric) stand side by side.
+    Evaluations of the same split by several metrics stand side by side.
     """
-    evaluations = [evaluation] if isinstance(evaluation, Evaluation) else list(evaluation)
     first = evaluations[0]
-    titles = [METRIC_TITLES[one.metric] for one in evaluations]
-    rows = [
-        (name, str(first.objects.get(name, "")), [one.ap[name] for one in evaluations])
-        for name in first.classes
-    ]
-    total = str(sum(first.objects.values())) if first.objects else ""
-    mean = ("mAP", total, [one.mean_ap for one in evaluations])
-    name_width = max(len(name) for name, _, _ in [*rows, mean, ("class", "", [])])
-    count_width = max(len("objects"), len(total))
 
-    def line(name, count, cells):
-        padded = "".join(f"  {cell:>{len(title)}}" for cell, title in zip(cells, titles))
-        return f"{name:<{name_width}}  {count:>{count_width}}{padded}".rstrip()
+    def row(name, count, values):
+        return [name, count, *("-" if math.isnan(v) else f"{100 * v:.2f}" for v in values)]
 
-    def percent(values):
-        return ["-" if math.isnan(value) else f"{100 * value:.2f}" for value in values]
-
-    header = line("class", "objects", titles)
-    rule = "-" * len(header)
-    body = [line(name, count, percent(values)) for name, count, values in rows]
-    return "\n".join([header, rule, *body, rule, line(mean[0], mean[1], percent(mean[2]))])
+    rows = [["class", "objects", *(METRIC_TITLES[one.metric] for one in evaluations)]]
+    for name in first.ap:
+        rows.append(row(name, first.objects.get(name, ""), [one.ap[name] for one in evaluations]))
+    total = sum(first.objects.values()) if first.objects else ""
+    rows.append(row("mAP", total, [one.mean_ap for one in evaluations]))
+    head, *lines, mean = aligned(
+        [[str(cell) for cell in row] for row in rows], right=range(1, len(rows[0]))
+    ).splitlines()
+    rule = "-" * len(head)
+    return "\n".join([head, rule, *lines, rule, mean])
 
 
 def _gluoncv_metric(name: str, detector, dataset: Dataset | None):
     if name == "coco":
         if dataset is None:
-            raise ValueError("metric 'coco': give the data set that the batches are of")
-        any_size = getattr(detector, "any_size", False)  # its boxes come in pixels of the image
+            raise ValueError("metric 'coco': give the data set of the batches")
+        any_size = getattr(detector, "any_size", False)  # boxes are in pixels of the image
         return COCOMetric(dataset, None if any_size else detector.data_shape)
     import gan_kd_ssd.util.mxnet  # noqa: F401  isort: skip
     from gluoncv.utils.metrics.voc_detection import VOC07MApMetric, VOCMApMetric
@@ -289,19 +315,19 @@ def _gluoncv_metric(name: str, detector, dataset: Dataset | None):
     return kinds[name](iou_thresh=IOU_THRESHOLD, class_names=list(detector.classes))
 
 
-def _read(metric, classes, counts) -> tuple[dict[str, float], float, COCOFigures | None]:
-    """AP by class, their mean, COCO's figures; GluonCV's VOC metrics need an object to average."""
-    if isinstance(metric, COCOMetric):
-        figures = metric.get()
+def _read(meter, objects: dict[str, int]) -> tuple[dict[str, float], float, COCOFigures | None]:
+    """AP by class, their mean, and COCO's figures; nan if there are no objects."""
+    if isinstance(meter, COCOMetric):
+        figures = meter.get()
         return figures.ap, figures.mean_ap, figures
-    if counts.sum() == 0:
-        return dict.fromkeys(classes, math.nan), math.nan, None
-    _, values = metric.get()
-    return dict(zip(classes, map(float, values))), float(values[-1]), None
+    if not any(objects.values()):  # GluonCV's VOC metrics fail without objects
+        return dict.fromkeys(objects, math.nan), math.nan, None
+    _, values = meter.get()
+    return dict(zip(objects, map(float, values))), float(values[-1]), None
 
 
 def _count_objects(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Objects (C,) that count for recall, by class, of labels (B, M, 6)."""
+    """Count the objects (C,) of labels (B, M, 6) that count for recall, by class."""
     counted = (labels[..., 4] >= 0) & (labels[..., 5] <= 0)
     return np.bincount(labels[..., 4][counted].astype(np.int64), minlength=classes)
 

@@ -292,11 +292,12 @@ def test_speed_leaves_the_first_batch_out_unless_it_is_the_only_one():
     labels, ids, scores, boxes = random_case(3, images=12)
     detector = RecordedDetector(ids, scores, boxes)
     several = voc.evaluate(detector, batches_of(labels, 5), [mx.cpu()])
-    assert (several.images, several.timed_images, several.warm) == (12, 7, True)
+    assert (several.images, several.timing.images, several.timing.warm) == (12, 7, True)
+    assert "after the first batch" in str(several.timing)
     one = voc.evaluate(detector, batches_of(labels, 12), [mx.cpu()])
-    assert (one.images, one.timed_images, one.warm) == (12, 12, False)
-    assert one.images_per_second == 12 / one.seconds
-    assert 0 < one.network_seconds < one.seconds
+    assert (one.images, one.timing.images, one.timing.warm) == (12, 12, False)
+    assert one.timing.images_per_second == 12 / one.timing.seconds
+    assert 0 < one.timing.network_seconds < one.timing.seconds
 
 
 def test_json_has_plain_types_and_null_for_nan():
@@ -324,4 +325,4 @@ def test_the_table_is_aligned_and_shows_classes_objects_and_percent():
     assert float(ant[3]) == pytest.approx(100 * results["voc12"].ap["ant"], abs=0.005)
     assert lines[5].split() == ["dog", "0", "-", "-"]
     assert lines[-1].startswith("mAP")
-    assert len(voc.table(results["voc12"]).splitlines()) == len(lines)
+    assert len(voc.table([results["voc12"]]).splitlines()) == len(lines)
