@@ -7,8 +7,6 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
-
 from gan_kd_ssd.evaluation import metrics as voc
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import write_text
@@ -44,8 +42,15 @@ def run(options: argparse.Namespace) -> int:
         write_text(options.json, json.dumps(results, indent=2) + "\n")
         print(f"results: {options.json}")
     if options.plot:
-        drawn = _plot(detector, dataset, ctx, options)
+        from gan_kd_ssd.evaluation.pictures import draw_dataset
+
+        threshold = options.score_threshold
+        drawn, shown = draw_dataset(
+            detector, dataset, ctx[0], options.plot, options.plot_images, threshold
+        )
         print(f"pictures: {options.plot}{os.sep} ({drawn} images and grid.png)")
+        if not shown:
+            print(f"no detection above {threshold:g} in any picture: lower --score-threshold")
     return 0
 
 
@@ -134,11 +139,7 @@ def _show(evaluations) -> None:
             print("\n".join(one.coco.summary))
         iou = "[.50:.95]" if one.coco else voc.IOU_THRESHOLD
         print(f"mAP@{iou} = {one.mean_ap:.4f} ({voc.METRIC_TITLES[one.metric]})")
-    note = "after the first batch" if first.warm else "a single batch, graph tracing included"
-    print(
-        f"{first.images_per_second:.1f} images/s over the whole loop, "
-        f"{first.network_images_per_second:.1f} in the network alone ({note})"
-    )
+    print(first.timing)
 
 
 def _results(options, detector, params, dataset, evaluations) -> dict:
@@ -155,23 +156,3 @@ def _results(options, detector, params, dataset, evaluations) -> dict:
         **first,
         "metrics": {one.metric: one.to_json() for one in evaluations},
     }
-
-
-def _plot(detector, dataset, ctx, options) -> int:
-    from gan_kd_ssd.evaluation import draw
-
-    count = min(options.plot_images, len(dataset))
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
-    panels, titles = [], []
-    for index in map(int, chosen):
-        image, label = dataset.image(index), dataset.label(index)
-        ids, scores, boxes = voc.detect_image(detector, image, ctx[0])
-        panel = draw.draw_detections(
-            image, ids, scores, boxes, dataset.classes, options.score_threshold, label
-        )
-        name = dataset.image_id(index).replace(os.sep, "_")
-        draw.save(options.plot / f"{index:05d}_{name}.png", panel)
-        panels.append(panel)
-        titles.append(name)
-    draw.save(options.plot / "grid.png", draw.grid(panels, titles))
-    return len(panels)
