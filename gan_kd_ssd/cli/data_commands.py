@@ -43,7 +43,8 @@ def parser() -> Parser:
             description="Read every annotation and image of a data set in VOC or COCO layout and "
             "report its problems. The report marks a problem with what a training does about it: "
             "'stops' (the training ends with an error), 'left out' (the training continues without "
-            "the object), or 'kept' (the training uses it, and only you know whether it is meant). "
+            "the object), or 'kept' (the training uses the data as it is, and only you know whether it "
+            "is meant). "
             "The exit code is 0 without faults, 1 with faults, and 2 for wrong options; notes are "
             "not faults.",
         )

@@ -13,8 +13,8 @@ from gan_kd_ssd.util.tables import aligned
 #: What a training does about a problem, and its explanation in the report.
 STOPS, LEFT_OUT, KEPT = "stops", "left out", "kept"
 LEGEND = (
-    "stops: a training on the split ends with an error; left out: a training continues without it; "
-    "kept: a training uses it as it is, and only you know whether it is meant"
+    "stops: a training ends with an error; left out: it continues without the object; "
+    "kept: it uses the data as it is"
 )
 
 
@@ -65,6 +65,9 @@ class Finding:
     count: int = 0
     examples: list[Example] = field(default_factory=list)
 
+    def to_json(self) -> dict:
+        return {"count": self.count, "examples": [example._asdict() for example in self.examples]}
+
 
 @dataclass
 class SplitCounts:
@@ -73,6 +76,14 @@ class SplitCounts:
     images: int = 0
     without_objects: int = 0
     classes: Counter = field(default_factory=Counter)
+
+    @property
+    def objects(self) -> int:
+        return sum(self.classes.values())
+
+    def to_json(self) -> dict:
+        counts = {"images": self.images, "without_objects": self.without_objects}
+        return {**counts, "objects": self.objects, "classes": dict(sorted(self.classes.items()))}
 
 
 @dataclass
@@ -133,30 +144,13 @@ class CheckReport:
 
     def to_json(self) -> dict:
         """The report in plain types for ``json.dumps``."""
-        return {
-            "data": self.title,
-            "layout": self.layout,
-            "images_read": self.images_read,
-            "faults": self.faults,
-            "splits": {
-                name: {
-                    "images": split.images,
-                    "without_objects": split.without_objects,
-                    "objects": sum(split.classes.values()),
-                    "classes": dict(sorted(split.classes.items())),
-                }
-                for name, split in self.splits.items()
-            },
-            "findings": [
-                {
-                    "kind": kind,
-                    **KINDS[kind]._asdict(),
-                    "count": finding.count,
-                    "examples": [example._asdict() for example in finding.examples],
-                }
-                for kind, finding in self.sorted_findings()
-            ],
-        }
+        splits = {name: split.to_json() for name, split in self.splits.items()}
+        findings = [
+            {"kind": kind, **KINDS[kind]._asdict(), **finding.to_json()}
+            for kind, finding in self.sorted_findings()
+        ]
+        head = {"data": self.title, "layout": self.layout, "images_read": self.images_read}
+        return {**head, "faults": self.faults, "splits": splits, "findings": findings}
 
 
 def report_text(report: CheckReport) -> str:
@@ -185,7 +179,7 @@ def _split_table(report: CheckReport) -> list[str]:
     shown = names if len(names) <= _MOST_COLUMNS else []
     rows = [["split", "images", "without objects", "objects", *(shown or ["classes"])]]
     for name, split in report.splits.items():
-        counts = [split.images, split.without_objects, sum(split.classes.values())]
+        counts = [split.images, split.without_objects, split.objects]
         rest = [split.classes[one] for one in shown] if shown else [len(split.classes)]
         rows.append([name, *(f"{count:,}" for count in [*counts, *rest])])
     lines = aligned(rows, right=range(1, len(rows[0]))).splitlines()

@@ -163,7 +163,9 @@ def prepare(
             say(f"{archive.name}: unpacked")
             if source is None and not keep:
                 path.unlink()
-                _remove_empty(folder / _DOWNLOADS)
+    downloads = folder / _DOWNLOADS
+    if all(name.endswith(".lock") for name in _names(downloads)):  # no archives and no parts
+        shutil.rmtree(downloads, ignore_errors=True)
     return folder
 
 
@@ -209,22 +211,13 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _size(folder: Path) -> int:
-    return sum((folder / name).stat().st_size for name in _names(folder))
-
-
-def _remove_empty(folder: Path) -> None:
-    """Remove the folder of downloads if it holds neither archives nor parts of them."""
-    names = _names(folder)
-    if all(name.endswith(".lock") for name in names):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _check_space(folder: Path, todo: Sequence[Archive], packed: bool) -> None:
     """Check the free space. The largest archive needs it twice, packed and unpacked."""
     sizes = [archive.size for archive in todo]
     needed = sum(sizes) + (max(sizes) if packed else 0)
-    files.check_space(folder, needed - _size(folder / _DOWNLOADS), f"{folder.name} at least")
+    downloads = folder / _DOWNLOADS
+    there = sum((downloads / name).stat().st_size for name in _names(downloads))
+    files.check_space(folder, needed - there, f"{folder.name} at least")
 
 
 def _given(archive: Archive, source: Path, quiet: bool) -> Path:

@@ -17,17 +17,11 @@ NAMED = ("voc", "voc07", "coco", "shapes", "shapes_coco")
 
 # The published splits (paper, section 4; log 2): 07+12 trainval -> 07 test, 07 trainval -> 07 test,
 # COCO 2017 train -> val.
+_VOC_TEST = (("VOC2007", "test"),)
+_VOC07, _VOC12 = ("VOC2007", "trainval"), ("VOC2012", "trainval")
 VOC_SPLITS = {
-    "voc": {
-        "train": (("VOC2007", "trainval"), ("VOC2012", "trainval")),
-        "val": (("VOC2007", "test"),),
-        "test": (("VOC2007", "test"),),
-    },
-    "voc07": {
-        "train": (("VOC2007", "trainval"),),
-        "val": (("VOC2007", "test"),),
-        "test": (("VOC2007", "test"),),
-    },
+    "voc": {"train": (_VOC07, _VOC12), "val": _VOC_TEST, "test": _VOC_TEST},
+    "voc07": {"train": (_VOC07,), "val": _VOC_TEST, "test": _VOC_TEST},
 }
 COCO_SPLITS = {"train": "train2017", "val": "val2017", "test": "val2017"}
 # The default split of a folder for each role: the first that exists.
