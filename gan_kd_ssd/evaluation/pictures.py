@@ -42,9 +42,9 @@ DETECTION_LEGEND = (
     "(dotted: difficult)"
 )
 ATTENTION_CAPTION = (
-    "Where each level of the feature pyramid is active: the sum of squares over its channels, with "
-    "every map scaled to a root mean square of 1. The cosine attention loss makes the student's maps "
-    "similar to the teacher's."
+    "Where each level of the feature pyramid is active: the sum of squares over its channels, scaled "
+    "to a root mean square of 1. The more alike the maps of teacher and student are, the smaller is "
+    "their cosine attention loss."
 )
 
 
