@@ -218,6 +218,7 @@ def test_mixtures_are_of_two_images_until_their_last_epoch(dataset):
     for batches in (mixed, plain):
         (part,) = next(iter(batches.epoch(0)))
         counts.append(int((part.labels.asnumpy() >= 0).sum()))
+        assert set(part.weights.asnumpy()) == {0.5 if batches is mixed else 1.0}
     assert counts[0] > counts[1]
     assert_same(as_numpy(mixed.epoch(1)), as_numpy(plain.epoch(1)))
     again = TrainBatches(*args, num_workers=2, mixup_before=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_kd_ssd.data.batches.sampler import BatchSampler
+from gan_kd_ssd.data.batches.sampler import BatchSampler, sample_rng
 from gan_kd_ssd.data.batches.ssd_batches import TrainBatches, ValBatches
 from gan_kd_ssd.data.batches.ssd_transform import val_transform
 from gan_kd_ssd.data.batches.workers import Workers
@@ -84,6 +84,12 @@ def test_left_over_samples_open_the_next_epoch_with_their_own_key(dataset):
     assert keys == sorted(keys, key=lambda key: key[0])
     assert Counter(keys) == Counter((e, i) for e in range(8) for i in range(11))
     assert [batches.batches(e) for e in range(4)] == [2, 3, 3, 3]
+
+
+def test_order_and_draws_are_those_that_earlier_states_resume_in(dataset):
+    keys = BatchSampler(dataset, BATCH, seed=3).keys(0)
+    assert [index for batch in keys for _, index in batch] == [4, 1, 7, 3, 6, 10, 8, 2]
+    assert sample_rng(3, 1, 2).random() == 0.43696838798137627
 
 
 def test_epochs_and_seeds_differ_in_order_and_augmentation(dataset):
