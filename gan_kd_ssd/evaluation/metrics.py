@@ -193,22 +193,8 @@ def _update(meters: Iterable, part: _Part, detections: Sequence[np.ndarray]) -> 
         meter.update(*places, labels[..., 4], gt_difficults=labels[..., 5])
 
 
-def detect(detector, images, ctx: Sequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Detect objects in one batch on all devices at the same time.
-
-    The batch (B, 3, S, S) is split as evenly as possible. A batch with fewer images than devices
-    uses fewer devices.
-
-    Returns:
-        ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4) in pixels of the input, as numpy arrays.
-    """
-    found = _detect_parts(detector, _split(images, ctx))
-    ids, scores, boxes = (np.concatenate(arrays) for arrays in zip(*found))
-    return ids, scores, boxes
-
-
 def _split(images, ctx: Sequence) -> list:
-    """Split a batch into one part on each device."""
+    """Split a batch as evenly as possible, at most one part per device."""
     parts = min(len(ctx), len(images))
     edges = [len(images) * part // parts for part in range(parts + 1)]
     return [
@@ -228,11 +214,11 @@ def _parts(batch, ctx: Sequence) -> list[_Part]:
     """The parts of a batch of either detector."""
     if isinstance(batch, list):
         return [
-            _Part(image.as_in_context(device), _as_numpy(label), scale)
+            _Part(image.as_in_context(device), label.asnumpy(), scale)
             for (image, label, scale), device in zip(batch, ctx)
         ]
     images, labels = batch
-    parts, labels, first = [], _as_numpy(labels), 0
+    parts, labels, first = [], labels.asnumpy(), 0
     for part in _split(images, ctx):
         parts.append(_Part(part, labels[first : first + len(part)], 1.0))
         first += len(part)
@@ -260,7 +246,7 @@ def detect_image(detector, image: np.ndarray, device):
     from gan_kd_ssd.util.mxnet import mx
 
     x = input_of(detector, image)
-    ids, scores, boxes = detect(detector, mx.nd.array(x[None]), [device])
+    ((ids, scores, boxes),) = _detect_parts(detector, [mx.nd.array(x[None], ctx=device)])
     scale = np.array(image.shape[1::-1] * 2, np.float32) / np.array(x.shape[:0:-1] * 2, np.float32)
     kept = ids[0, :, 0] >= 0
     return ids[0, kept, 0].astype(int), scores[0, kept, 0], boxes[0, kept] * scale
@@ -281,7 +267,7 @@ def input_of(detector, image: np.ndarray) -> np.ndarray:
 def table(evaluations: Sequence[Evaluation]) -> str:
     """A table of the classes with their objects and AP in percent, and the mean.
 
-    Evaluations of the same split by several metrics stand side by side.
+    Evaluations of the same split by several metrics are shown side by side.
     """
     first = evaluations[0]
 
@@ -330,10 +316,6 @@ def _count_objects(labels: np.ndarray, classes: int) -> np.ndarray:
     """Count the objects (C,) of labels (B, M, 6) that count for recall, by class."""
     counted = (labels[..., 4] >= 0) & (labels[..., 5] <= 0)
     return np.bincount(labels[..., 4][counted].astype(np.int64), minlength=classes)
-
-
-def _as_numpy(array) -> np.ndarray:
-    return array.asnumpy() if hasattr(array, "asnumpy") else np.asarray(array)
 
 
 def _finite(value: float) -> float | None:

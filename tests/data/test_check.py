@@ -1,4 +1,4 @@
-"""What is wrong with a data set: each fault found, counted, shown; a clean set is clean."""
+"""Checks of a data set: each problem is found, counted, shown, and marked with its effect."""
 
 import json
 import os
@@ -126,9 +126,9 @@ def test_an_image_of_another_size_is_found(folder):
 )
 def test_boxes_that_cannot_be_used_are_found_as_they_stand_in_the_file(folder, box, kind):
     (folder / "Annotations" / "002.xml").write_text(annotation([CAT, ("dog", *box)]))
-    told = example(folder, kind)
-    assert told.split == "trainval, val" or told.split == "val, trainval"
-    assert told.detail == f"dog: {' '.join(map(str, box))} in 60x48"
+    first = example(folder, kind)
+    assert first.split == "trainval, val" or first.split == "val, trainval"
+    assert first.detail == f"dog: {' '.join(map(str, box))} in 60x48"
 
 
 def test_unknown_classes_are_found_where_classes_are_named(folder):
@@ -140,8 +140,8 @@ def test_unknown_classes_are_found_where_classes_are_named(folder):
 
 def test_an_image_that_two_splits_share_is_found_but_trainval_is_train_and_val(folder):
     write_list(folder, "val", "002", "001")
-    told = example(folder, "image_in_two_splits")
-    assert told.split == "train, val" and told.where.endswith("001.jpg")
+    first = example(folder, "image_in_two_splits")
+    assert first.split == "train, val" and first.where.endswith("001.jpg")
     write_list(folder, "val", "002")
     write_list(folder, "test", "002")
     assert found(folder) == {"image_in_two_splits": 1}
@@ -153,8 +153,8 @@ def test_a_copy_of_a_picture_is_found_across_splits_and_noted_within_one(folder)
     picture = cv2.imread(str(images / "000.jpg"))
     (images / "002.jpg").unlink()
     assert cv2.imwrite(str(images / "002.png"), picture)  # other bytes, the same pixels
-    told = example(folder, "copy_in_two_splits")
-    assert told.split == "train, val" and told.detail == f"as {images / '000.jpg'}"
+    first = example(folder, "copy_in_two_splits")
+    assert first.split == "train, val" and first.detail == f"as {images / '000.jpg'}"
     shutil.copy(images / "000.jpg", images / "001.jpg")
     assert found(folder) == {"copy": 1, "copy_in_two_splits": 1}
     assert found(folder, splits=["train"])["copy"] == 1
@@ -167,8 +167,8 @@ def test_a_copy_is_held_against_the_copies_of_each_split(folder):
         write_list(folder, split, image)
     report = check(str(folder), splits=["trainval", "train", "val"], quiet=True)
     assert report.findings["copy"].count == 1  # 001: trainval may have it as well
-    (told,) = report.findings["copy_in_two_splits"].examples
-    assert told.split == "train, val" and told.detail.endswith("001.jpg")
+    (first,) = report.findings["copy_in_two_splits"].examples
+    assert first.split == "train, val" and first.detail.endswith("001.jpg")
 
 
 def test_the_same_pixels_in_another_shape_are_no_copy(folder):
@@ -223,9 +223,9 @@ def test_each_fault_of_an_annotation_in_coco_layout_is_found(coco_folder, change
     objects = [{**entry(1, 1, 7, (10, 5, 20, 15)), **change}, entry(2, 2, 3, (0, 0, 60, 48))]
     objects += [entry(3, 1, 3, (1, 1, 5, 5))]  # image 1 has objects either way
     write_split(coco_folder, "train", objects, (1, 2))
-    told = example(coco_folder, kind)
-    assert told.detail.startswith(detail) and told.split == "train"
-    assert told.where.endswith("instances_train.json")
+    first = example(coco_folder, kind)
+    assert first.detail.startswith(detail) and first.split == "train"
+    assert first.where.endswith("instances_train.json")
 
 
 def test_boxes_rounded_over_the_border_are_no_fault(coco_folder):
@@ -253,8 +253,8 @@ def test_an_image_file_in_two_splits_or_twice_in_one_is_found(coco_folder):
     objects = [entry(1, 8, 7, (10, 5, 20, 15))]
     write_split(coco_folder, "val", objects, (), images=[image])
     (coco_folder / "val" / f"{3:012d}.jpg").unlink()
-    told = example(coco_folder, "image_in_two_splits")
-    assert told.split == "train, val" and told.where.endswith(f"train/{name}")
+    first = example(coco_folder, "image_in_two_splits")
+    assert first.split == "train, val" and first.where.endswith(f"train/{name}")
     objects.append(entry(2, 9, 7, (10, 5, 20, 15)))
     write_split(coco_folder, "val", objects, (), images=[image, {**image, "id": 9}])
     assert found(coco_folder) == {"image_in_two_splits": 1, "listed_twice": 1}

@@ -1,4 +1,4 @@
-"""Faster R-CNN's data: GluonCV's transforms and targets, the same batches for any number of workers."""
+"""Faster R-CNN's transforms, targets and batches, compared with GluonCV's."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""VOC and COCO from small archives of the same layout: fetched, checked, laid out, and left alone."""
+"""Preparation of VOC and COCO, with small archives of the same layout."""
 
 import hashlib
 import json
@@ -127,7 +127,7 @@ def test_what_is_there_is_not_fetched_again(packed, server, tmp_path, said, name
 
 
 @pytest.mark.parametrize(
-    ("name", "lost", "told"),
+    ("name", "lost", "message"),
     [
         ("voc", "VOC2007/JPEGImages/test001.jpg", "1 of 2 files of test in VOC2007/JPEGImages"),
         ("voc", "VOC2007/Annotations/test000.xml", "1 of 2 files of test in VOC2007/Annotations"),
@@ -137,7 +137,7 @@ def test_what_is_there_is_not_fetched_again(packed, server, tmp_path, said, name
     ],
 )
 def test_only_the_archive_of_what_is_lost_is_fetched_again(
-    packed, server, tmp_path, said, name, lost, told
+    packed, server, tmp_path, said, name, lost, message
 ):
     folder = ready(name, packed, tmp_path, said, mirror=server.url)
     (folder / lost).unlink()
@@ -145,7 +145,7 @@ def test_only_the_archive_of_what_is_lost_is_fetched_again(
     server.requests.clear()
     ready(name, packed, tmp_path, said, mirror=server.url)
     assert (folder / lost).is_file() and len(server.requests) == 1
-    assert any(told in line for line in said) and len(said) == 4
+    assert any(message in line for line in said) and len(said) == 4
 
 
 def test_a_list_that_is_shorter_than_the_published_one_is_not_taken_for_whole(packed, tmp_path):

@@ -1,4 +1,4 @@
-"""The built-in set: reproducible, atomic, readable by the VOC reader, never over other files."""
+"""The generated data set: reproducible, atomic, readable, and never written over other files."""
 
 import os
 import subprocess

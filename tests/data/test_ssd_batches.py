@@ -1,4 +1,4 @@
-"""Batches: the same for any number of workers, each sample once an epoch, errors in one line."""
+"""SSD's batches: the same bits for any number of workers, each sample once per epoch."""
 
 import os
 import select

@@ -117,7 +117,7 @@ def test_colour_distortion_has_gluoncvs_distribution(theirs):
         ours.append((normalised * augment.STD + augment.MEAN) * 255)
         distorted = theirs.experimental.image.random_color_distort(theirs.mx.nd.array(basis[None]))
         expected.append(distorted[0].asnumpy())
-    # Rounded: values that no distortion touched shall tie.
+    # Rounded: values that no distortion touched must tie.
     ours, expected = (np.reshape(np.round(v, 1) + 0.0, (1500, 12)) for v in (ours, expected))
     assert min(ks_2samp(ours[:, k], expected[:, k]).pvalue for k in range(12)) > UNLIKELY
 

@@ -1,4 +1,4 @@
-"""Archives unpacked: nothing leads out of the folder, nothing is half there."""
+"""Unpacking of archives: no file outside of the folder, all files or none."""
 
 import shutil
 import stat

@@ -1,4 +1,4 @@
-"""Our mAP against GluonCV's metrics fed by hand, and against the definition written out anew."""
+"""The mAP, compared with GluonCV's metrics and with the definition in plain Python."""
 
 import json
 import math
@@ -33,7 +33,7 @@ def random_case(seed, images=23, objects=6, detections=14):
     """Labels (I, M, 6) and detections near the objects, and elsewhere, with all that may occur.
 
     Padding, difficult objects, boxes over the image's edge, images without objects; class 'dog' is
-    detected and never there, 'cat' is there and never detected, 'eel' has difficult objects alone.
+    detected and never there, 'cat' is there and never detected, 'eel' has only difficult objects.
     """
     rng = np.random.default_rng(seed)
     corner = rng.uniform(0, 60, (images, objects, 2))
@@ -214,15 +214,16 @@ def test_every_forward_is_queued_before_the_first_result_is_waited_for(monkeypat
 
     fetch = mx.nd.NDArray.asnumpy
     detector.detect = detect
-    images, _ = next(batches_of(labels, 12))
+    batches = list(batches_of(labels, 12))
     monkeypatch.setattr(
         mx.nd.NDArray, "asnumpy", lambda self: (events.append("fetched"), fetch(self))[1]
     )
-    voc.detect(detector, images, [mx.cpu(0), mx.cpu(1)])
+    voc.evaluate(detector, batches, [mx.cpu(0), mx.cpu(1)])
     last_queued = len(events) - 1 - events[::-1].index("queued")
     after = events[last_queued:].count("fetched")
-    # The fake itself reads its rows: one fetch a forward; the six results come after both.
-    assert after == 6 and events.count("fetched") == 8
+    # The labels are fetched first, and the fake fetches its rows: once per forward pass. The six
+    # results are fetched after both.
+    assert after == 6 and events.count("fetched") == 1 + 2 + 6
 
 
 def test_a_difficult_object_neither_helps_nor_harms():
@@ -283,8 +284,8 @@ def test_without_objects_map_is_nan_and_nothing_warns(detected):
 
 
 def test_an_unknown_metric_is_refused():
-    for name, told in (("coc", "none of voc07, voc12, coco"), ("coco", "give the data set")):
-        with pytest.raises(ValueError, match=told):
+    for name, message in (("coc", "none of voc07, voc12, coco"), ("coco", "give the data set")):
+        with pytest.raises(ValueError, match=message):
             voc.evaluate(RecordedDetector(*random_case(0)[1:]), [], [mx.cpu()], name)
 
 
