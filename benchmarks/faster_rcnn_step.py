@@ -1,4 +1,4 @@
-"""What the three phases of GAN-KD cost a Faster R-CNN step, in one run, as ratios to detection alone.
+"""Cost of a Faster R-CNN step in the three phases of GAN-KD, relative to the detection phase.
 
     python benchmarks/faster_rcnn_step.py [--short 600] [--roi-mode align] [--use-fpn] …
 
@@ -49,16 +49,17 @@ def prepare(options):
     """The steps to time, by name, and a line that says what they are."""
     import numpy as np
 
+    from gan_kd_ssd.config.distill_config import SGD, DistillConfig
     from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
     from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
     from gan_kd_ssd.detectors import faster_rcnn
-    from gan_kd_ssd.distill.step import DetectionStep, DistillOptions, GanStep
+    from gan_kd_ssd.distill.method import distilled, plain
     from gan_kd_ssd.engine import devices
     from gan_kd_ssd.util.mxnet import mx
 
     ctx, line = devices.pick(options.gpus, options.cpu_devices)
     classes = [f"class{i}" for i in range(20)]
-    sgd = {"learning_rate": 1e-5, "momentum": 0.9, "wd": 5e-4}
+    sgd = SGD(lr=1e-5)
     settings = {"fpn": options.use_fpn, "roi_mode": options.roi_mode}
     settings.update(short=options.short, max_size=options.max_size)
 
@@ -69,9 +70,11 @@ def prepare(options):
         return made
 
     student, teacher = detector(options.student), detector(options.teacher)
-    distil = DistillOptions(channels=options.d_channels, clamp="all", update=options.update)
-    gan = GanStep(student, teacher, ctx, sgd, "device", distil)
-    plain = DetectionStep(student, ctx, sgd, "device")
+    config = DistillConfig.from_options(
+        {"d_channels": options.d_channels, "clamp": "all", "update": options.update}
+    )
+    gan = distilled(student, teacher, ctx, sgd, "device", config).steps
+    detection = plain(student, ctx, sgd, "device").steps["detection"]
     height = options.short
     width = min(options.max_size, round(height * 4 / 3 / 8) * 8)  # the most frequent shape of VOC
     rng = np.random.default_rng(0)
@@ -83,9 +86,9 @@ def prepare(options):
     arrays = (rng.normal(size=(3, height, width)), boxes, np.ones((3, 1)), *anchors, np.array(1.0))
     batch = [DevicePart(*[mx.nd.array(a[None]) for a in arrays]) for _ in ctx]
     kinds = {
-        "detection alone": lambda: plain(batch),
-        "and discriminators": lambda: gan(batch, adversarial=False),
-        "and adversarial update": lambda: gan(batch),
+        "detection alone": lambda: detection(batch),
+        "and discriminators": lambda: gan["discriminator"](batch),
+        "and adversarial update": lambda: gan["gan"](batch),
         "  teacher's pyramid": lambda: [teacher.pyramid(part.images) for part in batch],
     }
     title = f"{student.name} <- {teacher.name}, {height}x{width} pixels; {line}"

@@ -1,9 +1,9 @@
-"""What a GAN-KD step costs, in one run, as ratios to a plain step.
+"""Cost of a GAN-KD step relative to a plain step, measured in one run.
 
     python benchmarks/step.py [--student mobilenet1.0] [--teacher resnet50_v1] [--data-shape 512] …
 
-Times every kind of step in turn, round after round, and takes medians: what the machine does besides
-falls on all of them. The published implementation's GAN stage cost 1.64 plain steps (SSD log: 57.2
+All kinds of steps are timed in turn, round after round, and the medians are compared: other load of the
+machine slows all of them. The published implementation's GAN stage cost 1.64 plain steps (SSD log: 57.2
 samples/s against 35.0, four GPUs, batch 64).
 """
 
@@ -44,18 +44,15 @@ def main() -> int:
 
 def prepare(options) -> dict:
     """The kinds of steps to time, by name."""
-    import numpy as np
-
-    from gan_kd_ssd.data.batches.ssd_batches import TrainBatch
+    from gan_kd_ssd.config.distill_config import SGD, DistillConfig
     from gan_kd_ssd.detectors import ssd
-    from gan_kd_ssd.distill.step import DetectionStep, DistillOptions, GanStep
+    from gan_kd_ssd.distill.method import distilled, plain
     from gan_kd_ssd.engine import devices
-    from gan_kd_ssd.util.mxnet import mx
 
     ctx = devices.pick(options.gpus)[0][:1]  # one device: the parts add up to the step
     print(f"device: {ctx[0]}")
     classes = [f"class{i}" for i in range(20)]
-    sgd = {"learning_rate": 1e-4, "momentum": 0.9, "wd": 5e-4}
+    sgd = SGD(lr=1e-4)
 
     def detector(network):
         made = ssd.build(network, classes, options.data_shape)
@@ -63,53 +60,60 @@ def prepare(options) -> dict:
         made.hybridize()
         return made
 
-    teacher = detector(options.teacher)
-    plain = DetectionStep(detector(options.student), ctx, sgd, "device")
-    gans = {
-        update: GanStep(
-            detector(options.student),
-            teacher,
-            ctx,
-            sgd,
-            "device",
-            DistillOptions(update=update, channels=options.d_channels),
-        )
-        for update in ("joint", "separate")
+    teacher, student = detector(options.teacher), detector(options.student)
+    detection = plain(student, ctx, sgd, "device").steps["detection"]
+    gans = {}
+    for update in ("joint", "separate"):
+        config = DistillConfig.from_options({"update": update, "d_channels": options.d_channels})
+        gans[update] = distilled(detector(options.student), teacher, ctx, sgd, "device", config)
+    batch = make_batch(options, len(student.anchors))
+    x = batch.images.as_in_context(ctx[0])
+    return {
+        "plain step": lambda: detection(batch),
+        "GAN-KD step, joint update": lambda: gans["joint"].steps["gan"](batch),
+        "GAN-KD step, separate updates": lambda: gans["separate"].steps["gan"](batch),
+        "  teacher's pyramid": lambda: teacher.pyramid(x),
+        "  discriminators, both parts": discriminators(gans["joint"], teacher.pyramid(x)),
     }
+
+
+def make_batch(options, anchors: int):
+    """A batch of noise with random targets."""
+    import numpy as np
+
+    from gan_kd_ssd.data.batches.ssd_batches import TrainBatch
+    from gan_kd_ssd.util.mxnet import mx
+
     rng = np.random.RandomState(0)
-    anchors = len(plain.student.anchors)
     targets = (rng.rand(options.batch_size, anchors) < 0.005) * 1.0
-    batch = TrainBatch(
+    return TrainBatch(
         mx.nd.array(rng.randn(options.batch_size, 3, options.data_shape, options.data_shape)),
         mx.nd.array(targets),
         mx.nd.zeros((options.batch_size, anchors, 4)),
         int(targets.sum()),
     )
-    x = batch.images.as_in_context(ctx[0])
-    gan = gans["joint"]
-    real = [teacher.pyramid(x)[pair.teacher] for pair in gan.pairs]
 
-    def discriminators():
-        """What a GAN-KD step must do beside the student and the teacher, on the teacher's maps."""
+
+def discriminators(method, levels):
+    """What a GAN-KD step must do besides the student and the teacher, on the teacher's maps."""
+    from gan_kd_ssd.util.mxnet import mx
+
+    gan, _cosine = method.steps["gan"].terms
+    real = [levels[pair.teacher] for pair in method.pairs]
+
+    def run():
         for level in real:
             level.attach_grad()
         with mx.autograd.record():
             scores = gan.critic(*real, *real)
             loss = (scores[0] - scores[1]).sum()
         loss.backward()
-        gan.trainer_d.step(1)
+        gan.trainer.step(1)
         with mx.autograd.record():
-            terms, _ = gan.terms(*real, *real, *real)
-            loss = terms.sum()
+            loss = gan.discriminator(*real).sum()
         mx.autograd.grad(loss, real)
 
-    return {
-        "plain step": lambda: plain(batch),
-        "GAN-KD step, joint update": lambda: gans["joint"](batch),
-        "GAN-KD step, separate updates": lambda: gans["separate"](batch),
-        "  teacher's pyramid": lambda: teacher.pyramid(x),
-        "  discriminators, both parts": discriminators,
-    }
+    return run
 
 
 if __name__ == "__main__":

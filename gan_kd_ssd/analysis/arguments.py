@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
-from dataclasses import dataclass, field
 
 from gan_kd_ssd.analysis.figures import INACTIVE, last_trained, run_figures
+from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.detectors.names import BACKBONE, kind_of, read_name
 from gan_kd_ssd.logs.log import Log, Run
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.util.errors import UserError
-
-SSD, FASTER_RCNN = "train_ssd_gkd.py", "train_faster_rcnn_gkd.py"
 
 #: Options of GluonCV's scripts that ours have no counterpart of.
 _NOT_OURS = (
@@ -21,42 +18,12 @@ _NOT_OURS = (
 )
 #: Options of which ours take fewer values.
 _VALUES = {"kv_store": ("device", "local", "nccl"), "norm_layer": (None, "bn")}
-#: Options that are on by default and take --no-.
-_ON_BY_DEFAULT = ("pretrained_base",)
 
 # in network='resnet50_resnet101_v1b_g_d' and in 'faster_rcnn_resnet101_v1d_voc_best.params'
 _RCNN_PAIR = re.compile(r"(resnet[0-9]+)_(resnet[0-9]+)_(v[0-9][a-z]?)(?:_|$)")
 _RCNN_FILE = re.compile(r"faster_rcnn_(?:fpn_)?(resnet[0-9]+_v[0-9][a-z]?)_")
 _NETWORK = BACKBONE.replace(r"\.", "[._]")  # file names have underscores for dots
 _PREFIX = re.compile(rf"ssd_([0-9]+)_({_NETWORK})(?:_({_NETWORK}))?(?:_|$)")
-
-
-@dataclass
-class Command:
-    """A script and its options, name (underscores) -> value; ``remarks`` say what was inferred."""
-
-    script: str
-    options: dict[str, object]
-    remarks: list[str] = field(default_factory=list)
-
-    def words(self) -> list[str]:
-        """The options as an argument list: ``--batch-size 64``."""
-        words: list[str] = []
-        for name, value in self.options.items():
-            option = name.replace("_", "-")
-            if value is None or (value is False and name not in _ON_BY_DEFAULT):
-                continue
-            if isinstance(value, bool):
-                words.append(f"--{option}" if value else f"--no-{option}")
-            elif str(value).startswith("-"):
-                words.append(f"--{option}={value}")  # argparse takes it for an option otherwise
-            else:
-                words += [f"--{option}", str(value)]
-        return words
-
-    def line(self) -> str:
-        """What a person types into a shell."""
-        return shlex.join(["python", self.script, *self.words()])
 
 
 def student_and_teacher(save_prefix: str) -> tuple[str | None, str | None]:

@@ -11,7 +11,7 @@ def run(words: Sequence[str]) -> int:
     from gan_kd_ssd.config.evaluation_options import parse
 
     options = parse(words)
-    zoo.resolve(options)  # a name of our zoo: its weights, backbone and input size
+    options = zoo.resolve(options)
     from gan_kd_ssd.engine import evaluate  # imports MXNet, which --help does not need
 
     return evaluate.run(options)

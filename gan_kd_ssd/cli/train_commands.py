@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+
+from gan_kd_ssd.config import faster_rcnn_options, ssd_options
+from gan_kd_ssd.config.parser import Parser, with_dashes
 
 
 def train_ssd(words: Sequence[str]) -> int:
     """Train an SSD; return the exit code."""
-    from gan_kd_ssd.config.ssd_options import parse_train_ssd
-
-    options = parse_train_ssd(words)
-    from gan_kd_ssd.engine import ssd_training  # imports MXNet: only once the options are right
-
-    return ssd_training.run(options)
+    return _train(ssd_options.SCRIPT, words)
 
 
 def train_faster_rcnn(words: Sequence[str]) -> int:
     """Train a Faster R-CNN; return the exit code."""
-    from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
+    return _train(faster_rcnn_options.SCRIPT, words)
 
-    options = parse_train_faster_rcnn(words)
-    from gan_kd_ssd.engine import faster_rcnn_training  # imports MXNet
 
-    return faster_rcnn_training.run(options)
+def _train(script: str, words: Sequence[str]) -> int:
+    from gan_kd_ssd.config.training_config import from_words
+
+    config = from_words(script, expand_like(script, words))
+    from gan_kd_ssd.engine import build  # imports MXNet: only once the options are right
+
+    return build.run(config, script)
+
+
+def expand_like(script: str, words: Sequence[str]) -> list[str]:
+    """Replace ``--like LOG`` by the options of the last run in the log; other options override them.
+
+    Raises:
+        UserError: the log cannot be read, or has no run of this script.
+    """
+    words = with_dashes(words)
+    finder = Parser(add_help=False)
+    finder.add_argument("--like")
+    found, others = finder.parse_known_args(words)
+    if found.like is None:
+        return words
+    from gan_kd_ssd.analysis.arguments import command_like
+
+    command = command_like(found.like, script)
+    for name in ("save_prefix", "resume", "overwrite"):  # the new run writes files of its own
+        command.options.pop(name, None)
+    for remark in command.remarks:
+        print(f"--like: {remark}", file=sys.stderr)
+    return [*command.words(), *others]

@@ -1,31 +1,30 @@
-"""``gan-kd zoo``: the commands and their options. Work is imported when asked for."""
+"""``gan-kd zoo``: the model zoo."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from gan_kd_ssd.config.parser import Parser, run_command, with_dashes
-from gan_kd_ssd.util.errors import UserError, exit_on_user_error
+from gan_kd_ssd.config.parser import Parser, with_dashes
+from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.tables import put
-
-PROGRAM = "gan-kd zoo"
 
 
 def parser() -> Parser:
     """The command line."""
     top = Parser(
-        prog=PROGRAM,
-        description="Networks by name: those of the paper's tables, and trained weights where they "
-        "are published. $GAN_KD_SSD_REPO is the address of the repository of weights: "
+        prog="gan-kd zoo",
+        description="List networks by name, and fetch or publish their trained weights. The "
+        "environment variable GAN_KD_SSD_REPO is the address of the repository of weights: a folder, "
         "https://host/path, http://host/path or file:/path/to/folder.",
-        epilog="Weights are kept in $MXNET_HOME/models, else ~/.mxnet/models, beside GluonCV's.",
+        epilog="Weights are stored in $MXNET_HOME/models, else ~/.mxnet/models, together with "
+        "GluonCV's. NAME is a name of `gan-kd zoo list` or a row of `gan-kd experiments list`.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run, text: str, root: bool = True, json: bool = False) -> Parser:
-        added = commands.add_parser(name, help=text, description=text)
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         added.set_defaults(run=run)
         if root:
             added.add_argument("--root", metavar="DIR", help="the folder of weights")
@@ -33,143 +32,122 @@ def parser() -> Parser:
             added.add_argument("--json", action="store_true", help="print JSON")
         return added
 
-    text = "the names, what they are, and whether there are weights"
-    command("list", _list, text, json=True)
+    command("list", _list, "list the names and whether weights are available", json=True)
+    added = command("show", _show, "show a network, its training command and its files", json=True)
+    added.add_argument("name", metavar="NAME", help="the network")
 
-    added = command("show", _show, "what a name is, what trains it, and its files", json=True)
-    added.add_argument("name", metavar="NAME")
+    added = command("fetch", _fetch, "download weights, GluonCV's as well, and print their paths")
+    added.add_argument("names", nargs="+", metavar="NAME", help="a network")
+    text = "8 hexadecimal digits of a version, for a single NAME (default: the newest)"
+    added.add_argument("--version", metavar="HEX", help=text)
+    added.add_argument("--quiet", action="store_true", help="show no progress bar")
 
-    text = "bring weights here, GluonCV's too; prints their paths"
-    _fetch_options(command("fetch", _fetch, text))
+    text = "publish the best weights of a training run and print their name"
+    add = command("publish", _publish, text, root=False).add_argument
+    add("run_prefix", metavar="RUN", help="the run's --save-prefix, _best.params file or folder")
+    add("--to", default="zoo", metavar="DIR", help="the folder to publish in; it is created")
+    add("--name", metavar="NAME", help="override the name derived from the run's options")
+    add("--licence", metavar="TEXT", help="licence of the weights, shown on the model card")
 
-    text = "release the best weights of a training run"
-    _publish_options(command("publish", _publish, text, root=False))
-
-    text = "read all weights through; exit code 1 if any is damaged"
+    text = "read all stored weights and compare their checksums; exit code 1 if any are damaged"
     command("verify", _verify, text, json=True)
 
-    added = command("purge", _purge, "remove weights that this zoo fetched, never GluonCV's")
-    added.add_argument("names", nargs="*", metavar="NAME")
-    added.add_argument("--all", action="store_true", help="of every name")
+    added = command("purge", _purge, "remove weights of this zoo; GluonCV's are kept")
+    added.add_argument("names", nargs="*", metavar="NAME", help="a network")
+    added.add_argument("--all", action="store_true", help="remove the weights of all networks")
     return top
-
-
-def _fetch_options(added: Parser) -> None:
-    add = added.add_argument
-    add("names", nargs="+", metavar="NAME")
-    add("--version", metavar="HEX", help="8 digits, of one NAME (default: the newest)")
-    add("--quiet", action="store_true", help="no progress bar")
-
-
-def _publish_options(added: Parser) -> None:
-    add = added.add_argument
-    add("run_prefix", metavar="RUN", help="its --save-prefix, _best.params or folder")
-    add("--to", default="zoo", metavar="DIR", help="the folder of releases, made if need be")
-    add("--name", metavar="NAME", help="where the one that follows from its options is not meant")
-    add("--licence", metavar="TEXT", help="of the weights, for the card")
 
 
 def _list(options) -> int:
     from gan_kd_ssd.zoo.listing import rows, table
+    from gan_kd_ssd.zoo.releases import to_json
     from gan_kd_ssd.zoo.store import Store
 
     found = rows(Store(options.root))
-    put(_json([row.as_dict() for row in found]) if options.json else table(found))
+    put(to_json(found) if options.json else table(found))
     return 0
 
 
 def _show(options) -> int:
     from gan_kd_ssd.zoo.listing import facts, facts_text
+    from gan_kd_ssd.zoo.releases import to_json
     from gan_kd_ssd.zoo.store import Store
 
-    found = facts(Store(options.root), options.name.lower())
-    put(_json(found) if options.json else facts_text(found))
+    found = facts(Store(options.root), options.name)
+    put(to_json(found) if options.json else facts_text(found))
     return 0
 
 
 def _fetch(options) -> int:
-    from gan_kd_ssd.zoo.names import ours
+    from gan_kd_ssd.zoo.names import full_name, ours
     from gan_kd_ssd.zoo.store import Store, version_of
 
     if options.version and len(options.names) > 1:
-        raise UserError("--version: is of one network; name one")
+        raise UserError("--version: belongs to one network; give a single NAME")
     version = version_of(options.version) if options.version else None
     store = Store(options.root, quiet=options.quiet)
-    for name in map(str.lower, options.names):
+    for name in map(full_name, options.names):
         if ours(name):
             path = store.fetch(name, version).path
         else:
-            from gan_kd_ssd.zoo.zoo_networks import gluoncv_file
+            from gan_kd_ssd.zoo.networks import fetch_from_gluoncv
 
-            path = gluoncv_file(name, options.root)
+            path = fetch_from_gluoncv(name, options.root)
         put(f"{path}\n")
     return 0
 
 
 def _publish(options) -> int:
-    from pathlib import Path
-
     from gan_kd_ssd.zoo.publish import publish
 
-    entry = publish(options.run_prefix, options.to, options.name, options.licence)
+    release = publish(options.run_prefix, options.to, options.name, options.licence)
     folder = Path(options.to).expanduser()
-    put(
-        f"{folder / entry.file}: {entry.name}, mAP {entry.mean_ap:.4f}, {entry.size:,} bytes\n"
-        f"card: {folder / entry.fields['card']}\n"
-        f"served by: export GAN_KD_SSD_REPO=file:{folder.resolve()}\n"
+    print(
+        f"{folder / release.file}: mAP {release.mean_ap:.4f}, {release.weights.size:,} bytes\n"
+        f"model card: {folder / release.fields['card']}\n"
+        f"to use this repository: export GAN_KD_SSD_REPO={folder.resolve()}",
+        file=sys.stderr,
     )
+    put(f"{release.name}\n")
     return 0
 
 
 def _verify(options) -> int:
+    from gan_kd_ssd.util.tables import aligned
+    from gan_kd_ssd.zoo.releases import to_json
     from gan_kd_ssd.zoo.store import Store
-    from gan_kd_ssd.zoo.upkeep import verify
 
     store = Store(options.root)
-    checked = verify(store)
+    checked = store.verify()
     if options.json:
-        put(_json([one._asdict() for one in checked]))
+        put(to_json([one._asdict() for one in checked]))
+    elif checked:
+        put(aligned([(one.file, one.damage or "intact") for one in checked]) + "\n")
     else:
-        width = max((len(one.file) for one in checked), default=0)
-        lines = [f"{one.file:<{width}}  {one.damage or 'whole'}\n" for one in checked]
-        put("".join(lines) or f"no weights of ours in {store.root}\n")
+        put(f"no weights of this zoo in {store.root}\n")
     return 1 if any(one.damage for one in checked) else 0
 
 
 def _purge(options) -> int:
-    from gan_kd_ssd.zoo.names import GLUONCV_PUBLISHES, ours, paper_names, unknown
+    from gan_kd_ssd.zoo.names import GLUONCV_PUBLISHES, full_name, ours, paper_names, unknown
     from gan_kd_ssd.zoo.store import Store
-    from gan_kd_ssd.zoo.upkeep import purge
 
     if bool(options.names) == options.all:
-        raise UserError("purge: give names, or --all, and not both")
+        raise UserError("purge: give either names or --all")
     store, chosen = Store(options.root), set()
-    for name in map(str.lower, options.names):
+    for name in map(full_name, options.names):
         what = ours(name)
         if name in GLUONCV_PUBLISHES:
-            raise UserError(f"{name}: is GluonCV's; nothing was removed")
+            raise UserError(f"{name}: belongs to GluonCV; nothing was removed")
         if what is None:
-            raise unknown(name, [*paper_names(), *(e.name for e in store.entries())])
+            raise unknown(name, [*paper_names(), *(r.name for r in store.releases())])
         chosen.add(str(what))
-    removed = purge(store, None if options.all else chosen)
-    put("".join(f"removed {path}\n" for path in removed) or f"nothing there in {store.root}\n")
+    removed = store.purge(None if options.all else chosen)
+    put("".join(f"removed {path}\n" for path in removed) or f"nothing to remove in {store.root}\n")
     return 0
 
 
-def _json(content) -> str:
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def run(words: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code.
-
-    Raises:
-        UserError: wrong use, or something that cannot be had, read or written.
-    """
-    options = parser().parse_args(with_dashes(sys.argv[1:] if words is None else words))
-    return run_command(options)
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """As :func:`run`; what a user can mend is one line on stderr and exit code 2."""
-    return exit_on_user_error(PROGRAM, run, words)
+def run(words: Sequence[str]) -> int:
+    """Run a command; return its exit code. Raises a UserError for wrong use."""
+    options = parser().parse_args(with_dashes(words))
+    return options.run(options)

@@ -36,7 +36,6 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     argv = sys.argv[1:] if argv is None else argv
     options = _parser().parse_args(with_dashes(argv))
     network = read_name(options.network)
-    options.faster_rcnn = network.kind == "faster_rcnn"
     _check_sizes(options, network)
     if options.data_shape is None:
         options.data_shape = network.data_shape
@@ -155,10 +154,10 @@ def add_faster_rcnn(group) -> None:
 
 def _check_sizes(options, network: NetworkName) -> None:
     """A size of the other kind of detector is a mistake."""
-    if options.faster_rcnn and options.data_shape is not None:
+    if network.kind == "faster_rcnn" and options.data_shape is not None:
         raise UserError(f"--data-shape: {options.network} takes --short and --max-size")
     given = [name for name in ("short", "max_size") if getattr(options, name) is not None]
-    if given and not options.faster_rcnn:
+    if given and network.kind == "ssd":
         raise UserError(
             f"--{given[0].replace('_', '-')}: {options.network} is an SSD and takes --data-shape; "
             "a Faster R-CNN on the same backbone is named faster_rcnn_{network.backbone}"

@@ -1,18 +1,17 @@
-"""The options of ``train_faster_rcnn_gkd.py``; see :mod:`gan_kd_ssd.config.option_groups` for what they share.
+"""The options of ``train_faster_rcnn_gkd.py``.
 
-Options of the eight published Namespace lines keep their name, their default and their meaning; where
-those eight differ (devices, batch size, workers, clamp), defaults are the last one's, the published
-run's.
+Options of the eight published ``Namespace`` lines keep their name, their default and their meaning.
+Where the eight lines differ (devices, batch size, workers, clamp), the defaults are those of the last
+line, which belongs to the published run.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from gan_kd_ssd.config import option_groups as groups
-from gan_kd_ssd.config.parser import Parser, not_negative, positive
+from gan_kd_ssd.config.parser import Parser, not_negative, positive, with_dashes
 from gan_kd_ssd.util.errors import UserError
 
 SCRIPT = "train_faster_rcnn_gkd.py"
@@ -22,8 +21,8 @@ def train_faster_rcnn_parser() -> Parser:
     """The parser of ``train_faster_rcnn_gkd.py``."""
     parser = Parser(
         prog=SCRIPT,
-        description="Train a Faster R-CNN, alone or with GAN-KD from a trained teacher "
-        "(arXiv 1906.08467). Defaults are those of the published log, as far as it shows them.",
+        description="Train a Faster R-CNN, with GAN knowledge distillation from a trained teacher "
+        "(arXiv 1906.08467) or without. Defaults are the published ones where the log shows them.",
     )
     groups.add_like(parser)
     _networks(parser)
@@ -45,29 +44,44 @@ def _networks(parser) -> None:
         group,
         "resnet50_v1b",
         "resnet101_v1d",
-        thin="faster_rcnn_resnet50_v1b is the same), a narrow one of them (resnet50_v1b_w0.25) or a "
-        "thin one (resnet10_v1_0.25); published pair",
+        examples="resnet50_v1b (or faster_rcnn_resnet50_v1b), …; resnet50_v1b_w0.25 has a quarter of "
+        "the channels, resnet10_v1_0.25 is a smaller ResNet of this project",
         network="resnet50_resnet101_v1b_g_d",
-        network_help="in the published Namespace, where it names the pair; not used: student and "
-        "teacher have options",
+        network_help="unused; names student and teacher in the published Namespace (see --student "
+        "and --teacher)",
     )
     add(
         *("--Teacher-param-path", "--teacher-params"),
         default="",
         metavar="FILE",
-        help="the trained teacher; the zoo publishes none for VOC",
+        help="parameter file of the trained teacher; GluonCV publishes none for VOC",
     )
-    add("--use-fpn", action="store_true", help="levels of strides 4 to 64, not one of 16")
-    add("--roi-mode", choices=("align", "pool"), default="align", help="how RoIs are pooled")
-    add("--short", type=positive, metavar="PIXELS", help="short side (default: the zoo's, 600)")
-    add("--max-size", type=positive, metavar="PIXELS", help="greatest side (the zoo's, 1000)")
+    add(
+        "--use-fpn",
+        action="store_true",
+        help="use the five FPN levels of strides 4 to 64, not one level of stride 16",
+    )
+    add("--roi-mode", choices=("align", "pool"), default="align", help="RoI pooling")
+    add(
+        "--short",
+        type=positive,
+        metavar="PIXELS",
+        help="short side of the input (default: GluonCV's, 600)",
+    )
+    add(
+        "--max-size",
+        type=positive,
+        metavar="PIXELS",
+        help="maximum long side of the input (default: GluonCV's, 1000)",
+    )
     add(
         "--norm-layer",
         choices=("bn",),
-        help="bn trains BatchNorm in the backbone; by default it keeps its ImageNet values",
+        help="bn trains the BatchNorm layers of the backbone; by default they keep their ImageNet "
+        "values",
     )
-    add("--static-alloc", action="store_true", help="keep the memory of each graph")
-    add("--disable-hybridization", action="store_true", help="run layer by layer, uncompiled")
+    add("--static-alloc", action="store_true", help="keep the memory of each compiled graph")
+    add("--disable-hybridization", action="store_true", help="run the networks uncompiled")
 
 
 def _data(parser) -> None:
@@ -77,18 +91,23 @@ def _data(parser) -> None:
         "--dataset",
         default="voc",
         help="voc (07 trainval, 07 test: the published run's 1252 batches of 4), voc0712 (07+12 "
-        "trainval, 07 test), coco (2017 train, val), shapes or shapes_coco (generated), or a folder in "
-        "VOC or COCO layout",
+        "trainval, 07 test), coco (2017 train, val), shapes or shapes_coco (generated), or the path of "
+        "a folder in VOC or COCO layout",
     )
     groups.add_folder(group)
-    add("--mixup", action="store_true", help="train on mixtures of two images (published: off)")
-    add("--no-mixup-epochs", type=not_negative, default=20, help="last epochs without --mixup")
+    add("--mixup", action="store_true", help="mix pairs of training images (published: off)")
+    add(
+        "--no-mixup-epochs",
+        type=not_negative,
+        default=20,
+        help="number of final epochs without --mixup",
+    )
 
 
 def _schedule(parser) -> None:
     group = parser.add_argument_group("schedule")
     add = group.add_argument
-    add("--batch-size", type=positive, help="images in a step (default: one a device)")
+    add("--batch-size", type=positive, help="images in a batch (default: one per device)")
     add("--epochs", type=positive, default=38, help="number of epochs, counted from 0")
     add("--start-epoch", type=not_negative, default=0, help="number of the first epoch")
     groups.add_sgd(group, 0.0001, "32,36")
@@ -97,7 +116,7 @@ def _schedule(parser) -> None:
         type=_warmup,
         default=-1,
         metavar="BATCHES",
-        help="batches over which --lr rises from a third; -1: none",
+        help="batches over which the learning rate rises from a third of --lr to --lr; -1: no warm-up",
     )
 
 
@@ -109,45 +128,45 @@ def _distillation(parser) -> None:
         *("--GAN-epochs", "--gan-epochs"),
         type=not_negative,
         default=26,
-        help="last epoch with the GAN; detection losses alone after it",
+        help="last epoch of the GAN stage; later epochs use the detection losses only",
     )
     add(
         *("--train-D-eopch", "--train-D-epoch"),
         type=not_negative,
         default=2,
-        help="first epochs in which the discriminators learn and the student gets no adversarial "
-        "gradient (inferred from the cost of the published epochs; spelt as there, and right)",
+        help="number of first epochs without an adversarial gradient for the student, while the "
+        "discriminators learn (inferred from epoch times; the misspelling is the published one)",
     )
     add(
         "--lr-decay-GAN-epoch",
         default="5,20",
-        help="epochs at which --lrD and --lrG are halved (published: at 5; nothing seen at 20)",
+        help="epochs at which --lrD and --lrG are halved (the published log shows a change at 5, none "
+        "at 20)",
     )
     groups.add_adversarial(group, clamp="all")
 
 
 def _warmup(text: str) -> int:
-    """-1, or a whole number from 0, for argparse."""
+    """Argparse type: -1, or a whole number from 0."""
     return -1 if text == "-1" else not_negative(text)
 
 
 def data_set(name: str) -> str:
-    """What :func:`~gan_kd_ssd.data.formats.catalog.open_dataset` calls a data set of ``--dataset``.
+    """The name in :mod:`gan_kd_ssd.data.formats.catalog` of a data set given by ``--dataset``.
 
-    VOC is VOC 2007 alone for Faster R-CNN: the published run has 1252 batches of 4 an epoch, which is
-    its 5,011 images.
+    For Faster R-CNN, VOC means VOC 2007 only: an epoch of the published run has 1252 batches of 4,
+    which are its 5,011 images.
     """
     return {"voc": "voc07", "voc0712": "voc"}.get(name, name)
 
 
-def parse_train_faster_rcnn(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read and check the options of ``train_faster_rcnn_gkd.py``.
+def parse_train_faster_rcnn(words: Sequence[str]) -> argparse.Namespace:
+    """Parse and check the options of ``train_faster_rcnn_gkd.py``.
 
     Raises:
         UserError: an unknown option, or values that cannot be right, alone or together.
     """
-    words = sys.argv[1:] if argv is None else argv
-    options = groups.parse_like(train_faster_rcnn_parser(), SCRIPT, words)
+    options = groups.without_like(train_faster_rcnn_parser().parse_args(with_dashes(words)))
     groups.check_common(options)
     if options.epochs <= options.start_epoch:
         raise UserError(
@@ -158,7 +177,8 @@ def parse_train_faster_rcnn(argv: Sequence[str] | None = None) -> argparse.Names
         raise UserError(
             f"--max-size {options.max_size} is below --short {options.short}: give the larger side"
         )
-    if options.distill == "gan" and options.GAN_epochs < options.start_epoch and not options.resume:
+    ends_early = options.distill != "none" and options.GAN_epochs < options.start_epoch
+    if ends_early and not options.resume:
         raise UserError(
             f"--GAN-epochs {options.GAN_epochs}: ends before --start-epoch {options.start_epoch}; "
             "give a later epoch, or --distill none"

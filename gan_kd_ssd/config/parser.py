@@ -1,4 +1,4 @@
-"""An argument parser that reports mistakes as errors of the user, and types of values."""
+"""The argument parser of all commands, and the types of its values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NEGATIVE = re.compile(r"-[\d.][\d.e+-]*", re.IGNORECASE)
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that reports mistakes as :class:`UserError` and knows no abbreviations."""
+    """An argument parser that raises :class:`UserError` and accepts no abbreviations."""
 
     def __init__(self, **settings):
         settings.setdefault("epilog", "Option names may be written with dashes or underscores.")
@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default where there is one to show."""
+    """Adds the default value to a help text if there is one."""
 
     def _get_help_string(self, action):
         if action.default in (None, "") or "%(default)" in action.help:
@@ -43,35 +43,35 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def with_dashes(words: Sequence[str]) -> list[str]:
-    """``--data_shape=3`` as ``--data-shape=3``; values stay as they are."""
+    """Spell option names with dashes: ``--data_shape=3`` becomes ``--data-shape=3``."""
     names: list[str] = []
     for word in words:
         name, equals, value = word.partition("=")
         if name.startswith("--"):
             names.append(name.replace("_", "-") + equals + value)
         elif _NEGATIVE.fullmatch(word) and names and names[-1].startswith("--"):
-            names[-1] += f"={word}"  # argparse takes -3e-2 for an option of its own
+            names[-1] += f"={word}"  # argparse would read -3e-2 as an option
         else:
             names.append(word)
     return names
 
 
 def positive(text: str) -> int:
-    """A whole number above 0, for argparse."""
+    """Argparse type: a whole number above 0."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
 def not_negative(text: str) -> int:
-    """A whole number from 0, for argparse."""
+    """Argparse type: a whole number from 0."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
 def rate(text: str) -> float:
-    """A finite number from 0, for argparse."""
+    """Argparse type: a finite number from 0."""
     try:
         value = float(text)
     except ValueError:
@@ -82,7 +82,7 @@ def rate(text: str) -> float:
 
 
 def finite(text: str) -> float:
-    """A finite number, for argparse."""
+    """Argparse type: a finite number."""
     try:
         value = float(text)
     except ValueError:
@@ -93,10 +93,26 @@ def finite(text: str) -> float:
 
 
 def class_names(text: str | None) -> list[str] | None:
-    """``--classes``: 'a,b' -> ['a', 'b']; None stays None."""
+    """Class names of ``--classes``: 'a,b' -> ['a', 'b']; None stays None.
+
+    Raises:
+        UserError: an empty name, or a name that occurs twice.
+    """
     if text is None:
         return None
     names = [name.strip() for name in text.split(",")]
     if "" in names or len(set(names)) < len(names):
-        raise UserError(f"--classes {text!r}: give names apart by commas, each of them once")
+        raise UserError(f"--classes {text!r}: separate the names by commas and give each name once")
     return names
+
+
+def epoch_list(text: str, option: str = "--lr-decay-epoch") -> tuple[int, ...]:
+    """Epochs of an option in ascending order: '100,80' -> (80, 100); '' -> ().
+
+    Raises:
+        UserError: not a list of numbers; the message names ``option``.
+    """
+    try:
+        return tuple(sorted(int(part) for part in text.replace(" ", "").split(",") if part))
+    except ValueError:
+        raise UserError(f"{option} {text!r}: give epochs such as 80,100") from None

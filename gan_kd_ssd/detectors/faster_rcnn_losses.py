@@ -1,4 +1,8 @@
-"""Faster R-CNN's losses and counted figures, as GluonCV 0.4's script has them."""
+"""Losses and counted figures of Faster R-CNN, as in GluonCV 0.4's script.
+
+The normalisation and the figures are recalled from GluonCV 0.4's train_faster_rcnn.py, whose option names
+and figures the published log has (inferred).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,9 @@ gluon = mx.gluon
 
 
 class Predictions(NamedTuple):
-    """What the head gives in training; A anchors, R sampled RoIs, P places for positive RoIs, K classes.
+    """Output of the head in training; A anchors, R sampled RoIs, P places for positive RoIs, K classes.
 
-    Targets of the RoIs are among them, because the RoIs are drawn from the proposals.
+    The targets of the RoIs are included, because the RoIs are sampled from the proposals.
     """
 
     rpn_scores: object  # (B, A, 1), before the sigmoid
@@ -24,20 +28,19 @@ class Predictions(NamedTuple):
     box_masks: object  # (B, P, K, 4): 1 where there is a target
 
 
-class RCNNLoss(gluon.HybridBlock):
-    """The four losses of Faster R-CNN (arXiv 1506.01497), normalised as in GluonCV 0.4's script.
+class FasterRCNNLoss(gluon.HybridBlock):
+    """The four losses of Faster R-CNN (arXiv 1506.01497).
 
-    Args of a call: RPN targets, classes (B, A): 1 object, 0 background, -1 ignored; boxes (B, A, 4),
-    read where there is an object; then the fields of :class:`Predictions`. Returns, each (B,):
+    Inputs: targets of the anchors, classes (B, A): 1 object, 0 background, -1 ignored, and boxes
+    (B, A, 4), read only for objects; then the fields of :class:`Predictions`. Returns, each (B,):
 
-    - RPN_Conf: binary cross-entropy of the sampled anchors, summed, by the number of sampled anchors;
-    - RPN_SmoothL1: smooth L1 (quadratic below 1/9), summed, by the same number;
-    - RCNN_CrossEntropy: cross-entropy of the sampled RoIs, summed, by their number;
-    - RCNN_SmoothL1: smooth L1 (quadratic below 1), summed, by the same number.
+    - RPN_Conf: binary cross-entropy of the sampled anchors, summed, divided by their number;
+    - RPN_SmoothL1: smooth L1 (quadratic below 1/9), summed, divided by the same number;
+    - RCNN_CrossEntropy: cross-entropy of the sampled RoIs, summed, divided by their number;
+    - RCNN_SmoothL1: smooth L1 (quadratic below 1), summed, divided by the same number.
 
-    The normalisation is recalled from GluonCV 0.4's train_faster_rcnn.py, which the published log's
-    option names and figures follow (inferred). Published runs have one image a device; for more, each
-    image is normalised by its own numbers (ours).
+    The published runs have one image on each device. With more, each image is normalised by its own
+    numbers (this project's choice).
     """
 
     def hybrid_forward(self, F, rpn_classes, rpn_targets, *predictions):
@@ -57,17 +60,16 @@ class RCNNLoss(gluon.HybridBlock):
         return conf, rpn_location, rcnn, distance.sum(axis=(1, 2, 3)) / rois
 
 
-class RCNNCounts(gluon.HybridBlock):
-    """What GluonCV 0.4's script measures beside the losses, as sums and numbers to divide them by.
+class FasterRCNNCounts(gluon.HybridBlock):
+    """Figures that GluonCV 0.4's script measures in addition to the losses.
 
-    Args of a call: as of :class:`RCNNLoss`. Returns (8,), a sum and a number for each of:
+    Inputs: as for :class:`FasterRCNNLoss`. Returns a sum (1,) and the number (1,) to divide it by for
+    each figure, eight arrays in this order:
 
-    - RPNAcc: sampled anchors on whose right side of 0.5 the score is, of the sampled anchors;
-    - RPNL1Loss: smooth L1 of the proposals, by the anchors that are objects;
+    - RPNAcc: sampled anchors whose score is on the right side of 0.5, of all sampled anchors;
+    - RPNL1Loss: smooth L1 of the proposals, of the anchors that are objects;
     - RCNNAcc: RoIs of the right class, of all RoIs;
-    - RCNNL1Loss: smooth L1 of the boxes, by the RoIs that are objects.
-
-    Recalled from GluonCV 0.4's train_faster_rcnn.py (inferred, as the losses).
+    - RCNNL1Loss: smooth L1 of the boxes, of the RoIs that are objects.
     """
 
     def hybrid_forward(self, F, rpn_classes, rpn_targets, *predictions):
@@ -81,4 +83,4 @@ class RCNNCounts(gluon.HybridBlock):
             *(right * sampled, sampled, distance * objects, objects),
             *(chosen, F.ones_like(chosen), boxes, p.box_masks / 4),
         )
-        return F.concat(*[F.sum(part).reshape((1,)) for part in sums], dim=0)
+        return tuple(F.sum(part).reshape((1,)) for part in sums)

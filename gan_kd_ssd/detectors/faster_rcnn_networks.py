@@ -1,155 +1,171 @@
 """GluonCV's Faster R-CNNs by name: backbone, one level (C4) or a pyramid (FPN), anchors, proposals.
 
-For the zoo's backbones the layers and the numbers are the zoo's, so that parameters are interchangeable
-with ``gluoncv.model_zoo.get_model``. Thin backbones, their anchors and their numbers of proposals are
-ours, for machines without a GPU.
+For GluonCV's backbones the layers and numbers are GluonCV's, so that parameters are interchangeable with
+``gluoncv.model_zoo.get_model``. Thin and narrow backbones, their anchors and their numbers of proposals
+are this project's, for machines without a GPU.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
-from gan_kd_ssd.detectors import narrow
-from gan_kd_ssd.detectors import ssd_networks as networks
+from gan_kd_ssd.detectors import backbones
+from gan_kd_ssd.detectors.names import (
+    FASTER_RCNN_BACKBONES,
+    SPLIT_ATTENTION,
+    NetworkName,
+    read_name,
+)
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
 nn = mx.gluon.nn
 
-#: Prefix of the parameters of every Faster R-CNN of ours, see networks.PREFIX.
+#: Prefix of all parameters of every Faster R-CNN, see :data:`ssd_networks.PREFIX`.
 PREFIX = "fasterrcnn0_"
-BACKBONES = ("resnet50_v1b", "resnet101_v1d")
-#: The zoo has these as FPN with trained BatchNorm alone.
-SPLIT_ATTENTION = ("resnest50", "resnest101", "resnest269")
 ROI_MODES = ("align", "pool")
 
-#: What C4 and FPN have in common in the zoo (gluoncv/model_zoo/rcnn/faster_rcnn/predefined_models.py).
-_ZOO = {
+#: Numbers that GluonCV's C4 and FPN networks share
+#: (gluoncv/model_zoo/rcnn/faster_rcnn/predefined_models.py).
+_COMMON = {
     **{"base_size": 16, "scales": (2, 4, 8, 16, 32), "ratios": (0.5, 1, 2), "rpn_channel": 1024},
     **{"rpn_nms_thresh": 0.7, "rpn_train_pre_nms": 12000, "rpn_train_post_nms": 2000},
     **{"rpn_test_pre_nms": 6000, "pos_iou_thresh": 0.5, "pos_ratio": 0.25, "max_num_gt": 100},
 }
-#: The zoo's C4 networks for VOC, the published ones.
+#: GluonCV's C4 networks for VOC, which are the published ones.
 _C4 = {
     **{"strides": 16, "roi_size": (14, 14), "alloc_size": (128, 128), "clip": None},
     **{"short": 600, "max_size": 1000, "nms_thresh": 0.3, "nms_topk": 400, "post_nms": 100},
     **{"rpn_test_post_nms": 300, "rpn_min_size": 16, "num_sample": 128},
 }
-#: The zoo's FPN networks; it has them for COCO alone.
+#: GluonCV's FPN networks, which it has only for COCO.
 _FPN = {
     **{"strides": (4, 8, 16, 32, 64), "min_stage": 2, "max_stage": 6, "roi_size": (7, 7)},
     **{"alloc_size": (384, 384), "clip": 4.14, "short": 800, "max_size": 1333},
     **{"nms_thresh": 0.5, "nms_topk": -1, "post_nms": -1},
     **{"rpn_test_post_nms": 1000, "rpn_min_size": 1, "num_sample": 512},
 }
-#: The zoo's FPN networks with BatchNorm over all devices in backbone, pyramid and box head.
+#: GluonCV's FPN networks with synchronised BatchNorm in backbone, pyramid and box head.
 _FPN_BN = {"rpn_channel": 256}
-#: Thin networks: fewer proposals; anchors and the least proposal for objects of 8 to 128 pixels.
-_THIN = {
+#: Thin and narrow networks: fewer proposals; anchors and smallest proposal for objects of 8 to 128 pixels.
+_SMALL = {
     **{"rpn_channel": 64, "rpn_train_pre_nms": 1000, "rpn_train_post_nms": 100},
     **{"rpn_test_pre_nms": 500, "rpn_test_post_nms": 50, "rpn_min_size": 2, "num_sample": 32},
     **{"scales": (1, 2, 4, 8), "roi_size": (6, 6), "clip": 4.14, "alloc_size": (128, 128)},
 }
-#: Trained in the zoo's networks: BatchNorm, the stem and the first stage keep their ImageNet values.
+_SMALL_FPN = {"scales": (0.5, 1, 2, 4, 8)}  # one a level: 8 to 128 pixels
+#: Trained parameters of GluonCV's networks. The others (BatchNorm, stem and first stage) keep their
+#: ImageNet values.
 _TRAINED = r".*dense|.*rpn|.*down(2|3|4)_conv|.*layers(2|3|4)_conv"
-#: Trained with ``norm_layer='bn'``: everything but running statistics.
+#: Trained parameters with ``norm_layer='bn'``: all but running statistics.
 _TRAINED_WITH_NORM = r"(?!.*(moving|running))"
 
 
-def base_name(network: str) -> tuple[str, bool]:
-    """Backbone of a network's name and whether the name says FPN.
+@dataclass(frozen=True)
+class FasterRCNNSettings:
+    """Settings of a Faster R-CNN.
 
-    'faster_rcnn_fpn_resnet50_v1b_coco' -> ('resnet50_v1b', True).
+    Attributes:
+        fpn: feature pyramid with strides 4 to 64, instead of one level of stride 16 (C4). A name
+            with 'fpn' has the same effect.
+        roi_mode: pooling of RoIs, 'align' or 'pool'.
+        short, max_size: the short side of an image is resized to ``short`` pixels, unless the long
+            side would exceed ``max_size`` (default: GluonCV's numbers for the network).
+        norm_layer: 'bn' trains BatchNorm; None keeps its ImageNet values, as published. FPN with 'bn'
+            is GluonCV's network with BatchNorm over all devices, also in the box head. C4 with 'bn',
+            which GluonCV does not have, normalises the images of each device separately (this
+            project's choice).
+        per_device: number of images on each device in training.
+        devices: number of devices that share the statistics of BatchNorm.
     """
-    match = re.fullmatch(
-        r"(?:faster_rcnn_)?(fpn_)?(?:syncbn_|bn_)?(.+?)(?:_(?:voc|coco|custom))?",
-        network.strip().lower(),
-    )
-    if not match:
-        return "", False
-    return match[2], bool(match[1]) or match[2] in SPLIT_ATTENTION
+
+    fpn: bool = False
+    roi_mode: str = "align"
+    short: int | None = None
+    max_size: int | None = None
+    norm_layer: str | None = None
+    per_device: int = 1
+    devices: int = 1
 
 
-def check_name(network: str, option: str) -> tuple[str, bool]:
-    """:func:`base_name`; raise :class:`UserError` naming ``option`` if there is no such network."""
-    name, fpn = base_name(network)
-    if name in (*BACKBONES, *SPLIT_ATTENTION) or networks.THIN.fullmatch(name):
-        return name, fpn
-    base, width = narrow.split(name)
-    if width and base in BACKBONES:
-        return name, fpn
-    known = ", ".join(
-        [*BACKBONES, *SPLIT_ATTENTION, "resnet10_v1_0.25 and other widths of resnet10/18"]
-    )
+class Parts(NamedTuple):
+    """Blocks of a Faster R-CNN; None for those that it does not have."""
+
+    features: object  # the pyramid
+    top_features: object  # C4: last stage of the backbone, applied to pooled RoIs
+    box_features: object  # FPN: two dense layers, applied to pooled RoIs
+
+
+def check_name(network: str | NetworkName, option: str = "", fpn: bool = False) -> NetworkName:
+    """Parse the name of a Faster R-CNN; ``fpn`` says that it has a pyramid, whatever the name says.
+
+    Raises:
+        UserError: there is no such network; names ``option``.
+    """
+    name = read_name(str(network), "faster_rcnn")
+    full_width = (*FASTER_RCNN_BACKBONES, *SPLIT_ATTENTION)
+    known = FASTER_RCNN_BACKBONES if name.width else full_width
+    if name.thin or name.base in known:
+        return replace(name, fpn=name.fpn or fpn)
+    names = ", ".join([*full_width, "resnet10_v1_0.25 and other widths of resnet10/18"])
     raise UserError(
-        f"{option} {network!r}: no such network; known are {known}; resnet50_v1b_w0.25 and the like "
-        "are the zoo's with less channels"
+        f"{option} {str(network)!r}: no such network; known are {names}; resnet50_v1b_w0.25 and similar "
+        "names are GluonCV's backbones with fewer channels".lstrip()
     )
 
 
-def trains_norm(network: str, norm_layer: str | None) -> bool:
-    """Whether BatchNorm is trained in a network of the zoo."""
-    return norm_layer == "bn" or network in SPLIT_ATTENTION
+def trains_norm(name: NetworkName, norm_layer: str | None) -> bool:
+    """Whether BatchNorm is trained in a network on one of GluonCV's backbones."""
+    return norm_layer == "bn" or name.backbone in SPLIT_ATTENTION
 
 
-def shares_statistics(network: str, fpn: bool, norm_layer: str | None) -> bool:
-    """Whether its BatchNorm is over all devices: that of the zoo's FPN, where it is trained."""
-    return fpn and trains_norm(network, norm_layer) and not networks.THIN.fullmatch(network)
+def shares_statistics(name: NetworkName, norm_layer: str | None) -> bool:
+    """Whether BatchNorm computes its statistics over all devices: GluonCV's FPN, if it is trained."""
+    return name.fpn and trains_norm(name, norm_layer) and not name.thin
 
 
 def build_faster_rcnn(
-    network: str,
+    name: NetworkName,
     classes: Sequence[str],
-    *,
-    fpn: bool,
-    roi_mode: str,
-    pretrained_base: bool,
-    norm_layer: str | None = None,
-    devices: int = 1,
-    per_device: int = 1,
-    **sizes: int,
+    settings: FasterRCNNSettings,
+    pretrained_base: bool = False,
 ):
-    """GluonCV's Faster R-CNN block for a backbone's name, not initialised (but for its backbone).
+    """Build GluonCV's Faster R-CNN block, not initialised except for a pretrained backbone.
 
     Args:
-        network: backbone, as :func:`check_name` returns it. classes: foreground classes.
-        fpn: levels of strides 4 to 64 instead of one of stride 16. roi_mode: 'align' or 'pool'.
-        pretrained_base: load the zoo's ImageNet weights into the backbone (downloads them).
-        norm_layer: 'bn' trains BatchNorm. FPN then is the zoo's network with BatchNorm over all
-            ``devices``, in the box head as well; C4, which the zoo has without alone, normalises each
-            device's images by themselves (ours). None keeps the ImageNet values, as published.
-        per_device: images a device in training. sizes: short and max_size of the input, pixels, where
-            they are not the zoo's.
+        name: result of :func:`check_name`; its ``fpn`` counts, not that of ``settings``.
+        classes: names of the foreground classes.
+        pretrained_base: download ImageNet weights for the backbone, if GluonCV has them.
 
     Raises:
-        UserError: the pretrained backbone cannot be had.
+        UserError: the pretrained backbone is not available.
     """
     from gluoncv.model_zoo.rcnn.faster_rcnn.faster_rcnn import get_faster_rcnn
 
-    norm = trains_norm(network, norm_layer)
-    config = {**_ZOO, **(_FPN if fpn else _C4), **(_FPN_BN if fpn and norm else {})}
-    if not networks.has_imagenet(network):
-        config.update(_THIN)
-        if fpn:
-            config["scales"] = (0.5, 1, 2, 4, 8)  # one a level: 8 to 128 pixels
-        thin = networks.THIN.fullmatch(network)
-        parts = _thin_parts(thin, fpn) if thin else _narrow_parts(network, fpn)
-        patterns = None
-    else:
-        parts = _zoo_parts(network, fpn, pretrained_base, norm, devices)
+    norm, fpn = trains_norm(name, settings.norm_layer), name.fpn
+    config = {**_COMMON, **(_FPN if fpn else _C4)}
+    if name.has_imagenet:
+        config.update(_FPN_BN if fpn and norm else {})
+        parts = _zoo_parts(name, pretrained_base, norm, settings.devices)
         patterns = _TRAINED_WITH_NORM if norm else _TRAINED + ("|P" if fpn else "")
-    config.update(sizes)
+    else:
+        config.update({**_SMALL, **(_SMALL_FPN if fpn else {})})
+        parts = _thin_parts(name) if name.thin else _narrow_parts(name)
+        patterns = None
+    sizes = {"short": settings.short, "max_size": settings.max_size}
+    config.update({option: side for option, side in sizes.items() if side is not None})
     net = get_faster_rcnn(
-        name=network,
+        name=name.backbone,
         dataset="",
         classes=tuple(classes),
         train_patterns=patterns,
-        roi_mode=roi_mode,
-        per_device_batch_size=per_device,
+        roi_mode=settings.roi_mode,
+        per_device_batch_size=settings.per_device,
         prefix=PREFIX,
-        **dict(zip(("features", "top_features", "box_features"), parts)),
+        **parts._asdict(),
         **config,
     )
     if fpn:
@@ -160,12 +176,12 @@ def build_faster_rcnn(
 def _pool_by_level(net, F, levels, rois, roi_size, strides, roi_mode="align"):
     """Features of RoIs (R, 5), each from the level that fits its size (arXiv 1612.03144, equation 1).
 
-    In place of GluonCV's method, which gives the RoIs of other levels the image number -1: on CPUs
-    MXNet 1.9.1 reads foreign memory for those, and losses of 1e15 were seen.
+    This replaces GluonCV's method, which gives the RoIs of other levels the image number -1. On CPUs
+    MXNet 1.9.1 then reads foreign memory, and losses of 1e15 were seen.
     """
     _, x0, y0, x1, y1 = F.split(rois, axis=-1, num_outputs=5)
     size = F.sqrt((x1 - x0 + 1) * (y1 - y0 + 1))
-    last = net._max_stage - 1  # the coarsest level serves proposals alone
+    last = net._max_stage - 1  # the coarsest level serves only proposals
     level = F.clip(F.floor(4 + F.log2(size / 224.0 + 1e-6)), net._min_stage, last)
     level = level.reshape((-1,))
     pooled = []
@@ -178,68 +194,60 @@ def _pool_by_level(net, F, levels, rois, roi_size, strides, roi_mode="align"):
     return F.add_n(*pooled)
 
 
-def _zoo_parts(network: str, fpn: bool, pretrained_base: bool, norm: bool, devices: int):
-    """Features, features of a RoI, features of a box, as the zoo puts them together."""
+def _zoo_parts(name: NetworkName, pretrained_base: bool, norm: bool, devices: int) -> Parts:
+    """Parts of GluonCV's network; ``norm`` trains BatchNorm."""
     from gluoncv.model_zoo import get_model
 
-    name = f"faster_rcnn_{network}_voc"
-    settings = {"pretrained_base": pretrained_base}
-    if fpn:
-        name = f"faster_rcnn_fpn_{'syncbn_' if norm else ''}{network}_coco"
+    full = f"faster_rcnn_{name.backbone}_voc"
+    options = {"pretrained_base": pretrained_base}
+    if name.fpn:
+        full = f"faster_rcnn_fpn_{'syncbn_' if norm else ''}{name.backbone}_coco"
         if norm:
-            settings["num_devices"] = devices
-    try:
-        zoo = get_model(name, **settings)
-    except Exception as error:
-        if not pretrained_base:
-            raise
-        raise UserError(
-            f"the pretrained backbone of {network} cannot be had ({error}): check the network, put "
-            "the file into ~/.mxnet/models, or give --no-pretrained-base"
-        ) from error
-    if norm and not fpn:
+            options["num_devices"] = devices
+    with backbones.backbone_download(name, pretrained_base):
+        zoo = get_model(full, **options)
+    if norm and not name.fpn:
         for part in (zoo.features, zoo.top_features):
             part.apply(_normalise_by_batch)
-    return zoo.features, zoo.top_features, zoo.box_features
+    return Parts(zoo.features, zoo.top_features, zoo.box_features)
 
 
 def _normalise_by_batch(block) -> None:
-    """Have a BatchNorm of the zoo, which uses its running statistics in training, use the batch's."""
+    """Let a BatchNorm use the statistics of the batch; GluonCV's use running statistics in training."""
     if isinstance(block, nn.BatchNorm):
         block._kwargs["use_global_stats"] = False
 
 
-def _thin_parts(match: re.Match, fpn: bool):
-    """The same of a thin residual network, whose BatchNorm is trained: it has no ImageNet values."""
-    backbone = networks.thin_network(match, PREFIX)
-    if not fpn:
+def _thin_parts(name: NetworkName) -> Parts:
+    """Parts of a thin ResNet, whose BatchNorm is trained, because it has no ImageNet values."""
+    backbone = backbones.thin_resnet(name, PREFIX)
+    if not name.fpn:
         return _c4_parts(backbone.features[:7], backbone.features[7])
-    last = networks.THIN_BLOCKS[match[1]][0] - 1
-    outputs = [f"stage{stage}_activation{last}" for stage in (1, 2, 3, 4)]
-    return _fpn_parts(backbone, outputs, networks.thin_channels(match)[-1])
+    outputs = backbones.thin_taps(name, (1, 2, 3, 4))
+    return _fpn_parts(backbone, outputs, backbones.thin_channels(name)[-1])
 
 
-def _narrow_parts(network: str, fpn: bool):
-    """The same of one of the zoo's backbones with less channels, see :mod:`narrow`."""
-    base, width = narrow.split(network)
-    backbone = narrow.resnet_b(base, width, PREFIX)
-    if not fpn:
+def _narrow_parts(name: NetworkName) -> Parts:
+    """Parts of a narrow backbone, see :mod:`~gan_kd_ssd.detectors.backbones`."""
+    backbone = backbones.narrow_resnet_b(name, PREFIX)
+    if not name.fpn:
         layers = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3")
-        return _c4_parts([getattr(backbone, name) for name in layers], backbone.layer4)
+        return _c4_parts([getattr(backbone, layer) for layer in layers], backbone.layer4)
     stages = (backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4)
     outputs = [f"layers{i}_relu{3 * len(stage) - 1}_fwd" for i, stage in enumerate(stages, 1)]
-    return _fpn_parts(backbone, outputs, *narrow.channels([256], width))
+    return _fpn_parts(backbone, outputs, *backbones.channels([256], name.width))
 
 
-def _c4_parts(features, top):
-    """Up to the third stage, of stride 16, and the fourth; no box head of its own."""
-    parts = [nn.HybridSequential(prefix="") for _ in range(2)]
-    parts[0].add(*features)
-    parts[1].add(top)
-    return *parts, None
+def _c4_parts(features, top) -> Parts:
+    """Layers up to the third stage, of stride 16, and the fourth stage; no box head."""
+    blocks = [nn.HybridSequential(prefix="") for _ in range(2)]
+    blocks[0].add(*features)
+    blocks[1].add(top)
+    return Parts(*blocks, None)
 
 
-def _fpn_parts(backbone, outputs: Sequence[str], width: int):
+def _fpn_parts(backbone, outputs: Sequence[str], width: int) -> Parts:
+    """A pyramid with ``width`` channels on the outputs of a backbone, and a box head."""
     from gluoncv.nn.feature import FPNFeatureExpander
 
     features = FPNFeatureExpander(
@@ -254,4 +262,4 @@ def _fpn_parts(backbone, outputs: Sequence[str], width: int):
     with boxes.name_scope():
         for _ in range(2):
             boxes.add(nn.Dense(2 * width), nn.Activation("relu"))
-    return features, None, boxes
+    return Parts(features, None, boxes)

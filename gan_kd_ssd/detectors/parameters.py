@@ -1,4 +1,4 @@
-"""Parameters of any detector: their first values, and files that hold them."""
+"""Parameters of a detector: initialisation by name, files, published weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import mxnet_home
 from gan_kd_ssd.util.mxnet import mx
 
-#: GluonCV's Faster R-CNN files may hold constants of the training targets: nothing to load.
+#: Prefix of constants of the training targets in files of GluonCV's Faster R-CNN; they are not loaded.
 TARGETS = "_target_generator."
 
 
@@ -20,11 +20,12 @@ def trained(block) -> list:
 
 
 def initialize_by_name(block, ctx: list) -> None:
-    """Give every parameter of a block without a value its first one, by the last part of its name.
+    """Initialise every parameter of a block that has no value, by the last part of its name.
 
     Convolutions and dense layers get He's normal initialisation, SSD's predictors N(0, 0.01), layers
-    that declare an initialiser (Faster R-CNN's predictors) theirs, biases and running means 0, scales
-    and running variances 1.
+    that declare an initialiser (Faster R-CNN's predictors) their own; biases and running means are 0,
+    scales and running variances 1. GluonCV's default would give the BatchNorm of appended levels
+    negative variances, and its Xavier predictors start the loss at 20 to 36.
     """
     for name, parameter in block.collect_params().items():
         if parameter._data is not None or parameter._deferred_init:
@@ -37,7 +38,7 @@ def initialize_by_name(block, ctx: list) -> None:
 
 
 def _initializer(name: str, declared):
-    """First values of a parameter; None is the parameter's own."""
+    """Initialiser of a parameter; None stands for the one that the parameter declares."""
     if name.endswith(("gamma", "running_var", "moving_var")):
         return mx.init.One()
     if name.endswith(("beta", "running_mean", "moving_mean", "bias")):
@@ -50,31 +51,35 @@ def _initializer(name: str, declared):
 
 
 def published_file(name: str, option: str, otherwise: str) -> Path:
-    """The file that GluonCV's zoo publishes for a network, from its local store or downloaded.
+    """Path of the weights that GluonCV publishes for a network; downloads them if necessary.
 
     Args:
-        name: the zoo's. option: to name in an error. otherwise: what to do where the zoo has none.
+        name: GluonCV's name of the network.
+        option: command-line option that asks for them, for messages.
+        otherwise: advice for the message, if GluonCV publishes none.
 
     Raises:
-        UserError: the zoo has no such weights, or they cannot be downloaded.
+        UserError: GluonCV publishes no such weights, or the download fails.
     """
+    prefix = f"{option}: " if option else ""
     try:
         file = gluoncv_file(name)
     except UserError as error:
-        raise UserError(f"{option}: {error}, or give a .params file") from error
+        raise UserError(f"{prefix}{error}, or give a .params file") from error
     if file is None:
-        raise UserError(f"{option}: GluonCV publishes no weights of {name}; {otherwise}")
+        raise UserError(f"{prefix}GluonCV publishes no weights of {name}; {otherwise}")
     return file
 
 
 def gluoncv_file(name: str, root: str | Path | None = None) -> Path | None:
-    """The weights that GluonCV publishes under a name; None where it publishes none.
+    """Path of the weights that GluonCV publishes under a name; None if it publishes none.
 
     Args:
-        root: its local store (default: $MXNET_HOME/models, else ~/.mxnet/models).
+        name: GluonCV's name of the network.
+        root: folder for downloads (default: $MXNET_HOME/models, else ~/.mxnet/models).
 
     Raises:
-        UserError: they are not there, and cannot be downloaded.
+        UserError: the file is not in the folder, and the download fails.
     """
     from gluoncv.model_zoo import model_store
 
@@ -84,38 +89,42 @@ def gluoncv_file(name: str, root: str | Path | None = None) -> Path | None:
         return None
     try:
         return Path(model_store.get_model_file(name, root=str(root or mxnet_home() / "models")))
-    except Exception as error:  # requests' own errors, zip errors, a wrong hash
+    except Exception as error:  # errors of requests, of zip files, a wrong checksum
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"the weights of {name} cannot be had from GluonCV's store ({reason}); check the network"
+            f"the weights of {name} cannot be downloaded from GluonCV's store ({reason}); check the "
+            "network"
         ) from error
 
 
-def check_params_file(file: Path, expected: dict, detector, option: str) -> None:
-    """Raise a UserError that says what is wrong with a parameter file, before anything is loaded.
+def check_params_file(file: Path, expected: dict, detector, option: str = "") -> None:
+    """Check a parameter file before anything is loaded.
 
     Args:
-        file: the file. expected: shape of each parameter by GluonCV's name; 0 and None stand for a
-            length that is not known yet. detector: whose ``description``, ``input_size``,
-            ``size_option``, ``anchor_constants`` and ``classes_in`` say what is
-            expected. option: named in the message.
+        file: path of the file.
+        expected: shape of each parameter, by GluonCV's name; 0 or None is a length not known yet.
+        detector: :class:`~gan_kd_ssd.detectors.base.Detector` that the file is for.
+        option: command-line option that gave the file, for messages.
+
+    Raises:
+        UserError: the file is missing, damaged, or does not fit; the message says how.
     """
+    where = f"{option} {file}".lstrip()
     if not file.is_file():
-        raise UserError(f"{option} {file}: no such file; give a .params file of {detector.name}")
+        raise UserError(f"{where}: no such file; give a .params file of {detector.name}")
     try:
         found = mx.nd.load(str(file))
         shapes = {key: value.shape for key, value in found.items()}
     except Exception as error:
         raise UserError(
-            f"{option} {file}: truncated, or not a parameter file; fetch or train it again"
+            f"{where}: truncated, or not a parameter file; download it or train it again"
         ) from error
     missing = sorted(set(expected) - set(shapes))
     extra = sorted(key for key in set(shapes) - set(expected) if not key.startswith(TARGETS))
     if missing or extra:
-        name = missing[0] if missing else extra[0]
+        problem = f"{missing[0]!r} is missing" if missing else f"{extra[0]!r} is unexpected"
         raise UserError(
-            f"{option} {file}: parameters of another network than {detector.description} "
-            f"({name!r} {'is missing' if missing else 'is too many'}); "
+            f"{where}: parameters of another network than {detector.description} ({problem}); "
             f"name the network and {detector.size_option} it was trained with"
         )
     different = [key for key in expected if not _agree(expected[key], shapes[key])]
@@ -124,25 +133,26 @@ def check_params_file(file: Path, expected: dict, detector, option: str) -> None
             found[key].asnumpy(), anchors, rtol=1e-3
         ):
             raise UserError(
-                f"{option} {file}: was trained at another input size than {detector.input_size} "
-                f"(its anchors differ); give the {detector.size_option} it was trained with"
+                f"{where}: was trained at another input size than {detector.input_size} (its anchors "
+                f"differ); give the {detector.size_option} it was trained with"
             )
     if not different:
         return
     count = detector.classes_in(shapes, different)
     if count is not None:
         raise UserError(
-            f"{option} {file}: trained for {count} classes, but the data has {len(detector.classes)} "
+            f"{where}: trained for {count} classes, but the data has {len(detector.classes)} "
             f"({', '.join(detector.classes[:5])}, ...); give the --classes it was trained with"
         )
+    key = different[0]
     raise UserError(
-        f"{option} {file}: {different[0]!r} is {shapes[different[0]][0]} wide where "
-        f"{detector.description} has {expected[different[0]][0]}; name the network it is of"
+        f"{where}: {key!r} has length {shapes[key][0]}, but {detector.description} has "
+        f"{expected[key][0]}; name the network it is of"
     )
 
 
 def _agree(expected, found) -> bool:
-    """Whether two shapes agree; 0 and None stand for a length not known yet."""
+    """Whether two shapes agree; 0 and None stand for a length that is not known yet."""
     if expected is None:
         return True
     return len(expected) == len(found) and all(e in (0, f) for e, f in zip(expected, found))

@@ -1,37 +1,47 @@
-"""GluonCV's SSDs by name, at any input size: backbone, levels, anchors.
+"""GluonCV's SSDs by name: backbone, levels and anchors.
 
-Where the zoo has a network at the asked size (512, or 300 for some), its own numbers are used, so that
-parameters are interchangeable with ``gluoncv.model_zoo.get_model``. At other sizes the pyramid gets as
-many levels as it takes to reach 1x1, and the anchors follow the zoo's proportions (ours).
+Where GluonCV has a network at the requested input size (512, for some 300), its own numbers are used, so
+that parameters are interchangeable with ``gluoncv.model_zoo.get_model``. At other sizes the pyramid has
+as many levels as it takes to reach 1x1, and the anchors follow GluonCV's proportions (this project's
+choice).
+
+To add a backbone, add it to :data:`BACKBONES`, or write a function that gives its :class:`Design` and add
+it to :data:`DESIGNS`.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-from gan_kd_ssd.detectors import narrow
+from gan_kd_ssd.detectors import backbones
+from gan_kd_ssd.detectors.names import NetworkName, read_name
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
-#: All parameters of every SSD of ours start with this, as those of the first SSD of a process do in
-#: GluonCV: names do not depend on how many networks were built before.
+#: Prefix of all parameters of every SSD. GluonCV gives it to the first SSD of a process; here names do not
+#: depend on how many networks were built before.
 PREFIX = "ssd0_"
 
-#: Anchor sizes of the zoo's 512 px SSDs, in pixels (gluoncv/model_zoo/ssd/presets.py).
+#: Anchor sizes in pixels of GluonCV's SSDs for 512 pixels (gluoncv/model_zoo/ssd/presets.py).
 ZOO_SIZES_STRIDE_16 = (51.2, 102.4, 189.4, 276.4, 363.52, 450.6, 492)
 ZOO_SIZES_STRIDE_8 = (51.2, 76.8, 153.6, 230.4, 307.2, 384.0, 460.8, 537.6)
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """Where a backbone is tapped and what is appended to it."""
+    """Levels of an SSD on a backbone of GluonCV's.
 
-    taps: tuple[str, ...]  # outputs of the backbone that become levels, finest first
-    filters: tuple[int, ...] = (512, 512, 256, 256)  # channels of the appended stride-2 levels
-    first_stride: int = 16  # pixels between neighbours of the finest level
+    Attributes:
+        taps: outputs of the backbone that are levels, finest first.
+        filters: channels of the appended levels, each with half the cells of the one before.
+        first_stride: distance in pixels between neighbouring cells of the finest level.
+    """
+
+    taps: tuple[str, ...]
+    filters: tuple[int, ...] = (512, 512, 256, 256)
+    first_stride: int = 16
 
 
 BACKBONES = {
@@ -39,8 +49,8 @@ BACKBONES = {
     "mobilenet0.75": Backbone(("relu22_fwd", "relu26_fwd")),
     "mobilenet0.5": Backbone(("relu22_fwd", "relu26_fwd")),
     "mobilenet0.25": Backbone(("relu22_fwd", "relu26_fwd"), filters=(256, 256, 128, 128)),
-    # The zoo has no SSD on MobileNetV2 and the paper does not say where its levels are taken: the last
-    # expansion at stride 16 and the last convolution, as SSDLite does (arXiv 1801.04381, section 6.2).
+    # GluonCV has no SSD on MobileNetV2, and the paper does not say which outputs are its levels. These
+    # are SSDLite's: the last expansion at stride 16 and the last convolution (arXiv 1801.04381, 6.2).
     "mobilenetv2_1.0": Backbone(
         ("features_linearbottleneck13_relu60_relu6", "features_relu61_relu6")
     ),
@@ -51,46 +61,47 @@ BACKBONES = {
         ("stage2_activation7", "stage3_activation35", "stage4_activation2"), first_stride=8
     ),
 }
-#: Networks that the zoo builds by hand; value: the input sizes they are made for.
-EXTRACTORS = {
-    "vgg16_atrous": (128, 256, 300, 512),
-    "resnet34_v1b": (300,),
-    "mobilenet1.0_lite": (300,),
-}
-#: Thin residual networks for machines without a GPU: width multiples of ResNetV1 with basic blocks.
-THIN = re.compile(r"resnet(10|18)_v1_(0\.\d+)")
-THIN_BLOCKS = {"10": (1, 1, 1, 1), "18": (2, 2, 2, 2)}
 
 
-def base_name(network: str) -> str:
-    """Backbone of a network's name: 'ssd_512_mobilenet1.0_voc' -> 'mobilenet1.0'."""
-    name = re.sub(r"^ssd_\d+_", "", network.strip().lower())
-    name = re.sub(r"_(voc|coco|custom)$", "", name)
-    return re.sub(r"^(mobilenet(?:v2_)?\d)_(\d+)$", r"\1.\2", name)
+@dataclass(frozen=True)
+class Design:
+    """Arguments of GluonCV's ``get_ssd`` that differ between networks.
+
+    Attributes:
+        features: outputs of the backbone that are levels, or a function that builds the whole pyramid.
+        filters: channels of the appended levels; None if ``features`` is a function.
+        base: name or block of the backbone.
+        anchors: sizes, ratios and steps of the anchors, and other keyword arguments.
+    """
+
+    features: Sequence[str] | Callable
+    filters: Sequence[int] | None = None
+    base: object = None
+    anchors: dict = field(default_factory=dict)
 
 
-def check_name(network: str, option: str) -> str:
-    """Return the backbone's name; raise :class:`UserError` naming ``option`` if there is none such."""
-    name = base_name(network)
-    base, width = narrow.split(name)
-    if width and (base in BACKBONES or base == "vgg16_atrous"):
+def check_name(network: str | NetworkName, option: str = "") -> NetworkName:
+    """Parse the name of an SSD.
+
+    Raises:
+        UserError: there is no such network; names ``option``.
+    """
+    name = read_name(str(network), "ssd")
+    if name.width:
+        known = name.base in BACKBONES or name.base == "vgg16_atrous"
+    else:
+        known = name.thin or name.backbone in BACKBONES or name.backbone in SIZES
+    if known:
         return name
-    if name in BACKBONES or name in EXTRACTORS or THIN.fullmatch(name):
-        return name
-    known = ", ".join([*BACKBONES, *EXTRACTORS, "resnet10_v1_0.25 and other widths of resnet10/18"])
+    names = ", ".join([*BACKBONES, *SIZES, "resnet10_v1_0.25 and other widths of resnet10/18"])
     raise UserError(
-        f"{option} {network!r}: no such network; known are {known}; resnet50_v1_w0.25 and the like "
-        "are the zoo's with less channels"
+        f"{option} {str(network)!r}: no such network; known are {names}; resnet50_v1_w0.25 and similar "
+        "names are GluonCV's backbones with fewer channels".lstrip()
     )
 
 
-def has_imagenet(network: str) -> bool:
-    """Whether the zoo has ImageNet weights of a backbone: not of thin and narrow ones."""
-    return not THIN.fullmatch(network) and narrow.split(network)[1] is None
-
-
 def level_sides(first_side: int) -> list[int]:
-    """Sides of a pyramid from its finest level down to 1x1, each the half of the last, rounded up."""
+    """Sides of a pyramid in cells, from the finest level to 1x1; each is half the last, rounded up."""
     sides = [first_side]
     while sides[-1] > 1:
         sides.append(math.ceil(sides[-1] / 2))
@@ -98,11 +109,12 @@ def level_sides(first_side: int) -> list[int]:
 
 
 def anchor_sizes(data_shape: int, sides: Sequence[int], first_stride: int) -> list[float]:
-    """Anchor sizes in pixels for levels of these sides, ``len(sides) + 1`` of them.
+    """Anchor sizes in pixels: ``len(sides) + 1`` numbers for levels with these sides in cells.
 
-    A full pyramid gets the zoo's own numbers at 512 px, and their proportions at other sizes. A smaller
-    input lacks the finest levels: it gets the zoo's last sizes, those of grids as coarse, but for the
-    first, which is 2.4 cells wide (at least 0.1 of the image), so that small objects find an anchor.
+    A full pyramid gets GluonCV's numbers at 512 pixels, and their proportions at other sizes. A smaller
+    input lacks the finest levels. Its levels get GluonCV's last sizes, which belong to grids as coarse,
+    except for the first size: that is 2.4 cells (at least 0.1 of the image), so that small objects
+    match an anchor.
     """
     zoo = ZOO_SIZES_STRIDE_16
     if first_stride == 8 or len(sides) >= len(zoo):
@@ -116,93 +128,98 @@ def anchor_sizes(data_shape: int, sides: Sequence[int], first_stride: int) -> li
 
 
 def anchor_ratios(levels: int) -> list[list[float]]:
-    """Aspect ratios of the anchors of each level, as the zoo has them: 4, 6, ..., 6, 4, 4 anchors."""
+    """Aspect ratios of the anchors of each level, as in GluonCV: 4, 6, ..., 6, 4, 4 anchors a cell."""
     few, many = [1, 2, 0.5], [1, 2, 0.5, 3, 1.0 / 3]
     return [few if i == 0 or i >= levels - 2 else many for i in range(levels)]
 
 
-def build_ssd(network: str, classes: Sequence[str], data_shape: int, pretrained_base: bool):
-    """GluonCV's SSD block for a backbone's name, not initialised (but for a pretrained backbone).
+def build_ssd(name: NetworkName, classes: Sequence[str], data_shape: int, pretrained_base: bool):
+    """Build GluonCV's SSD block, not initialised except for a pretrained backbone.
 
     Args:
-        network: backbone, as :func:`check_name` returns it.
+        name: result of :func:`check_name`.
         classes: names of the foreground classes.
-        data_shape: side of the square input, in pixels.
-        pretrained_base: load the zoo's ImageNet weights into the backbone (downloads them).
+        data_shape: side of the square input in pixels.
+        pretrained_base: download ImageNet weights for the backbone, if GluonCV has them.
 
     Raises:
         UserError: the network does not exist at this size, or the download fails.
     """
     from gluoncv.model_zoo.ssd.ssd import get_ssd
 
-    thin = THIN.fullmatch(network)
-    base, width = narrow.split(network)
-    pretrained_base = pretrained_base and has_imagenet(network)
     if data_shape < 32:
         raise UserError(f"--data-shape {data_shape}: at least 32 pixels are needed")
-    config: dict = {}
-    if base in EXTRACTORS:
-        features, filters, config = _extractor(base, data_shape, width)
-    elif (network, data_shape) == ("mobilenet0.25", 300):
-        backbone = BACKBONES[network]
-        features, filters = list(backbone.taps), list(backbone.filters)
-        config = _zoo_300()
-    else:
-        backbone = _thin_backbone(thin) if thin else BACKBONES[base]
-        sides = level_sides(math.ceil(data_shape / backbone.first_stride))
-        extra = len(sides) - len(backbone.taps)
-        if extra < 0:
-            raise UserError(f"--data-shape {data_shape}: too small for {network}")
-        filters = [*backbone.filters, *backbone.filters[-1:] * extra][:extra]
-        features = list(backbone.taps)
-        config = {
-            "sizes": anchor_sizes(data_shape, sides, 16 if thin else backbone.first_stride),
-            "ratios": anchor_ratios(len(sides)),
-            "steps": [data_shape / side for side in sides],
-        }
-    name = network.replace("_lite", "")
-    if width and filters is not None:
-        filters = narrow.channels(filters, width)
-        name = narrow.mobilenet_or_resnet(base, width, PREFIX)
-    if thin:
-        name = thin_network(thin)
-    if filters and not has_imagenet(network):
-        config["min_depth"] = filters[-1] // 2
-    try:
+    pretrained_base = pretrained_base and name.has_imagenet
+    design = DESIGNS.get(name.base, _standard)(name, data_shape)
+    if design.filters and name.width:
+        narrow = backbones.narrow_mobilenet_or_resnet(name, PREFIX)
+        filters = backbones.channels(design.filters, name.width)
+        design = replace(design, filters=filters, base=narrow)
+    elif name.thin:
+        design = replace(design, base=backbones.thin_resnet(name, PREFIX))
+    options = dict(design.anchors)
+    if design.filters and not name.has_imagenet:
+        options["min_depth"] = design.filters[-1] // 2
+    with backbones.backbone_download(name, pretrained_base):
         return get_ssd(
-            name,
+            design.base or name.backbone,
             data_shape,
-            features=features,
-            filters=filters,
+            features=design.features,
+            filters=design.filters and list(design.filters),
             classes=tuple(classes),
             dataset="",
             pretrained_base=pretrained_base,
             prefix=PREFIX,
-            **config,
+            **options,
         )
-    except Exception as error:
-        if not pretrained_base:
-            raise
-        raise UserError(
-            f"the pretrained backbone of {network} cannot be had ({error}): check the network, put "
-            "the file into ~/.mxnet/models, or give --no-pretrained-base"
-        ) from error
 
 
-def _zoo_300() -> dict:
-    """Anchors of the zoo's SSD-300s on MobileNet 0.25 and ResNet34 (its presets.py)."""
-    return {
-        "sizes": [21, 45, 99, 153, 207, 261, 315],
-        "ratios": anchor_ratios(6),
-        "steps": [8, 16, 32, 64, 100, 300],
-    }
+def _standard(name: NetworkName, data_shape: int) -> Design:
+    """Levels from the backbone's taps down to 1x1."""
+    if name.thin:
+        taps = tuple(backbones.thin_taps(name, (2, 3, 4)))
+        last = backbones.thin_channels(name)[-1]
+        backbone = Backbone(taps, filters=(last, last), first_stride=8)
+    else:
+        backbone = BACKBONES[name.base]
+    sides = level_sides(math.ceil(data_shape / backbone.first_stride))
+    extra = len(sides) - len(backbone.taps)
+    if extra < 0:
+        raise UserError(f"--data-shape {data_shape}: too small for {name}")
+    # Thin networks take the coarse anchors, although their finest level has stride 8.
+    anchor_stride = 16 if name.thin else backbone.first_stride
+    return Design(
+        list(backbone.taps),
+        [*backbone.filters, *backbone.filters[-1:] * extra][:extra],
+        anchors={
+            "sizes": anchor_sizes(data_shape, sides, anchor_stride),
+            "ratios": anchor_ratios(len(sides)),
+            "steps": [data_shape / side for side in sides],
+        },
+    )
 
 
-def _lite_300() -> dict:
-    """What sets the zoo's SSDLite on MobileNet 1.0 apart (its presets.py)."""
+def _mobilenet_quarter(name: NetworkName, data_shape: int) -> Design:
+    """MobileNet 0.25, which GluonCV has for 300 pixels."""
+    if name.width or data_shape != 300:
+        return _standard(name, data_shape)
+    backbone = BACKBONES[name.base]
+    return Design(list(backbone.taps), list(backbone.filters), anchors=_anchors_300())
+
+
+def _resnet34(name: NetworkName, data_shape: int) -> Design:
+    from gluoncv.model_zoo.ssd.resnet_v1b_ssd import resnet34_v1b_ssd
+
+    _check_size(name, data_shape)
+    return Design(resnet34_v1b_ssd, anchors=_anchors_300())
+
+
+def _mobilenet_lite(name: NetworkName, data_shape: int) -> Design:
+    """SSDLite on MobileNet 1.0 (GluonCV's presets.py)."""
     from gluoncv.model_zoo.ssd.anchor import LiteAnchorGenerator
 
-    return {
+    _check_size(name, data_shape)
+    options = {
         "sizes": [60.0, 105.0, 150.0, 195.0, 240.0, 285.0, 300.0],
         "ratios": [[1, 2, 0.5]] + [[1, 2, 0.5, 3, 1.0 / 3]] * 5,
         "steps": [16, 30, 60, 100, 150, 300],
@@ -212,86 +229,91 @@ def _lite_300() -> dict:
         "reduce_ratio": 0.5,
         "anchor_generator": LiteAnchorGenerator,
     }
+    taps = list(BACKBONES["mobilenet1.0"].taps)
+    return Design(taps, [512, 256, 256, 128], "mobilenet1.0", options)
 
 
-def _extractor(network: str, data_shape: int, width: float | None = None):
-    """Feature function, filters and anchors of the networks that the zoo builds by hand.
-
-    ``width``: of a narrow VGG16; its two dilated layers keep their 1024 channels.
-    """
-    made_for = [size for size in EXTRACTORS[network] if width is None or size != 300]
-    if data_shape not in made_for:
-        sizes = ", ".join(map(str, made_for))
-        raise UserError(f"--data-shape {data_shape}: {network} is made for {sizes}")
-    if network == "mobilenet1.0_lite":
-        return list(BACKBONES["mobilenet1.0"].taps), [512, 256, 256, 128], _lite_300()
-    if network == "resnet34_v1b":
-        from gluoncv.model_zoo.ssd.resnet_v1b_ssd import resnet34_v1b_ssd
-
-        return resnet34_v1b_ssd, None, _zoo_300()
+def _vgg16(name: NetworkName, data_shape: int) -> Design:
     from gluoncv.model_zoo.ssd import vgg_atrous
 
+    _check_size(name, data_shape)
     if data_shape == 300:
-        config = {
-            "sizes": [30, 60, 111, 162, 213, 264, 315],
-            "ratios": anchor_ratios(6),
-            "steps": [8, 16, 32, 64, 100, 300],
-        }
-        return vgg_atrous.vgg16_atrous_300, None, config
+        anchors = {**_anchors_300(), "sizes": [30, 60, 111, 162, 213, 264, 315]}
+        return Design(vgg_atrous.vgg16_atrous_300, anchors=anchors)
     sides = level_sides(data_shape // 8)
-    config = {
+    anchors = {
         "sizes": anchor_sizes(data_shape, sides, 8),
         "ratios": anchor_ratios(len(sides)),
         "steps": [data_shape // side for side in sides],
     }
-    if data_shape == 512 and width is None:
-        return vgg_atrous.vgg16_atrous_512, None, config
+    if data_shape == 512 and name.width is None:
+        return Design(vgg_atrous.vgg16_atrous_512, anchors=anchors)
 
-    def shorter(pretrained=False, ctx=None, root=None, **kwargs):
-        """VGG16 with as many of the 512 px extras as fit: the first, some in between, the last."""
-        layers, widths = vgg_atrous.vgg_spec[16]
-        *strided, last = vgg_atrous.extra_spec[512]
-        extras = [*strided[: len(sides) - 3], last]
-        if width is not None:
-            widths = narrow.channels(widths, width)
-            extras = [
-                [(*narrow.channels([wide], width), *rest) for wide, *rest in extra]
-                for extra in extras
-            ]
-        net = vgg_atrous.VGGAtrousExtractor(layers, widths, extras)
-        if pretrained:
-            from gluoncv.model_zoo.model_store import get_model_file
+    def smaller(pretrained=False, ctx=None, root=None, **kwargs):
+        return _smaller_vgg16(len(sides), name.width, pretrained, ctx, root)
 
-            net.initialize(ctx=ctx)
-            file = get_model_file("vgg16_atrous", tag=pretrained, root=root)
-            net.load_parameters(file, ctx=ctx, allow_missing=True, ignore_extra=True)
-        return net
-
-    return shorter, None, config
+    return Design(smaller, anchors=anchors)
 
 
-def _thin_backbone(match: re.Match) -> Backbone:
-    last = THIN_BLOCKS[match[1]][0] - 1
-    taps = tuple(f"stage{stage}_activation{last}" for stage in (2, 3, 4))
-    return Backbone(taps, filters=(thin_channels(match)[-1],) * 2, first_stride=8)
+def _smaller_vgg16(levels: int, width: float | None, pretrained, ctx, root):
+    """VGG16 with the appended levels of 512 pixels that fit: the first, some in between, the last.
+
+    The two dilated layers of a narrow VGG16 keep their 1024 channels.
+    """
+    from gluoncv.model_zoo.ssd import vgg_atrous
+
+    layers, widths = vgg_atrous.vgg_spec[16]
+    *strided, last = vgg_atrous.extra_spec[512]
+    extras = [*strided[: levels - 3], last]
+    if width is not None:
+        widths = backbones.channels(widths, width)
+        extras = [
+            [(*backbones.channels([wide], width), *rest) for wide, *rest in extra]
+            for extra in extras
+        ]
+    net = vgg_atrous.VGGAtrousExtractor(layers, widths, extras)
+    if pretrained:
+        from gluoncv.model_zoo.model_store import get_model_file
+
+        net.initialize(ctx=ctx)
+        file = get_model_file("vgg16_atrous", tag=pretrained, root=root)
+        net.load_parameters(file, ctx=ctx, allow_missing=True, ignore_extra=True)
+    return net
 
 
-def thin_channels(match: re.Match) -> list[int]:
-    """Channels of the stem and the four stages; at least 8, so that a width of 0.05 still trains."""
-    return [max(8, round(width * float(match[2]))) for width in (64, 64, 128, 256, 512)]
+#: Networks that are not :func:`_standard`.
+DESIGNS = {
+    "vgg16_atrous": _vgg16,
+    "resnet34_v1b": _resnet34,
+    "mobilenet1.0_lite": _mobilenet_lite,
+    "mobilenet0.25": _mobilenet_quarter,
+}
+#: Input sizes in pixels of the networks that exist only at some.
+SIZES = {
+    "vgg16_atrous": (128, 256, 300, 512),
+    "resnet34_v1b": (300,),
+    "mobilenet1.0_lite": (300,),
+}
 
 
-def thin_network(match: re.Match, prefix: str = PREFIX):
-    """The thin residual network of a name that :data:`THIN` matches."""
-    from gluoncv.model_zoo.resnet import BasicBlockV1, ResNetV1
+def _check_size(name: NetworkName, data_shape: int) -> None:
+    made_for = [size for size in SIZES[name.base] if name.width is None or size != 300]
+    if data_shape not in made_for:
+        sizes = ", ".join(map(str, made_for))
+        raise UserError(f"--data-shape {data_shape}: {name.base} is made for {sizes}")
 
-    blocks = list(THIN_BLOCKS[match[1]])
-    # The prefix is the one that a backbone built by name would get; see PREFIX.
-    return ResNetV1(BasicBlockV1, blocks, thin_channels(match), prefix=prefix + "resnetv10_")
+
+def _anchors_300() -> dict:
+    """Anchors of GluonCV's SSDs for 300 pixels on MobileNet 0.25 and ResNet34 (its presets.py)."""
+    return {
+        "sizes": [21, 45, 99, 153, 207, 261, 315],
+        "ratios": anchor_ratios(6),
+        "steps": [8, 16, 32, 64, 100, 300],
+    }
 
 
 def level_shapes(features, data_shape: int) -> list[tuple[int, int, int]]:
-    """(C, H, W) of each level of ``features`` for a square input, without running anything."""
+    """(C, H, W) of each level for a square input; runs nothing."""
     outputs = mx.sym.Group(list(features(mx.sym.var("data"))))
     _, shapes, _ = outputs.infer_shape(data=(1, 3, data_shape, data_shape))
     return [shape[1:] for shape in shapes]

@@ -1,1 +1,1 @@
-"""The method: discriminators on the levels of two pyramids, and what the student learns from them."""
+"""The method: a student detector learns from a trained teacher, by GAN-KD and other terms."""

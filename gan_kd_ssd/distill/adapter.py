@@ -1,4 +1,4 @@
-"""Which levels of teacher and student face each other, and 1x1 convolutions where channels differ."""
+"""Pairs of levels of student and teacher, and 1x1 convolutions for pairs with different channels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from gan_kd_ssd.util.mxnet import mx
 class LevelPair:
     """A level of the student and the teacher's level of the same stride.
 
-    Indices count from 0, the finest; channels are those of the maps; side is in cells.
+    Attributes:
+        student, teacher: indices of the levels; 0 is the finest.
+        student_channels, teacher_channels: channels of the maps.
+        side: height of the student's map in cells.
+        stride: stride of the student's level in pixels.
     """
 
     student: int
@@ -25,19 +29,20 @@ class LevelPair:
 
 
 def align(student, teacher) -> list[LevelPair]:
-    """Pair the levels of two detectors by stride, which for an SSD's one input size is by side.
+    """Pair the levels of two detectors by stride.
 
-    VGG16's SSD-512 has 7 levels from stride 8, the ResNet and MobileNet ones 6 from stride 16: the
-    teacher's finest level then has no partner and is left out (inferred; which six of the seven the
-    authors used is not known).
+    SSDs have one input size, so there levels of the same side have the same stride. VGG16's SSD-512 has
+    7 levels from stride 8, those of ResNet and MobileNet have 6 from stride 16: the teacher's finest
+    level then has no partner and is not used (inferred; it is not known which six of the seven levels
+    the authors used).
 
     Args:
-        student, teacher: detectors with ``shapes`` (C, H, W), ``strides``, ``name`` and ``size_option``.
+        student, teacher: detectors.
 
     Raises:
-        UserError: fewer than two levels pair, of pyramids that have more than one.
+        UserError: the pyramids have more than one level, and fewer than two pairs are found.
     """
-    by_stride = getattr(student, "any_size", False)  # sides of coarse levels may be the same there
+    by_stride = student.any_size  # two coarse levels may have the same side there
     keys = teacher.strides if by_stride else [height for _, height, _ in teacher.shapes]
     places = {key: index for index, key in enumerate(keys)}
     pairs = []
@@ -50,20 +55,20 @@ def align(student, teacher) -> list[LevelPair]:
             pairs.append(LevelPair(index, other, channels, teacher_channels, height, stride))
     if len(pairs) < min(2, max(len(student.shapes), len(teacher.shapes))):
         raise UserError(
-            f"--student {student.name} and --teacher {teacher.name}: their pyramids cannot be aligned "
-            f"at these sizes (levels of side {[h for _, h, _ in student.shapes]} and "
-            f"{[h for _, h, _ in teacher.shapes]}); choose another pair or {student.size_option}"
+            f"--student {student.name} and --teacher {teacher.name}: their pyramids cannot be aligned: "
+            f"the levels have sides {[h for _, h, _ in student.shapes]} and "
+            f"{[h for _, h, _ in teacher.shapes]}; choose another pair or {student.size_option}"
         )
     return pairs
 
 
 class Adapters(mx.gluon.HybridBlock):
-    """One 1x1 convolution a level where channels differ, nothing where they agree.
+    """A 1x1 convolution for each level whose channels differ, the identity for the others.
 
-    The author to a reader whose channels differed: "add a 1x1 convolution connecting to the GAN".
+    The author's advice for different channels: "add a 1x1 convolution connecting to the GAN".
 
     Args:
-        channels: (in, out) channels of each level.
+        channels: input and output channels of each level.
     """
 
     def __init__(self, channels: Sequence[tuple[int, int]], **kwargs):

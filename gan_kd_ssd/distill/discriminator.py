@@ -1,4 +1,4 @@
-"""One discriminator a level, and the pyramid discriminator that holds them (figure 2 of the paper)."""
+"""Discriminators: one for each level, and the block that holds them (figure 2 of the paper)."""
 
 from __future__ import annotations
 
@@ -9,32 +9,31 @@ from gan_kd_ssd.util.mxnet import mx
 
 nn = mx.gluon.nn
 
-#: Normalisations that a discriminator can have; the published one is not known, see
-#: :class:`LevelDiscriminator`.
-NORMALISATIONS = ("batch", "instance", "none")
-
-#: Cells of the short side at which a discriminator for maps of any size stops halving (ours).
+#: A discriminator for maps of any size stops halving when the short side has this many cells (ours).
 POOLED_SIDE = 4
 
 
 class LevelDiscriminator(mx.gluon.HybridBlock):
-    """Scores the maps of one level: (B, C, H, H) -> (B, 1).
+    """The discriminator of one level: maps (B, C, H, H) -> scores (B, 1).
 
-    Stride-2 3x3 convolutions halve the side until it is 1, then a 1x1 convolution gives the score; a
-    level of side 1 gets one 1x1 convolution in place of the halving ones. 512 channels and the halving
-    are published (figure 2); kernel sizes, LeakyReLU(0.2) and the normalisation are inferred, after the
-    reference WGAN's DCGAN discriminator. Why normalised: the published scores stay within about 12,
-    and in trials 512 channels without normalisation gave hundreds to thousands.
+    3x3 convolutions of stride 2 halve the side until it is 1, then a 1x1 convolution gives the score. A
+    level of side 1 gets one 1x1 convolution in place of the halving ones. The 512 channels and the
+    halving are published (figure 2). The kernel sizes, LeakyReLU(0.2) and the normalisation are
+    inferred, after the DCGAN discriminator of the reference WGAN. A normalisation is likely because the
+    published scores stay within about 12; in trials, 512 channels without one gave hundreds to
+    thousands.
 
-    Maps of any size, (B, C, H, W), are read by a stack that stops halving at :data:`POOLED_SIDE` cells
-    and takes the mean over what is left before the last convolution (inferred). Halving on to one cell
-    cannot be what the authors did there: with one image a device, BatchNorm of a single cell is a
-    constant, while the published scores of real and fake maps differ.
+    With ``any_size``, maps (B, C, H, W) of any size are accepted: halving stops at :data:`POOLED_SIDE`
+    cells, and the mean over the remaining cells precedes the last convolution (inferred). The authors
+    cannot have halved down to one cell there: with one image a device, BatchNorm of a single cell is a
+    constant, but the published scores of real and fake maps differ.
 
     Args:
-        in_channels: C. side: H, in cells; of maps of any size, that of the short side.
-        channels: width of the convolutions. any_size: see above.
-        normalisation: 'batch', 'instance' or 'none', after each convolution but the last.
+        in_channels: C.
+        side: H in cells; the short side if the maps have any size.
+        channels: number of channels of the convolutions.
+        normalisation: 'batch', 'instance' or 'none', after each convolution except the last.
+        any_size: whether maps of any size are accepted.
     """
 
     def __init__(
@@ -72,11 +71,11 @@ class LevelDiscriminator(mx.gluon.HybridBlock):
 
 
 class PyramidDiscriminator(mx.gluon.HybridBlock):
-    """A discriminator for each level: levels (B, C_l, H_l, H_l) -> scores (B, L).
+    """A discriminator for each level: L maps (B, C_l, H_l, W_l) -> scores (B, L).
 
     Args:
-        shapes: (channels, side) of each level, finest first. channels, normalisation, any_size: see
-            :class:`LevelDiscriminator`.
+        shapes: (channels, side) of each level, finest first.
+        channels, normalisation, any_size: see :class:`LevelDiscriminator`.
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class PyramidDiscriminator(mx.gluon.HybridBlock):
         return F.concat(*scores, dim=1)
 
     def initialize_by_name(self, ctx: list) -> None:
-        """DCGAN's first values, as in the reference WGAN: convolutions N(0, 0.02), gamma N(1, 0.02)."""
+        """Initialise as DCGAN, like the reference WGAN: convolutions N(0, 0.02), gamma N(1, 0.02)."""
         for name, parameter in self.collect_params().items():
             initializer = mx.init.Zero()
             if name.endswith("weight"):
@@ -113,17 +112,41 @@ class PyramidDiscriminator(mx.gluon.HybridBlock):
             parameter.initialize(init=initializer, ctx=ctx)
 
     def clamped(self, which: str) -> list:
-        """Parameters that the WGAN constraint clamps: 'conv' (the convolutions) or 'all' trained ones."""
+        """Parameters that the WGAN constraint clamps: 'conv' (convolutions only) or 'all'."""
         trained = [p for p in self.collect_params().values() if p.grad_req != "null"]
         if which == "all":
             return trained
-        # Convolutions are the layers with a weight; a normalisation has gamma and beta.
+        # Only convolutions have a weight; a normalisation has gamma and beta.
         return [p for p in trained if p.name.endswith(("weight", "bias"))]
+
+
+class CriticLoss(mx.gluon.HybridBlock):
+    """The discriminators' scores of real and fake maps, as one graph.
+
+    There are two passes, so that BatchNorm sees real and fake maps separately, as in the reference WGAN.
+
+    Args:
+        discriminator: :class:`PyramidDiscriminator`.
+        teacher_adapters: :class:`~gan_kd_ssd.distill.adapter.Adapters` of the teacher's maps.
+
+    A call takes L maps of the teacher, then L detached and adapted maps of the student, and gives the
+    scores of the teacher's maps and those of the student's maps, (B, L) each.
+    """
+
+    def __init__(self, discriminator, teacher_adapters, **kwargs):
+        super().__init__(**kwargs)
+        self.discriminator = discriminator
+        self.teacher_adapters = teacher_adapters
+
+    def hybrid_forward(self, F, *levels):
+        teacher, student = levels[: len(levels) // 2], levels[len(levels) // 2 :]
+        real = self.discriminator(*self.teacher_adapters(*teacher))
+        return real, self.discriminator(*student)
 
 
 @mx.init.register
 class _NormalAroundOne(mx.init.Normal):
-    """N(1, 0.02), for the scales of a normalisation."""
+    """N(1, 0.02), for the scale (gamma) of a normalisation."""
 
     def __init__(self, sigma=0.02):
         super().__init__(sigma)
@@ -136,7 +159,7 @@ class _NormalAroundOne(mx.init.Normal):
 
 
 def clamp(parameters: Sequence, lower: float, upper: float) -> None:
-    """Clip the values of parameters in place, on all their devices (WGAN, arXiv 1701.07875)."""
+    """Clip the values of parameters in place, on all devices (WGAN, arXiv 1701.07875)."""
     for parameter in parameters:
         for value in parameter.list_data():
             mx.nd.clip(value, lower, upper, out=value)

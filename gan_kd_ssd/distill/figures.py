@@ -1,35 +1,69 @@
-"""What the entries of a step's vector mean, and the figures that a log prints of them."""
+"""The figures of a step: one class packs them into a vector on the device and reads them from it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-#: Figures that have one value a level, in the order of a step's vector.
-LEVEL_FIGURES = ("Loss_D_real", "Loss_D_fake", "Loss_G", "cosine")
+from gan_kd_ssd.util.mxnet import mx
+
+#: Figures that every line of the published logs has; ``nan`` stands where no discriminator is trained.
+ALWAYS_LOGGED = ("Loss_G", "Loss_D")
+
+
+@dataclass(frozen=True)
+class LevelFigures:
+    """The figures of a term, which have a value a level.
+
+    Attributes:
+        names: in the order in which the term gives them.
+        total: 'mean' or 'sum' over the levels.
+        logged: the figures for the log, from the totals by name.
+    """
+
+    names: Sequence[str]
+    total: str = "mean"
+    logged: Callable[[dict[str, float]], dict[str, float]] = dict
 
 
 class Figures:
-    """Reads sums of the vectors of steps.
+    """Packs the figures of a step into one vector a device, and reads sums of such vectors.
 
+    One vector crosses from the device to the host, because each read of an array waits for the device.
     A vector holds the detector's losses (means over the batch's images), then a sum and a number for
-    each of its counts, then, with a GAN, a value a level for each of :data:`LEVEL_FIGURES`.
+    each of its counts, then, in steps with distillation, a value a level for each figure of the terms.
 
     Args:
-        losses, counts: names, of the detector. strides: of the levels with a discriminator, pixels.
-        levels: 'mean' or 'sum' over levels; the cosine distance is always the mean.
+        losses: names of the detector's losses.
+        counts: names of the detector's counted figures.
+        terms: figures of each term.
+        strides: strides of the paired levels in pixels, finest first.
     """
 
     def __init__(
         self,
         losses: Sequence[str],
         counts: Sequence[str] = (),
+        terms: Sequence[LevelFigures] = (),
         strides: Sequence[int] = (),
-        levels: str = "mean",
     ):
         self.losses, self.counts = list(losses), list(counts)
-        self._strides, self._levels = list(strides), levels
+        self._terms, self._strides = list(terms), list(strides)
+        self._level_names = [name for term in self._terms for name in term.names]
+
+    def pack(self, losses: Sequence, counts: Sequence, levels: dict | None = None):
+        """The vector (N,) of one device's part of a batch.
+
+        Args:
+            losses: arrays (B,) in the order of the names.
+            counts: arrays that hold a sum and a number for each count, in order.
+            levels: arrays (L,) by name, means over the batch's images; None in steps without
+                distillation.
+        """
+        of_levels = [levels[name] for name in self._level_names] if levels else []
+        return mx.nd.concat(*[loss.detach().sum() for loss in losses], *counts, *of_levels, dim=0)
 
     @property
     def entries(self) -> list[str]:
@@ -37,36 +71,42 @@ class Figures:
         names = list(self.losses)
         for name in self.counts:
             names += [f"sum of {name}", f"number of {name}"]
-        for name in LEVEL_FIGURES:
+        for name in self._level_names:
             names += [
                 f"{name} of level {index} (stride {s})" for index, s in enumerate(self._strides)
             ]
         return names
 
-    def of_epoch(self, sums: np.ndarray, batches: int) -> dict[str, float]:
+    def of_epoch(self, sums: np.ndarray, batches: int) -> dict[str, float | None]:
         """Means over the batches of an epoch so far, from the sum (N,) of their vectors.
 
-        The detector's losses, then Loss_G and Loss_D, None in vectors without levels (the published
-        logs print nan there); with levels, Loss_D_real, Loss_D_fake and cosine follow.
+        Returns:
+            The detector's losses, then :data:`ALWAYS_LOGGED`, None where no term gives them, then the
+            other figures of the terms if the vectors hold levels.
         """
         means = sums / batches
         figures = dict(zip(self.losses, means.tolist()))
+        figures.update(dict.fromkeys(ALWAYS_LOGGED))
         rest = means[len(self.losses) + 2 * len(self.counts) :]
-        figures.update({"Loss_G": None, "Loss_D": None})
         if len(rest):
-            scale = 1.0 / len(self._strides)
-            rows = rest.reshape(len(LEVEL_FIGURES), len(self._strides)).sum(axis=1)
-            found = {
-                name: float(row) * (scale if self._levels == "mean" or name == "cosine" else 1.0)
-                for name, row in zip(LEVEL_FIGURES, rows)
-            }
-            figures["Loss_G"] = found["Loss_G"]
-            figures["Loss_D"] = found["Loss_D_real"] - found["Loss_D_fake"]
-            figures.update(found)
+            rows = rest.reshape(len(self._level_names), len(self._strides)).sum(axis=1)
+            of_levels = dict(zip(self._level_names, rows))
+            for term in self._terms:
+                scale = 1.0 / len(self._strides) if term.total == "mean" else 1.0
+                totals = {name: float(of_levels[name]) * scale for name in term.names}
+                figures.update(term.logged(totals))
         return figures
 
     def counted(self, sums: np.ndarray) -> dict[str, float]:
-        """Figures that are counted, from the sum of the vectors they are counted over."""
+        """The counted figures, from the sum of the vectors over which they are counted."""
         start = len(self.losses)
         pairs = sums[start : start + 2 * len(self.counts)].reshape(-1, 2)
         return {name: float(s / max(n, 1e-12)) for name, (s, n) in zip(self.counts, pairs)}
+
+    @staticmethod
+    def add(before: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """Sum of two sums of vectors, without the levels if one of them has none."""
+        if not len(before):
+            return sums
+        common = min(len(before), len(sums))
+        return before[:common] + sums[:common]

@@ -1,4 +1,4 @@
-"""Starting the student's predictors from the teacher's trained ones."""
+"""Initialisation of the student's predictors from the trained teacher's."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from gan_kd_ssd.util.mxnet import mx
 
 
 def inherit_head(student, teacher, pairs: Sequence[LevelPair]) -> list[str]:
-    """Copy the teacher's head to the student, part by part, where all shapes of a part agree.
+    """Copy the parts of the teacher's head whose shapes agree with the student's.
 
-    Figure 1's caption has the student feed the head of the trained teacher; with the published SSD pair
-    the shapes agree on levels 3 to 6 of 6, with the published Faster R-CNN pair everywhere. The first
-    losses of both published logs are lower than from scratch, which supports it (inferred).
+    In the caption of figure 1 the student's maps feed the head of the trained teacher. The shapes of the
+    published SSD pair agree on levels 3 to 6 of 6, those of the published Faster R-CNN pair everywhere.
+    The first losses of both published logs are lower than those from scratch, which supports the copy
+    (inferred).
 
     Args:
-        student, teacher: initialised detectors. pairs: which levels face each other.
+        student, teacher: initialised detectors. pairs: paired levels.
 
     Returns:
-        What was copied, as the detector's ``head_parts`` calls it.
+        The names of the copied parts, as in the detector's ``head_parts``.
     """
     copied = []
     ours = student.head_parts([pair.student for pair in pairs])
@@ -34,6 +35,6 @@ def inherit_head(student, teacher, pairs: Sequence[LevelPair]) -> list[str]:
 
 
 def _values(blocks) -> list:
-    """Parameters with running statistics, without constants such as anchors."""
+    """Parameters and running statistics of blocks, without constants such as anchors."""
     parameters = [p for block in blocks for p in block.collect_params().values()]
     return [p for p in parameters if not isinstance(p, mx.gluon.Constant)]

@@ -1,263 +1,179 @@
-"""One iteration: the student's detection losses, the discriminators, the adversarial term.
+"""One iteration: the student's detection losses and the losses of the distillation terms.
 
-Nothing here waits for a device: every figure stays an array until the training loop reads it.
+Nothing here waits for a device: figures stay arrays until the training loop reads them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from gan_kd_ssd.distill.adapter import Adapters, align
-from gan_kd_ssd.distill.discriminator import PyramidDiscriminator, clamp
-from gan_kd_ssd.distill.losses import CriticLoss, StudentTerms
+from gan_kd_ssd.distill.adapter import LevelPair
+from gan_kd_ssd.distill.figures import Figures
+from gan_kd_ssd.distill.settings import SGD
+from gan_kd_ssd.distill.terms.base import PairedMaps, Term
+from gan_kd_ssd.distill.trainer import make_trainer, write_gradients
 from gan_kd_ssd.util.mxnet import mx
 
-autograd, gluon, nd = mx.autograd, mx.gluon, mx.nd
+autograd = mx.autograd
 
 
-@dataclass(frozen=True)
-class DistillOptions:
-    """How the student is distilled; the command line's ``--help`` says what is published."""
-
-    update: str = "separate"  # or 'joint'
-    levels: str = "mean"  # or 'sum': how the scores of the levels become one
-    adversarial_weight: float = 1.0
-    cosine_weight: float = 0.0  # 0: the distance is still measured
-    clamp: str = "conv"  # or 'all'
-    clamp_lower: float = -0.03
-    clamp_upper: float = 0.03
-    normalisation: str = "batch"
-    channels: int = 512
-    adapter: str = (
-        "student"  # or 'teacher': whose maps the 1x1 convolutions bring to the other's width
-    )
-    lr_d: float = 0.0005
-    lr_g: float = 0.0005
-    beta1: float = 0.5
+def _forward(detector, part) -> tuple:
+    """Levels, list of losses (B,) and list of arrays of counts of a part of a batch."""
+    return tuple(detector.forward(part))
 
 
-def make_trainer(parameters, optimizer: str, settings: dict, kvstore: str):
-    """A trainer that sums gradients over devices and keeps its optimizer's state on them."""
-    return gluon.Trainer(parameters, optimizer, settings, kvstore=kvstore, update_on_kvstore=False)
+def _images(part):
+    """Images (B, 3, H, W) of a part of a batch."""
+    return part[0]
 
 
 class DetectionStep:
-    """A plain iteration: forward, the detector's losses, one SGD step.
+    """An iteration without a teacher: forward, the detector's losses, one SGD step.
 
     Args:
         student: detector, initialised on ``ctx``.
         ctx: devices; a batch is split over them and gradients are summed.
-        settings: of SGD: learning_rate, momentum, wd.
-        kvstore: 'device', 'local' or 'nccl'.
-        extra_parameters: trained beside the student's, with gradients that the caller writes.
+        sgd: settings of the optimizer. kvstore: 'device', 'local' or 'nccl'.
+        figures: packs the vectors of figures.
+        extra_parameters: trained with the student's; their gradients are written by the caller.
     """
 
-    def __init__(self, student, ctx: Sequence, settings: dict, kvstore: str, extra_parameters=()):
-        self.student, self.ctx = student, list(ctx)
+    def __init__(
+        self,
+        student,
+        ctx: Sequence,
+        sgd: SGD,
+        kvstore: str,
+        figures: Figures,
+        extra_parameters: Sequence = (),
+    ):
+        self.student, self.ctx, self.figures = student, list(ctx), figures
         parameters = [*student.parameters(), *extra_parameters]
+        settings = {"learning_rate": sgd.lr, "momentum": sgd.momentum, "wd": sgd.wd}
         self.trainer = make_trainer(parameters, "sgd", settings, kvstore)
-        # Outside the GAN stage nobody writes the extra parameters' gradients: they stay as they are.
+        # Without distillation nobody writes the extra parameters' gradients, and they do not change.
         self.ignore_stale_grad = bool(extra_parameters)
 
     def __call__(self, batch) -> list:
-        """Train on a batch, as the detector's ``parts`` takes it.
+        """Train on a batch.
 
-        Returns a vector for each device, whose sum over devices has the figures of the batch, as
-        :class:`~gan_kd_ssd.distill.figures.Figures` reads them.
+        Args:
+            batch: a batch as the detector's ``parts`` takes it.
+
+        Returns:
+            A vector for each device, see :class:`~gan_kd_ssd.distill.figures.Figures`; the sum over
+            devices has the figures of the batch.
         """
-        figures = []
+        vectors = []
         for part in self.student.parts(batch, self.ctx):
-            _levels, losses, counts = self.student.forward(part)
+            _levels, losses, counts = _forward(self.student, part)
             autograd.backward(losses)
-            figures.append(self.vector(losses, counts))
+            vectors.append(self.figures.pack(losses, counts))
         self.trainer.step(1, self.ignore_stale_grad)  # the losses are normalised already
-        return figures
-
-    @staticmethod
-    def vector(losses, counts, *more):
-        """One vector of the losses' sums, the counts, and more vectors."""
-        return nd.concat(*[loss.detach().sum() for loss in losses], *counts, *more, dim=0)
+        return vectors
 
 
-class GanStep:
-    """A GAN-KD iteration: discriminators, then the student on detection and distillation losses.
+class DistillationStep:
+    """An iteration with a teacher: the terms' own networks, then the student on all losses.
 
-    The student runs forward once; its maps serve its detection losses, the discriminators' fake samples
-    and the adversarial term. The teacher runs in inference mode, without gradients.
+    The student runs forward once; its maps serve the detection losses and all terms. The teacher runs
+    in inference mode, without gradients.
 
     Args:
-        student, teacher: detectors, initialised on ``ctx``.
-        ctx, settings, kvstore: as for :class:`DetectionStep`.
-        options: :class:`DistillOptions`.
-
-    Raises:
-        UserError: the two pyramids cannot be aligned.
+        detection: step of the same student.
+        teacher: detector, initialised on the same devices.
+        pairs: paired levels. terms: distillation terms, in order.
+        trainer: updates the pyramid and the terms' student parameters on the distillation losses; None
+            if the trainer of the detection losses does (joint update).
     """
 
-    def __init__(self, student, teacher, ctx, settings, kvstore, options: DistillOptions):
-        self.teacher, self.ctx, self.options = teacher, list(ctx), options
-        self.pairs = align(student, teacher)
-        to_teacher = options.adapter == "student"
-        shapes = [
-            (pair.teacher_channels if to_teacher else pair.student_channels, pair.side)
-            for pair in self.pairs
-        ]
-        self.discriminator = PyramidDiscriminator(
-            shapes,
-            options.channels,
-            options.normalisation,
-            student.any_size,
-            prefix="discriminator_",
-        )
-        widths = [(pair.student_channels, pair.teacher_channels) for pair in self.pairs]
-        same = [(0, 0)] * len(widths)
-        self.student_adapters = Adapters(widths if to_teacher else same, prefix="student_adapter_")
-        self.teacher_adapters = Adapters(
-            same if to_teacher else [(t, s) for s, t in widths], prefix="teacher_adapter_"
-        )
-        self.discriminator.initialize_by_name(self.ctx)
-        for adapters in (self.student_adapters, self.teacher_adapters):
-            adapters.initialize(mx.init.Xavier(), ctx=self.ctx)
-        self.critic = CriticLoss(self.discriminator, self.teacher_adapters)
-        self.terms = StudentTerms(self.discriminator)
-        for block in (self.student_adapters, self.critic, self.terms):
-            block.hybridize(static_alloc=True)
+    def __init__(
+        self,
+        detection: DetectionStep,
+        teacher,
+        pairs: Sequence[LevelPair],
+        terms: Sequence[Term],
+        trainer=None,
+    ):
+        self.detection, self.teacher, self.ctx = detection, teacher, detection.ctx
+        self.pairs, self.terms, self.trainer = list(pairs), list(terms), trainer
+        self.pyramid_parameters = detection.student.pyramid_parameters()
+        self.term_parameters = [p for term in self.terms for p in term.student_parameters()]
 
-        self.adapter_parameters = list(self.student_adapters.collect_params().values())
-        joint = options.update == "joint"
-        self.detection = DetectionStep(
-            student, ctx, settings, kvstore, self.adapter_parameters if joint else ()
-        )
-        adam = {"beta1": options.beta1}
-        self.trainer_g = None
-        if not joint:
-            self.adversarial_parameters = [*student.pyramid_parameters(), *self.adapter_parameters]
-            self.trainer_g = make_trainer(
-                self.adversarial_parameters,
-                "adam",
-                {"learning_rate": options.lr_g, **adam},
-                kvstore,
-            )
-        # Adapters on the teacher's side belong to the discriminators: they are trained with them, on
-        # the same loss, and clamped with them.
-        critics = [self.discriminator, self.teacher_adapters]
-        trained = [p for b in critics for p in b.collect_params().values() if p.grad_req != "null"]
-        self.trainer_d = make_trainer(
-            trained, "adam", {"learning_rate": options.lr_d, **adam}, kvstore
-        )
-        self.clamped = self.discriminator.clamped(options.clamp)
-        self.clamped += list(self.teacher_adapters.collect_params().values())
+    def __call__(self, batch, distil: bool = True) -> list:
+        """Train on a batch.
 
-    def blocks(self) -> dict:
-        """Blocks with parameters of the GAN's own, by name: what a training state holds."""
-        return {
-            "discriminator": self.discriminator,
-            "student_adapters": self.student_adapters,
-            "teacher_adapters": self.teacher_adapters,
-        }
+        Args:
+            batch: a batch as the detector's ``parts`` takes it.
+            distil: whether the student learns from the terms. If not, it learns from its detection
+                losses only, while the terms' own networks learn and the figures are measured.
 
-    def trainers(self) -> dict:
-        """Trainers by name, the student's first."""
-        trainers = {"student": self.detection.trainer, "discriminators": self.trainer_d}
-        if self.trainer_g:
-            trainers["adversarial"] = self.trainer_g
-        return trainers
-
-    def __call__(self, batch, adversarial: bool = True) -> list:
-        """Train on a batch; a vector for each device, whose sum has the figures of the batch.
-
-        Without ``adversarial`` the discriminators learn and the student trains on its detection losses
-        alone; its score and the cosine distances are measured all the same.
-
-        The vectors hold levels as well, means over the batch's images, see
-        :class:`~gan_kd_ssd.distill.figures.Figures`. Loss_G is the score of the student's maps after
-        the discriminators' step, as in the reference WGAN.
+        Returns:
+            A vector for each device; the sum over devices has the figures of the batch.
         """
-        parts = self.detection.student.parts(batch, self.ctx)
-        size = sum(len(part[0]) for part in parts)
-        real_levels = [self._teacher_levels(part[0]) for part in parts]
-        forwards = [self.detection.student.forward(part) for part in parts]
-        student = [self._student_levels(levels) for levels, _, _ in forwards]
+        student = self.detection.student
+        parts = student.parts(batch, self.ctx)
+        images = sum(len(_images(part)) for part in parts)
+        teacher_levels = [self.teacher.pyramid(_images(part)) for part in parts]
+        forwards = [_forward(student, part) for part in parts]
+        maps = [
+            self._paired(forward[0], levels, part)
+            for forward, levels, part in zip(forwards, teacher_levels, parts)
+        ]
+        begun = [term.begin(maps, images) for term in self.terms]
 
-        clamp(self.clamped, self.options.clamp_lower, self.options.clamp_upper)
-        critic_scores = []
-        for real, (_, adapted) in zip(real_levels, student):
-            with autograd.record():
-                scores = self.critic(*real, *[level.detach() for level in adapted])
-                loss = self._over_levels(scores[0] - scores[1]) / size
-            loss.backward()
-            critic_scores.append(scores)
-        self.trainer_d.step(1)
-
-        figures = []
-        later = []
+        vectors, gradients = [], []
         for device, (levels, losses, counts) in enumerate(forwards):
-            leaves, adapted = student[device]
-            with autograd.record():
-                scores, distances = self.terms(*adapted, *leaves, *real_levels[device])
-                loss = self._term_loss(scores, distances) / size
-            of_levels = [a.sum(axis=0) / size for a in (*critic_scores[device], scores, distances)]
-            figures.append(self.detection.vector(losses, counts, *of_levels))
-            if not adversarial:
+            loss, figures = self._terms(maps[device], [of[device] for of in begun], images)
+            vectors.append(self.detection.figures.pack(losses, counts, figures))
+            if not distil:
                 autograd.backward(losses)
                 continue
-            at = [*leaves, *[p.data(self.ctx[device]) for p in self.adapter_parameters]]
-            gradients = autograd.grad(loss, at)
-            later.append(self._student_backward(device, levels, losses, gradients))
-        self.detection.trainer.step(1, not adversarial and self.detection.ignore_stale_grad)
-        if self.trainer_g and adversarial:
-            for device, gradients in enumerate(later):
-                self._write_gradients(self.adversarial_parameters, gradients, device)
-            self.trainer_g.step(1)
-        return figures
+            at_terms = [p.data(self.ctx[device]) for p in self.term_parameters]
+            found = autograd.grad(loss, [*maps[device].student, *at_terms])
+            gradients.append(self._student_backward(device, levels, losses, found))
+        self.detection.trainer.step(1, not distil and self.detection.ignore_stale_grad)
+        if self.trainer and distil:
+            parameters = [*self.pyramid_parameters, *self.term_parameters]
+            for ctx, of_device in zip(self.ctx, gradients):
+                write_gradients(parameters, of_device, ctx)
+            self.trainer.step(1)
+        return vectors
 
-    def _teacher_levels(self, x):
-        levels = self.teacher.pyramid(x)
-        return [levels[pair.teacher] for pair in self.pairs]
-
-    def _student_levels(self, levels):
-        """The student's paired maps as leaves of a graph of their own, and their adapted form."""
-        leaves = [levels[pair.student].detach() for pair in self.pairs]
+    def _paired(self, student_levels, teacher_levels, part) -> PairedMaps:
+        """The maps of one device; those of the student are leaves of a graph of their own."""
+        leaves = [student_levels[pair.student].detach() for pair in self.pairs]
         for leaf in leaves:
             leaf.attach_grad()
+        return PairedMaps(leaves, [teacher_levels[pair.teacher] for pair in self.pairs], part)
+
+    def _terms(self, maps: PairedMaps, begun: list, images: int) -> tuple:
+        """Loss (1,) and figures (L,) of the terms on one device, both means over the batch's images."""
+        figures, losses = {}, []
         with autograd.record():
-            adapted = self.student_adapters(*leaves) if self.adapter_parameters else leaves
-        return leaves, adapted
+            for term, of_term in zip(self.terms, begun):
+                measured = term.measure(maps, of_term)
+                losses.append(term.loss(measured))
+                figures.update(measured)
+            total = sum(losses[1:], losses[0]) / images
+        return total, {name: figure.sum(axis=0) / images for name, figure in figures.items()}
 
-    def _over_levels(self, scores):
-        """Sum over images of the scores' sum or mean over levels: (B, L) -> (1,)."""
-        total = scores.sum()
-        return total / len(self.pairs) if self.options.levels == "mean" else total
-
-    def _term_loss(self, scores, distances):
-        loss = self.options.adversarial_weight * self._over_levels(scores)
-        if self.options.cosine_weight:
-            loss = loss + self.options.cosine_weight * distances.sum() / len(self.pairs)
-        return loss
-
-    def _student_backward(self, device, levels, losses, gradients):
+    def _student_backward(self, device: int, levels, losses, gradients) -> list | None:
         """The student's gradients on one device, from those at its levels.
 
-        Joint: one backward pass carries both, into the parameters' gradients. Separate: the
-        adversarial gradients are returned, the detection losses' are in the parameters: both are of
-        the same weights, whatever order the two updates come in.
+        Joint update: one backward pass carries both into the gradients of the parameters. Separate
+        updates: the gradients of the distillation losses are returned, those of the detection losses
+        stay in the parameters. Both are gradients at the same weights, in either order of the updates.
         """
         count = len(self.pairs)
         heads = [levels[pair.student] for pair in self.pairs]
-        at_levels, at_adapters = gradients[:count], gradients[count:]
-        if self.trainer_g is None:
+        at_levels, at_terms = gradients[:count], gradients[count:]
+        ctx = self.ctx[device]
+        if self.trainer is None:
             autograd.backward(losses + heads, [None] * len(losses) + at_levels)
-            self._write_gradients(self.adapter_parameters, at_adapters, device)
+            write_gradients(self.term_parameters, at_terms, ctx)
             return None
-        ctx = self.ctx[device]
-        weights = [p.data(ctx) for p in self.adversarial_parameters[: -len(at_adapters) or None]]
-        adversarial = autograd.grad(heads, weights, at_levels, retain_graph=True)
+        weights = [p.data(ctx) for p in self.pyramid_parameters]
+        of_terms = autograd.grad(heads, weights, at_levels, retain_graph=True)
         autograd.backward(losses)
-        return [*adversarial, *at_adapters]
-
-    def _write_gradients(self, parameters, gradients, device):
-        ctx = self.ctx[device]
-        for parameter, gradient in zip(parameters, gradients):
-            gradient.copyto(parameter.grad(ctx))
-            parameter.data(ctx)._fresh_grad = True  # the trainer would call it stale
+        return [*of_terms, *at_terms]

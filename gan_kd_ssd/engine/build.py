@@ -1,298 +1,317 @@
-"""A training from its options to its end: what both detectors have in common.
-
-What differs between them stands behind :class:`Kind`, in :mod:`gan_kd_ssd.engine.ssd_training` and
-:mod:`gan_kd_ssd.engine.faster_rcnn_training`.
-"""
+"""A training from its configuration to its end: what both kinds of detector share."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gan_kd_ssd.config.parser import class_names
+from gan_kd_ssd.config.training_config import DataConfig, TrainConfig
 from gan_kd_ssd.data.formats.catalog import open_dataset
-from gan_kd_ssd.distill import step as steps
-from gan_kd_ssd.distill.figures import Figures
+from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.distill.head import inherit_head
-from gan_kd_ssd.engine import checkpoint, devices, interrupt, runlog
-from gan_kd_ssd.engine.loop import Plan, Training
-from gan_kd_ssd.evaluation.metrics import evaluate, metric_for
+from gan_kd_ssd.distill.method import Method, distilled, plain
+from gan_kd_ssd.engine import checkpoint, devices, interrupt, runlog, schedule
+from gan_kd_ssd.engine.checkpoint import Checkpoints, RunFacts
+from gan_kd_ssd.engine.divergence import FiniteFigures, FiniteWeights
+from gan_kd_ssd.engine.faster_rcnn_training import FasterRCNNSetup
+from gan_kd_ssd.engine.figure_sums import FigureSums
+from gan_kd_ssd.engine.hooks import Hook, ProgressBar, SeedBatches, SharedStatistics
+from gan_kd_ssd.engine.log_hooks import TrainingLog
+from gan_kd_ssd.engine.loop import Training
+from gan_kd_ssd.engine.progress import Progress
+from gan_kd_ssd.engine.provenance import versions
+from gan_kd_ssd.engine.rates import LearningRates
+from gan_kd_ssd.engine.setup import DetectorSetup
+from gan_kd_ssd.engine.ssd_training import SSDSetup
+from gan_kd_ssd.evaluation.metrics import Evaluation, evaluate, metric_for
 from gan_kd_ssd.logs.records import RunStart
+from gan_kd_ssd.logs.run_metadata import DistillationMetadata, RunMetadata, TeacherMetadata
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
-
-class Kind(ABC):
-    """What a kind of detector asks of a training; ``options`` are those of its script."""
-
-    #: Options that a resumed run must share with the one that wrote its state, beside FIXED; and
-    #: those whose changes are only said, beside FREE.
-    fixed: tuple[str, ...] = ()
-    free: tuple[str, ...] = ()
-
-    def __init__(self, options: argparse.Namespace, ctx: list):
-        self.options, self.ctx = options, ctx
-
-    @abstractmethod
-    def plan(self, prefix: str) -> Plan:
-        """Epochs, phases and learning rates."""
-
-    @abstractmethod
-    def family(self) -> str:
-        """What the names of its networks begin with in GluonCV's zoo."""
-
-    def name(self) -> str:
-        """Of the run: prefix of its files where the options name none."""
-        names, distils = self.networks(), self.options.distill != "none"
-        both = f"{names['student']}_{names['teacher']}" if distils else names["student"]
-        dataset = Path(self.options.dataset).name.lower()
-        return f"{self.family()}_{both}_{dataset}" + ("_gkd" if distils else "")
-
-    @abstractmethod
-    def networks(self) -> dict[str, str]:
-        """Names of student and teacher, without what differs in spelling alone."""
-
-    @abstractmethod
-    def data_set(self) -> str:
-        """What :func:`~gan_kd_ssd.data.formats.catalog.open_dataset` calls the data set."""
-
-    @abstractmethod
-    def student(self, classes):
-        """The student, with its first values."""
-
-    @abstractmethod
-    def teacher(self, classes):
-        """The trained teacher, and its file."""
-
-    @abstractmethod
-    def train_batches(self, student, train_set):
-        """Batches as the student's ``parts`` takes them."""
-
-    @abstractmethod
-    def val_batches(self, val_set):
-        """Batches as :func:`~gan_kd_ssd.evaluation.metrics.evaluate` takes them."""
+SETUPS = {"ssd": SSDSetup, "faster_rcnn": FasterRCNNSetup}
 
 
-#: Options of both scripts that a resumed run must share with the one that wrote its state. Learning
-#: rates may change (to go on after a divergence), and what has no effect on the figures.
-FIXED = (
-    *("seed", "batch_size", "start_epoch", "distill", "metric"),
-    *("update", "levels", "adversarial_weight", "cosine_attention", "adapter"),
-    *("clamp", "clamp_lower", "clamp_upper", "d_norm", "d_channels"),
-)
-FREE = (
-    *("lr", "momentum", "wd", "lr_decay", "lr_decay_epoch", "lrD", "lrG", "beta1"),
-    *("gpus", "cpu_devices", "kv_store"),
-)
+def run(config: TrainConfig, script: str, hooks: Sequence[Hook] = ()) -> int:
+    """Train as the configuration says; returns the exit code.
 
-
-def run(options: argparse.Namespace, kind: type[Kind], script: str) -> int:
-    """Train as the options ask; returns the exit code.
+    Args:
+        script: name of the program, for the message after a signal.
+        hooks: more hooks; they are called before all others.
 
     Raises:
-        UserError: options, data, weights or files that cannot be used.
+        UserError: devices, data, weights or files that cannot be used.
     """
     with interrupt.caught() as stop:
         try:
-            _run(options, kind, stop)
+            _train(config, hooks, stop)
         except interrupt.Interrupted as stopped:
             print(f"{script}: stopped by {stopped}", file=sys.stderr)
             return 128 + stopped.signum
     return 0
 
 
-def _run(options, kind_class: type[Kind], stop: interrupt.Interrupt) -> None:
-    ctx, device_line = devices.pick(options.gpus, options.cpu_devices)
-    if options.batch_size is None:
-        options.batch_size = len(ctx)
-    devices.check_batch(options.batch_size, ctx)
-    devices.check_kvstore(options.kv_store, ctx)
-    kind = kind_class(options, ctx)
-    prefix = save_prefix(options, kind)
-    plan = kind.plan(prefix)
-    log = runlog.RunLog(prefix, options.quiet)
-    resumes_state = bool(options.resume) and checkpoint.is_state(Path(options.resume))
-    best = Path(f"{prefix}_best.params")
-    if best.exists() and not (resumes_state or options.overwrite):
-        raise UserError(
-            f"--save-prefix {prefix}: there is a run already ({best}); go on with --resume "
-            f"{plan.state_path}, choose another prefix, or give --overwrite"
-        )
-    train_set, val_set = _open_data(options, kind)
-    metric = options.metric = options.metric or metric_for(val_set)
-    stop.check()
-    mx.random.seed(options.seed)
-    student = kind.student(train_set.classes)
-    teacher, teacher_file = None, None
-    if options.distill != "none":
-        teacher, teacher_file = kind.teacher(train_set.classes)
-    stop.check()
+@dataclass(frozen=True)
+class Run:
+    """The surroundings of a training.
 
-    settings = {"learning_rate": options.lr, "momentum": options.momentum, "wd": options.wd}
-    blocks = {"student": student.net}
-    pairs = copied = None
-    if teacher is None:
-        detection = steps.DetectionStep(student, ctx, settings, options.kv_store)
-        step_of, trainers = {"detection": detection}, {"student": detection.trainer}
-    else:
-        mx.random.seed(options.seed + 1)  # the student starts the same, with or without a GAN
-        gan = steps.GanStep(
-            student, teacher, ctx, settings, options.kv_store, distill_options(options)
-        )
-        pairs = gan.pairs
-        step_of = {
-            "discriminator": lambda batch: gan(batch, adversarial=False),
-            "gan": gan,
-            "detection": gan.detection,
-        }
-        trainers = gan.trainers()
-        blocks.update(gan.blocks())
-        if options.student_head == "teacher" and not options.resume:
-            copied = inherit_head(student, teacher, pairs)
-    if options.resume and not resumes_state:
-        student.load(Path(options.resume), ctx, "--resume")
+    Attributes:
+        config: configuration, with the batch size and the metric resolved.
+        ctx: MXNet contexts. device_line: a line that names them.
+        log: log files. resumed_state: state to continue from, or None.
+        train_set, val_set: data. stop: handler of signals.
+    """
 
-    train_batches = kind.train_batches(student, train_set)
-    val_batches = kind.val_batches(val_set)
-    teacher_digest = teacher_file and runlog.sha256(teacher_file)
-    strides = [pair.stride for pair in pairs or ()]
-    training = Training(
-        plan=plan,
-        student=student,
-        step_of=step_of,
-        figures=Figures(student.loss_names, student.count_names, strides, options.levels),
-        blocks=blocks,
-        trainers=trainers,
-        train_batches=train_batches,
-        validate=lambda progress: evaluate(student, val_batches, ctx, metric, progress, val_set),
-        val_batches=len(val_batches),
-        log=log,
-        facts=_facts(options, kind, train_set, teacher_digest),
-        interrupt=stop,
-    )
-    try:
-        if resumes_state:
-            training.load_state(Path(options.resume))
-        info = {"versions": runlog.versions(), "devices": [str(c) for c in ctx]}
-        log.say(device_line)
-        info.update(_describe(student, train_set, val_set, pairs, copied, log))
-        if teacher is not None:
-            log.say(f"teacher: {teacher_file}")
-            result = evaluate(
-                teacher, val_batches, ctx, metric, lambda _images: stop.check(), val_set
+    config: TrainConfig
+    ctx: list
+    device_line: str
+    log: runlog.RunLog
+    resumed_state: Path | None
+    train_set: Dataset
+    val_set: Dataset
+    stop: interrupt.Interrupt
+
+    @property
+    def best(self) -> Path:
+        """The file of the best parameters."""
+        return Path(f"{self.log.prefix}_best.params")
+
+    def evaluate(self, detector, batches, after_batch: Callable[[int], None]) -> Evaluation:
+        """Measure a detector on the validation data."""
+        metric = self.config.data.metric
+        return evaluate(detector, batches, self.ctx, metric, after_batch, self.val_set)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Student and teacher; the teacher, its file and its sha256 are None in a plain training."""
+
+    student: object
+    teacher: object = None
+    teacher_file: Path | None = None
+    teacher_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a training is made of: networks, method, batches, and the copied parts of the head."""
+
+    networks: Networks
+    method: Method
+    inherited_head: list[str] | None
+    train_batches: object
+    val_batches: object
+
+
+def _train(config: TrainConfig, hooks: Sequence[Hook], stop: interrupt.Interrupt) -> None:
+    run = _resolve(config, stop)
+    setup = SETUPS[config.family](run.config, run.ctx)
+    networks = _build_networks(run, setup)
+    method, inherited = _build_method(run, networks)
+    student = networks.student
+    run = replace(run, config=run.config.resolved(**student.sizes))
+    size, workers = run.config.data.batches.size, run.config.data.batches.num_workers
+    with ExitStack() as stack:
+        batches = (
+            stack.enter_context(closing(setup.train_batches(student, run.train_set))),
+            stack.enter_context(
+                closing(student.val_batches(run.val_set, size, len(run.ctx), workers))
+            ),
+        )
+        parts = Parts(networks, method, inherited, *batches)
+        training, checkpoints = _build_training(run, parts, setup.log_hook, hooks)
+        metadata = _describe(run, parts)
+        if run.best.exists() and run.resumed_state is None:
+            run.log.say(
+                f"{run.log.prefix}: appending to the log of an earlier run and replacing its parameters"
             )
-            log.say(f"teacher: mAP {result.mean_ap:.4f} on {val_set.name}")
-            info["teacher"] = {
-                "file": str(teacher_file),
-                "sha256": teacher_digest,
-                "mAP": result.mean_ap,
-            }
-        if best.exists() and not resumes_state:
-            log.say(f"{prefix}: an earlier run's log is continued, its parameters are replaced")
-        log.write(RunStart(vars(options), info))
+        run.log.write(RunStart(metadata.namespace, metadata.info()))
         try:
-            training.run()
+            with stop.keeping(lambda: checkpoints.save_state(training.progress)):
+                training.run()
         except interrupt.Interrupted as stopped:
             where = f"epoch {training.progress.epoch}, batch {training.progress.batch}"
-            again = f"go on with the same command and --resume {plan.state_path}"
-            stopped.args = (f"{stopped} at {where}; {again}",)
+            state = checkpoint.state_path(run.log.prefix)
+            stopped.args = (
+                f"{stopped} at {where}; continue with the same command and --resume {state}",
+            )
             raise
-    finally:
-        train_batches.close()
-        val_batches.close()
 
 
-def save_prefix(options: argparse.Namespace, kind: Kind) -> str:
-    """Prefix of a run's files: ``--save-prefix``, with a name of ours where it names none."""
-    prefix = options.save_prefix
-    return prefix if prefix and not prefix.endswith("/") else f"{prefix}{kind.name()}"
+def _resolve(config: TrainConfig, stop: interrupt.Interrupt) -> Run:
+    """Find devices, files and data, and the defaults that depend on them.
+
+    Raises:
+        UserError: one of them cannot be used, or an earlier run would be overwritten.
+    """
+    ctx, device_line = devices.pick(config.devices.gpus, config.devices.cpu_devices)
+    if config.data.batches.size is None:
+        config = config.resolved(batch_size=len(ctx))
+    devices.check_batch(config.data.batches.size, ctx)
+    devices.check_kvstore(config.devices.kv_store, ctx)
+    log = runlog.RunLog(config.prefix, config.output.quiet)
+    resume = config.output.resume
+    state = Path(resume) if resume and checkpoint.is_state(Path(resume)) else None
+    best = Path(f"{log.prefix}_best.params")
+    if best.exists() and not (state or config.output.overwrite):
+        raise UserError(
+            f"--save-prefix {log.prefix}: there is a run already ({best}); continue it with --resume "
+            f"{checkpoint.state_path(log.prefix)}, choose another prefix, or give --overwrite"
+        )
+    train_set, val_set = _open_data(config.data)
+    config = config.resolved(metric=config.data.metric or metric_for(val_set))
+    return Run(config, ctx, device_line, log, state, train_set, val_set, stop)
 
 
-def _open_data(options, kind: Kind):
-    common = {"data_root": options.data_root}
+def _open_data(data: DataConfig) -> tuple[Dataset, Dataset]:
+    """The training and the validation split, with the same classes."""
     train_set = open_dataset(
-        kind.data_set(),
+        data.source,
         "train",
-        classes=class_names(options.classes),
-        train_split=options.train_split,
-        **common,
+        data_root=data.root,
+        classes=data.classes,
+        train_split=data.train_split,
     )
     val_set = open_dataset(
-        kind.data_set(),
+        data.source,
         "val",
+        data_root=data.root,
         classes=train_set.classes,
-        val_split=options.val_split,
-        **common,
+        val_split=data.val_split,
     )
     return train_set, val_set
 
 
-def distill_options(options) -> steps.DistillOptions:
-    """The options of both scripts that the step reads."""
-    return steps.DistillOptions(
-        update=options.update,
-        levels=options.levels,
-        adversarial_weight=options.adversarial_weight,
-        cosine_weight=options.cosine_attention,
-        clamp=options.clamp,
-        clamp_lower=options.clamp_lower,
-        clamp_upper=options.clamp_upper,
-        normalisation=options.d_norm,
-        channels=options.d_channels,
-        adapter=options.adapter,
-        lr_d=options.lrD,
-        lr_g=options.lrG,
-        beta1=options.beta1,
+def _build_networks(run: Run, setup: DetectorSetup) -> Networks:
+    """The student with its initial values, and the trained teacher of a distilled training."""
+    classes = run.train_set.classes
+    run.stop.check()
+    mx.random.seed(run.config.data.batches.seed)
+    student = setup.student(classes)
+    if not run.config.distills:
+        run.stop.check()
+        return Networks(student)
+    teacher, file = setup.teacher(classes, student)
+    run.stop.check()
+    return Networks(student, teacher, file, runlog.sha256(file))
+
+
+def _build_method(run: Run, networks: Networks) -> tuple[Method, list[str] | None]:
+    """The training steps, and the parts of the student's head that were copied from the teacher's."""
+    config, student, inherited = run.config, networks.student, None
+    common = (run.ctx, config.sgd, config.devices.kv_store)
+    if networks.teacher is None:
+        method = plain(student, *common)
+    else:
+        # Seeded again, so that the student starts the same with a teacher and without.
+        mx.random.seed(config.data.batches.seed + 1)
+        method = distilled(student, networks.teacher, *common, config.distillation)
+        if config.distillation.student_head == "teacher" and not config.output.resume:
+            inherited = inherit_head(student, networks.teacher, method.pairs)
+    if config.output.resume and run.resumed_state is None:
+        student.load(Path(config.output.resume), run.ctx, "--resume")
+    return method, inherited
+
+
+def _build_training(
+    run: Run, parts: Parts, log_hook: type[TrainingLog], hooks: Sequence[Hook]
+) -> tuple[Training, Checkpoints]:
+    """The training loop with its hooks, at its start or where its state was saved."""
+    config, method, student = run.config, parts.method, parts.networks.student
+    prefix, output, epochs = run.log.prefix, config.output, config.schedule
+    state_path = checkpoint.state_path(prefix)
+    sums = FigureSums(method.figures, student.loss_names, output.log_interval)
+    saved = range(epochs.counted_from - 1, epochs.last_epoch + 1, output.save_interval)
+    facts = _facts(run, parts.networks)
+    checkpoints = Checkpoints(prefix, saved, method.blocks, method.trainers, facts, sums, run.log)
+    progress = Progress(epochs.start_epoch)
+    if run.resumed_state:
+        progress = checkpoints.restore(run.resumed_state)
+    all_hooks = [
+        *hooks,
+        run.stop,
+        LearningRates(method.trainers, epochs.rates, run.log, output.log_interval),
+        SeedBatches(config.data.batches.seed),
+        FiniteFigures(method.figures.entries, state_path),
+        ProgressBar(student.loss_names, len(parts.val_batches), output.quiet),
+        sums,
+        log_hook(run.log, sums, prefix),
+        SharedStatistics(student.net),
+        FiniteWeights(student.net, state_path),
+        checkpoints,
+    ]
+    training = Training(
+        schedule.phases(epochs, config.distills),
+        method.steps,
+        parts.train_batches,
+        config.data.batches.size,
+        lambda after_batch: run.evaluate(student, parts.val_batches, after_batch),
+        all_hooks,
+        progress,
+    )
+    return training, checkpoints
+
+
+def _facts(run: Run, networks: Networks) -> RunFacts:
+    """What the state keeps about the options, the networks and the data."""
+    config, train_set = run.config, run.train_set
+    fixed = {**config.fixed(), "student": str(config.network("student"))}
+    if networks.teacher is not None:
+        fixed["teacher"] = str(config.network("teacher"))
+        fixed["sha256 of the teacher"] = networks.teacher_sha256
+    fixed["classes"], fixed["training images"] = train_set.classes, len(train_set)
+    return RunFacts(fixed, config.reported())
+
+
+def _describe(run: Run, parts: Parts) -> RunMetadata:
+    """Print what is trained on what, measure the teacher, and return the metadata of the run."""
+    student, say = parts.networks.student, run.log.say
+    say(run.device_line)
+    data = {}
+    for role, dataset in (("train", run.train_set), ("val", run.val_set)):
+        say(f"{role}: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects")
+        if dataset.summary_line():
+            say(f"{role}: {dataset.summary_line()}")
+        data[role] = {"name": dataset.name, **dataset.summary}
+    present = {int(i) for n in range(len(run.train_set)) for i in run.train_set.label(n)[:, 4]}
+    absent = [name for i, name in enumerate(run.train_set.classes) if i not in present]
+    if absent:
+        say(f"train: no object of {', '.join(absent)}: nothing can be learned about them")
+    parameters = student.parameter_count()
+    say(f"student: {student.name}, {parameters:,} parameters")
+    return RunMetadata(
+        namespace=run.config.namespace,
+        detector=run.config.family,
+        versions=versions(),
+        devices=[str(device) for device in run.ctx],
+        parameters=parameters,
+        classes=run.train_set.classes,
+        data=data,
+        distillation=None if parts.networks.teacher is None else _describe_teacher(run, parts),
     )
 
 
-def _facts(options, kind: Kind, train_set, teacher_digest) -> dict:
-    """What a state keeps of its run, for :meth:`Training.load_state`."""
-    fixed = {name: getattr(options, name) for name in (*FIXED, *kind.fixed)}
-    names = kind.networks()
-    fixed["student"] = names["student"]
-    if teacher_digest:
-        fixed["teacher"] = names["teacher"]
-        fixed["sha256 of the teacher"] = teacher_digest
-    fixed["classes"], fixed["training images"] = train_set.classes, len(train_set)
-    free = {name: getattr(options, name) for name in (*FREE, *kind.free)}
-    return {"fixed": fixed, "options": free}
-
-
-def _describe(student, train_set, val_set, pairs, copied, log) -> dict:
-    """Say what is trained on what; the same as plain facts for the JSON line."""
-    info = {"parameters": student.parameter_count(), "classes": train_set.classes, "data": {}}
-    for role, dataset in (("train", train_set), ("val", val_set)):
-        log.say(
-            f"{role}: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects"
+def _describe_teacher(run: Run, parts: Parts) -> DistillationMetadata:
+    """Print the distilled levels, the student's head, and the mAP of the teacher."""
+    networks, say = parts.networks, run.log.say
+    strides = [pair.stride for pair in parts.method.pairs]
+    alone = sorted(set(networks.student.strides) - set(strides))
+    line = f"discriminators at strides {', '.join(map(str, strides))}"
+    if alone:
+        line += f"; none at {', '.join(map(str, alone))}: the teacher has no such level"
+    say(line)
+    if parts.inherited_head is not None:
+        copied = ", ".join(parts.inherited_head)
+        say(
+            f"student's head: copied from the teacher at {copied}, initialized elsewhere"
+            if copied
+            else "student's head: initialized, because the shapes of the teacher's differ"
         )
-        if dataset.summary_line():
-            log.say(f"{role}: {dataset.summary_line()}")
-        info["data"][role] = {"name": dataset.name, **dataset.summary}
-    seen = {int(i) for n in range(len(train_set)) for i in train_set.label(n)[:, 4]}
-    without = [name for i, name in enumerate(train_set.classes) if i not in seen]
-    if without:
-        log.say(f"train: no object of {', '.join(without)}: nothing to learn of it")
-    log.say(f"student: {student.name}, {student.parameter_count():,} parameters")
-    if pairs is not None:
-        strides = [pair.stride for pair in pairs]
-        alone = sorted(set(student.strides) - set(strides))
-        log.say(
-            f"discriminators at strides {', '.join(map(str, strides))}"
-            + (
-                f"; none at {', '.join(map(str, alone))}: the teacher has no such level"
-                if alone
-                else ""
-            )
-        )
-        info["strides"] = strides
-        if copied is not None:
-            log.say(
-                f"student's head: the teacher's {', '.join(copied)}; its own elsewhere"
-                if copied
-                else "student's head: its own, the teacher's shapes differ"
-            )
-            info["inherited_head"] = copied
-    return info
+    say(f"teacher: {networks.teacher_file}")
+    result = run.evaluate(networks.teacher, parts.val_batches, lambda _images: run.stop.check())
+    say(f"teacher: mAP {result.mean_ap:.4f} on {run.val_set.name}")
+    teacher = TeacherMetadata(str(networks.teacher_file), networks.teacher_sha256, result.mean_ap)
+    return DistillationMetadata(strides, parts.inherited_head, teacher)

@@ -1,18 +1,30 @@
-"""Files that a run leaves: parameters for GluonCV, and the whole state of a training.
+"""Checkpoints: parameter files that GluonCV reads, and the whole state of a training.
 
-Every file is written beside its name, forced to the disk, and renamed: what stood there before stays
-until the new one is whole.
+Every file is written under a temporary name, flushed to the disk and renamed, so that an earlier file
+stays until the new one is complete.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from gan_kd_ssd.engine.divergence import check_finite
+from gan_kd_ssd.engine.figure_sums import FigureSums
+from gan_kd_ssd.engine.hooks import Hook
+from gan_kd_ssd.engine.progress import Progress
+from gan_kd_ssd.engine.runlog import RunLog
+from gan_kd_ssd.engine.training_arrays import (
+    block_arrays,
+    restore_block,
+    restore_trainer,
+    trainer_arrays,
+)
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
@@ -22,16 +34,16 @@ _META = "meta.json"
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """:func:`gan_kd_ssd.util.files.write_atomically`, for what MXNet writes as well."""
+    """:func:`gan_kd_ssd.util.files.write_atomically` that handles MXNet's errors as well."""
     files.write_atomically(path, write, (OSError, mx.MXNetError))
 
 
 def save_parameters(net, path: Path) -> None:
-    """Write a network's parameters as plain GluonCV reads them (``load_parameters``)."""
+    """Write the parameters of a network for ``load_parameters`` of plain GluonCV."""
 
     def write(temporary: Path) -> None:
         net.save_parameters(str(temporary))
-        # MXNet's writer can lose what a full disk refused at the last moment: read the file again.
+        # MXNet's writer can miss that a full disk refused its last bytes: read the file again.
         expected = {key: p.shape for key, p in net._collect_params_with_prefix().items()}
         found = {key: value.shape for key, value in mx.nd.load(str(temporary)).items()}
         if found != expected:
@@ -40,70 +52,8 @@ def save_parameters(net, path: Path) -> None:
     write_atomically(path, write)
 
 
-def block_arrays(block) -> dict[str, np.ndarray]:
-    """All values of a block by structural name; one a device for those that differ (running means)."""
-    arrays = {}
-    for name, parameter in block._collect_params_with_prefix().items():
-        copies = parameter.list_data()
-        for device, value in enumerate(copies if parameter.grad_req == "null" else copies[:1]):
-            arrays[f"{name}@{device}"] = value.asnumpy()
-    return arrays
-
-
-def restore_block(block, arrays: dict[str, np.ndarray]) -> None:
-    """Put values of :func:`block_arrays` back, on every device.
-
-    Raises:
-        KeyError, ValueError: names or shapes of another network.
-    """
-    parameters = block._collect_params_with_prefix()
-    expected = {f"{name}@0" for name in parameters}
-    if expected != {key for key in arrays if key.endswith("@0")}:
-        raise KeyError("parameters of another network")
-    for name, parameter in parameters.items():
-        for device, value in enumerate(parameter.list_data()):
-            kept = arrays.get(f"{name}@{device}", arrays[f"{name}@0"])
-            if kept.shape != value.shape:
-                raise ValueError(f"{name} has shape {value.shape}, there it has {kept.shape}")
-            # Not value[:] = kept: it fails for arrays that oneDNN holds in a layout of its own.
-            mx.nd.array(kept, ctx=value.context, dtype=kept.dtype).copyto(value)
-
-
-def trainer_arrays(trainer) -> tuple[dict[str, np.ndarray], dict]:
-    """State of a trainer's optimizer: arrays, and the counts of its updates (plain types)."""
-    arrays = {}
-    for index, state in trainer._updaters[0].states.items():
-        parts = state if isinstance(state, (tuple, list)) else [state]
-        for part, value in enumerate(parts):
-            if value is not None:
-                arrays[f"{index}.{part}.{len(parts)}"] = value.asnumpy()
-    optimizer = trainer.optimizer
-    counts = {str(k): v for k, v in optimizer._all_index_update_counts.get(0, {}).items()}
-    return arrays, {"num_update": optimizer.num_update, "updates": counts}
-
-
-def restore_trainer(trainer, arrays: dict[str, np.ndarray], counts: dict) -> None:
-    """Put the state of :func:`trainer_arrays` back, on every device."""
-    states: dict[int, dict[int, np.ndarray]] = {}
-    lengths = {}
-    for key, value in arrays.items():
-        index, part, length = (int(text) for text in key.split("."))
-        states.setdefault(index, {})[part] = value
-        lengths[index] = length
-    updates = {int(k): v for k, v in counts["updates"].items()}
-    for updater, ctx in zip(trainer._updaters, trainer._contexts):
-        for index, parts in states.items():
-            values = [mx.nd.array(parts[i], ctx=ctx) for i in range(lengths[index])]
-            updater.states[index] = values[0] if len(values) == 1 else tuple(values)
-            updater.states_synced[index] = True
-    optimizer = trainer.optimizer
-    optimizer.num_update = counts["num_update"]
-    for ctx in trainer._contexts:
-        optimizer._all_index_update_counts[ctx.device_id] = dict(updates)
-
-
 def save_state(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
-    """Write a training state: arrays by name and plain facts, as a zip of .npy files and JSON."""
+    """Write a training state as a zip of .npy files and ``meta.json``."""
 
     def write(temporary: Path) -> None:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -116,7 +66,7 @@ def save_state(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
 
 
 def is_state(path: Path) -> bool:
-    """Whether a file to resume from is a training state rather than parameters alone.
+    """Whether a file to resume from is a training state; otherwise it holds parameters only.
 
     Raises:
         UserError: there is no such file.
@@ -127,10 +77,10 @@ def is_state(path: Path) -> bool:
 
 
 def load_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """Arrays and facts of a training state; nothing in the file is executed.
+    """Read the arrays and the metadata of a training state; no code in the file is executed.
 
     Raises:
-        UserError: missing, damaged, or of another format.
+        UserError: the file is missing, damaged or of another format.
     """
     arrays = {}
     try:
@@ -151,6 +101,120 @@ def load_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
 
 
 def group(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """The arrays below ``prefix/``, without it."""
+    """The arrays whose names start with ``prefix/``, by the rest of their names."""
     start = len(prefix) + 1
     return {key[start:]: value for key, value in arrays.items() if key.startswith(prefix + "/")}
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a state keeps about the options of its run.
+
+    Attributes:
+        fixed: values that a resumed run must share.
+        reported: values that may change; changes are reported.
+    """
+
+    fixed: Mapping[str, object]
+    reported: Mapping[str, object]
+
+
+class Checkpoints(Hook):
+    """Saves the best parameters, the parameters of each interval, and the state of the training.
+
+    The state holds everything that the rest of the run depends on. Random numbers are not part of it:
+    order, augmentation and MXNet's seed follow from the run's seed, the epoch and the batch.
+
+    Args:
+        prefix: prefix of all files.
+        saved: epochs after which parameters are saved.
+        blocks, trainers: by name, what the state holds; "student" is the saved network.
+        facts: what the state keeps about the options.
+        sums: figures of the steps. log: the run's log.
+    """
+
+    def __init__(
+        self,
+        prefix: str,
+        saved: range,
+        blocks: dict,
+        trainers: dict,
+        facts: RunFacts,
+        sums: FigureSums,
+        log: RunLog,
+    ):
+        self._prefix, self._saved, self._blocks, self._trainers = prefix, saved, blocks, trainers
+        self._facts, self._sums, self._log = facts, sums, log
+        self._state_path = state_path(prefix)
+
+    def after_validation(self, training, evaluation) -> None:
+        if evaluation.mean_ap > training.progress.best_map:
+            save_parameters(self._blocks["student"], Path(f"{self._prefix}_best.params"))
+            line = f"{training.progress.epoch:04d}:\t{evaluation.mean_ap:.4f}\n"
+            self._log.append("best_map.log", line)
+
+    def save(self, training, epoch: int, mean_ap: float) -> None:
+        """Write the files of an interval; the state is last, so that a killed run repeats the epoch."""
+        if epoch in self._saved:
+            path = Path(f"{self._prefix}_{epoch:04d}_{mean_ap:.4f}.params")
+            save_parameters(self._blocks["student"], path)
+            training.call("after_save", epoch, path)
+        if epoch in self._saved or epoch == training.phases[-1].last:
+            self.save_state(training.progress)
+
+    def save_state(self, progress: Progress) -> None:
+        """Write the state of the training.
+
+        Raises:
+            UserError: a number is not finite, or the file cannot be written.
+        """
+        self._sums.read(progress)
+        arrays, counts = {}, {}
+        for name, block in self._blocks.items():
+            for key, value in block_arrays(block).items():
+                arrays[f"blocks/{name}/{key}"] = value
+        for name, trainer in self._trainers.items():
+            states, counts[name] = trainer_arrays(trainer)
+            for key, value in states.items():
+                arrays[f"trainers/{name}/{key}"] = value
+        check_finite(arrays, self._state_path)
+        meta = {"progress": progress.to_json(), "trainers": counts}
+        meta.update(fixed=dict(self._facts.fixed), options=dict(self._facts.reported))
+        save_state(self._state_path, arrays, meta)
+
+    def restore(self, path: Path) -> Progress:
+        """Restore the state that was written to ``path``; returns where to continue.
+
+        Raises:
+            UserError: the file is damaged, or its run had another network or other data.
+        """
+        arrays, meta = load_state(path)
+        try:
+            self._check_facts(path, meta)
+            for name, block in self._blocks.items():
+                restore_block(block, group(arrays, f"blocks/{name}"))
+            for name, trainer in self._trainers.items():
+                states = group(arrays, f"trainers/{name}")
+                restore_trainer(trainer, states, meta["trainers"][name])
+            return Progress.from_json(meta["progress"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"--resume {path}: belongs to another network or is damaged ({error})"
+            ) from error
+
+    def _check_facts(self, path: Path, meta: dict) -> None:
+        for name, value in self._facts.fixed.items():
+            if meta["fixed"][name] != value:
+                raise UserError(
+                    f"--resume {path}: was written with {name.replace('_', '-')} "
+                    f"{meta['fixed'][name]!r}, this run has {value!r}; give the same"
+                )
+        for name, value in self._facts.reported.items():
+            before = meta["options"].get(name, value)
+            if before != value:
+                self._log.say(f"resumed with {name} {value!r}, before {before!r}")
+
+
+def state_path(prefix: str) -> Path:
+    """The state file of a run."""
+    return Path(f"{prefix}_state.zip")

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     devices.check_batch(options.batch_size, ctx)
     params, option = _weights(options)
     detector = trained.load(options, dataset.classes, params, ctx, option)
-    batches = _batches(options, detector, dataset, ctx)
+    batches = detector.val_batches(dataset, options.batch_size, len(ctx), options.num_workers)
     print(device_line)
     print(f"data: {dataset.name}: {len(dataset)} images, {dataset.summary['objects']} objects")
     if dataset.summary_line():
@@ -58,28 +58,14 @@ def _weights(options) -> tuple[Path, str]:
     """The file of the detector, and the option that names it."""
     if options.params is not None:
         return options.params, "--params"
-    from gan_kd_ssd.detectors import faster_rcnn, ssd
+    from gan_kd_ssd.detectors.base import detector_class
+    from gan_kd_ssd.detectors.names import kind_of
+    from gan_kd_ssd.engine.load_trained import settings_of
 
-    if options.faster_rcnn:
-        file = faster_rcnn.published_weights(
-            options.network, options.use_fpn, options.dataset, "--pretrained"
-        )
-        return file, "--pretrained"
-    file = ssd.published_weights(
-        options.network, options.data_shape, options.dataset, "--pretrained"
+    file = detector_class(kind_of(options.network)).published_weights(
+        options.network, settings_of(options), options.dataset, "--pretrained"
     )
     return file, "--pretrained"
-
-
-def _batches(options, detector, dataset, ctx):
-    """Batches of the data set as the detector takes them."""
-    from gan_kd_ssd.data.batches import faster_rcnn_batches as rcnn_pipeline
-    from gan_kd_ssd.data.batches import ssd_batches as pipeline
-
-    if options.faster_rcnn:
-        size = rcnn_pipeline.InputSize(detector.short, detector.max_size)
-        return rcnn_pipeline.ValBatches(dataset, size, len(ctx), options.num_workers)
-    return pipeline.ValBatches(dataset, options.data_shape, options.batch_size, options.num_workers)
 
 
 def _check_outputs(options) -> None:
@@ -144,12 +130,9 @@ def _show(evaluations) -> None:
 
 def _results(options, detector, params, dataset, evaluations) -> dict:
     first = evaluations[0].to_json()
-    size = {"data_shape": options.data_shape}
-    if options.faster_rcnn:
-        size = {"short": detector.short, "max_size": detector.max_size}
     return {
         "network": options.network,
-        **size,
+        **detector.sizes,
         "params": str(params),
         "dataset": dataset.name,
         "batch_size": options.batch_size,

@@ -1,9 +1,13 @@
-"""SIGTERM and SIGINT: finish the step, keep the state, then stop."""
+"""SIGTERM and SIGINT: finish the step, save the state, then stop."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+from collections.abc import Callable, Iterator
+
+from gan_kd_ssd.engine.hooks import Hook
+from gan_kd_ssd.util.errors import UserError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -16,8 +20,11 @@ class Interrupted(Exception):
         self.signum = signum
 
 
-class Interrupt:
-    """Remembers the first signal; a second one stops the process at once."""
+class Interrupt(Hook):
+    """Remembers the first signal and stops the training before its next step.
+
+    A second signal ends the process at once.
+    """
 
     signum: int | None = None
 
@@ -32,10 +39,28 @@ class Interrupt:
         if self.signum is not None:
             raise Interrupted(self.signum)
 
+    def before_step(self, training) -> None:
+        self.check()
+
+    def after_validation_batch(self, training) -> None:
+        self.check()
+
+    @contextlib.contextmanager
+    def keeping(self, save: Callable[[], None]) -> Iterator[None]:
+        """Call ``save`` if a signal ends the block, then raise :class:`Interrupted`."""
+        try:
+            yield
+        except (Interrupted, UserError):
+            # Ctrl-C reaches the worker processes as well; their end is then not an error.
+            if self.signum is None:
+                raise
+            save()
+            raise Interrupted(self.signum) from None
+
 
 @contextlib.contextmanager
-def caught():
-    """Handle :data:`SIGNALS` with an :class:`Interrupt` for as long as the block runs."""
+def caught() -> Iterator[Interrupt]:
+    """Handle :data:`SIGNALS` with an :class:`Interrupt` while the block runs."""
     interrupt = Interrupt()
     before = {number: signal.signal(number, interrupt) for number in SIGNALS}
     try:

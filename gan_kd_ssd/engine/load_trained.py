@@ -1,4 +1,4 @@
-"""A trained detector as the options of evaluation and export name it."""
+"""Load the detector that the options of evaluation or export name."""
 
 from __future__ import annotations
 
@@ -6,47 +6,49 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_kd_ssd.config.evaluation_options import PUBLISHED_DATA_SHAPE
-from gan_kd_ssd.detectors import faster_rcnn, ssd
+from gan_kd_ssd.detectors.base import Detector, detector_class
+from gan_kd_ssd.detectors.names import kind_of
 from gan_kd_ssd.engine import runlog
 
-#: Options of a training without which its weights cannot be loaded rightly.
-_OF_THE_NETWORK = ("data_shape", "use_fpn", "roi_mode", "short", "max_size", "norm_layer")
+
+def settings_of(options: argparse.Namespace, params: Path | None = None, devices: int = 1):
+    """Settings of the network ``options.network``.
+
+    Options that are not set come from the metadata of the run that wrote ``params``, if it is there;
+    then from the defaults of the detector.
+
+    Args:
+        options: options of evaluation or export; not changed.
+        params: ``.params`` file.
+        devices: number of devices the network is used on.
+
+    Returns:
+        a record for :meth:`Detector.build` of the network's kind.
+    """
+    detector = detector_class(kind_of(options.network))
+    trained = runlog.run_beside(params).get("namespace", {}) if params else {}
+    values = {
+        name: getattr(options, name, None) or trained.get(name) for name in detector.network_options
+    }
+    return detector.settings(values, devices)
 
 
-def load(options: argparse.Namespace, classes: Sequence[str], params: Path, ctx: list, option: str):
-    """The detector of ``options.network``, an SSD or (``options.faster_rcnn``) a Faster R-CNN.
-
-    What the options leave open is set as the run had it that wrote the weights, see
-    :func:`fill_from_run`, else as published.
+def load(
+    options: argparse.Namespace, classes: Sequence[str], params: Path, ctx: list, option: str
+) -> Detector:
+    """Load the detector ``options.network`` with trained parameters, for inference.
 
     Raises:
         UserError: no such network, or a file that is missing, damaged, another network's, or trained
             on other classes; names ``option``.
     """
     runlog.check_classes(params, classes, option)
-    fill_from_run(options, params)
-    if options.faster_rcnn:
-        return faster_rcnn.load(
-            options.network,
-            classes,
-            params,
-            ctx,
-            option,
-            fpn=bool(options.use_fpn),
-            roi_mode=options.roi_mode or "align",
-            short=options.short,
-            max_size=options.max_size,
-            norm_layer=options.norm_layer,
-            devices=len(ctx),
-        )
-    options.data_shape = options.data_shape or PUBLISHED_DATA_SHAPE
-    return ssd.load(options.network, classes, options.data_shape, params, ctx, option=option)
-
-
-def fill_from_run(options: argparse.Namespace, params: Path) -> None:
-    """Set what options leave open about a network (None, False) as the run that trained it had it."""
-    trained = runlog.run_beside(params).get("namespace", {})
-    for name in _OF_THE_NETWORK:
-        if hasattr(options, name) and not getattr(options, name):
-            setattr(options, name, trained.get(name))
+    return detector_class(kind_of(options.network)).load_trained(
+        options.network,
+        classes,
+        settings_of(options, params, len(ctx)),
+        params,
+        ctx,
+        option=option,
+        network_option="--network",
+    )

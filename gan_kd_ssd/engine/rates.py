@@ -1,45 +1,49 @@
-"""Sets the learning rates that the schedule asks for, and tells the log of them."""
+"""The learning rates of a training."""
 
 from __future__ import annotations
 
+from gan_kd_ssd.config.training_config import RateConfig
+from gan_kd_ssd.engine.hooks import Hook
 from gan_kd_ssd.engine.schedule import learning_rate
 from gan_kd_ssd.logs.records import LearningRate
 
 
-class LearningRates:
-    """The learning rates of a run's trainers.
+class LearningRates(Hook):
+    """Sets the learning rates of the trainers and logs their changes.
 
     Args:
-        plan: :class:`~gan_kd_ssd.engine.loop.Plan`. trainers: by name; "student" is that of the
-            detection losses, those of the plan's ``gan_lr`` belong to the GAN.
-        log: is told of each change.
+        trainers: trainers by name, with their initial rates. "student" trains on the detection losses;
+            the others belong to the distillation.
+        rates: changes of the rates.
+        log: the run's log.
+        log_interval: batches between two log lines of the warm-up.
     """
 
-    def __init__(self, plan, trainers: dict, log):
-        self.plan, self.trainers, self.log = plan, trainers, log
+    def __init__(self, trainers: dict, rates: RateConfig, log, log_interval: int):
+        self._trainers, self._rates = trainers, rates
+        self._log, self._log_interval = log, log_interval
+        self._base = {name: trainer.learning_rate for name, trainer in trainers.items()}
 
-    def begin(self, epoch: int) -> None:
-        """Set the rates of an epoch."""
-        plan = self.plan
-        rate = learning_rate(plan.lr, plan.lr_decay, plan.lr_decay_at, epoch)
-        self._set("student", rate, LearningRate(epoch, rate))
-        for name, base in plan.gan_lr.items():
-            rate = learning_rate(base, 0.5, plan.gan_lr_halved_at, epoch)
-            self._set(name, rate, LearningRate(epoch, rate, gan=True))
+    def before_epoch(self, training) -> None:
+        epoch, rates = training.progress.epoch, self._rates
+        for name, base in self._base.items():
+            if name == "student":
+                rate = learning_rate(base, rates.decay, rates.decay_at, epoch)
+            else:
+                rate = learning_rate(base, 0.5, rates.gan_halved_at, epoch)
+            trainer = self._trainers[name]
+            if rate != trainer.learning_rate:
+                trainer.set_learning_rate(rate)
+                self._log.write(LearningRate(epoch, rate, gan=name != "student"))
 
-    def warm_up(self, epoch: int, batch: int) -> None:
-        """Raise the student's rate over the first batches of epoch 0, as GluonCV's script."""
-        warmup = self.plan.lr_warmup
+    def before_step(self, training) -> None:
+        """Raise the student's rate from a third over the first batches of epoch 0 (GluonCV)."""
+        epoch, batch = training.progress.epoch, training.progress.batch
+        warmup = self._rates.warmup
         if epoch or warmup < 1 or batch > warmup:
             return
         share = batch / warmup
-        rate = self.plan.lr * ((1 - share) / 3 + share)
-        self.trainers["student"].set_learning_rate(rate)
-        if batch % self.plan.log_interval == 0:
-            self.log.write(LearningRate(epoch, rate, iteration=batch))
-
-    def _set(self, name: str, rate: float, record: LearningRate) -> None:
-        trainer = self.trainers[name]
-        if rate != trainer.learning_rate:
-            trainer.set_learning_rate(rate)
-            self.log.write(record)
+        rate = self._base["student"] * ((1 - share) / 3 + share)
+        self._trainers["student"].set_learning_rate(rate)
+        if batch % self._log_interval == 0:
+            self._log.write(LearningRate(epoch, rate, iteration=batch))

@@ -1,71 +1,80 @@
-"""What is trained when, and at which learning rate: plain data, the same after a resume."""
+"""The phases of a training and its learning rates: plain data, the same after a resume."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.config.training_config import ScheduleConfig
+
+#: The losses that train each network in each phase.
+UPDATES = {
+    "discriminator": {"discriminators": ("adversarial",), "student": ("detection",)},
+    "gan": {"discriminators": ("adversarial",), "student": ("detection", "distillation")},
+    "detection": {"student": ("detection",)},
+}
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Consecutive epochs that update the same networks.
+    """Consecutive epochs that train the same networks on the same losses.
 
     Attributes:
-        name: 'discriminator' (they learn, the student has its detection losses alone), 'gan' (student
-        and discriminators) or 'detection' (student alone).
-        first, last: epochs, both inclusive. val_interval: validate each so many epochs, and at the
-        last one; 0 validates at the last one alone. counted_from: number of a run's first epoch.
+        name: 'discriminator', 'gan' or 'detection', a key of :data:`UPDATES`.
+        first, last: numbers of the first and the last epoch, both inclusive.
+        validated: epochs that end with a validation.
     """
 
     name: str
     first: int
     last: int
-    val_interval: int
-    counted_from: int = 1
+    validated: frozenset[int] = field(repr=False)
 
-    def validates(self, epoch: int) -> bool:
-        done = epoch + 1 - self.counted_from
-        return epoch == self.last or bool(self.val_interval and done % self.val_interval == 0)
+    @property
+    def updates(self) -> dict[str, tuple[str, ...]]:
+        """Losses by the name of the network that they train."""
+        return UPDATES[self.name]
+
+    def epochs(self, start: int) -> range:
+        """The phase's epochs from number ``start`` on."""
+        return range(max(self.first, start), self.last + 1)
 
 
-def phases(
-    start: int,
-    last: int,
-    gan_epochs: int,
-    distill: str,
-    val_interval: int,
-    gan_val_interval: int,
-    discriminator_epochs: int = 0,
-    counted_from: int = 1,
-) -> list[Phase]:
-    """The phases of a run: the GAN stage up to epoch ``gan_epochs``, then detection losses alone.
+def phases(schedule: ScheduleConfig, distills: bool) -> list[Phase]:
+    """The phases of a run: the GAN stage up to its last epoch, then detection losses only.
 
-    In epochs before number ``discriminator_epochs`` of that stage, the discriminators learn alone: the
-    published Faster R-CNN run has 2 of those, 0 and 1, by their cost (inferred).
-
-    The published SSD run had 221 epochs of the first, validated at its end alone, then epochs that
-    count from 1 again; here they go on counting.
+    In epochs below ``discriminator_epochs`` the discriminators are trained while the student receives
+    only its detection losses. The published Faster R-CNN run had two such epochs, 0 and 1 (inferred
+    from epoch times). The published SSD run had 221 epochs of GAN stage, validated only at its end,
+    then epochs counted from 1 again; here the count continues.
     """
-    end_of_gan = min(gan_epochs, last) if distill == "gan" else start - 1
-    end_of_discriminator = min(discriminator_epochs - 1, end_of_gan)
-    all_phases = [
-        Phase("discriminator", start, end_of_discriminator, gan_val_interval, counted_from),
-        Phase(
-            "gan", max(start, end_of_discriminator + 1), end_of_gan, gan_val_interval, counted_from
-        ),
-        Phase("detection", max(start, end_of_gan + 1), last, val_interval, counted_from),
+    start, last = schedule.start_epoch, schedule.last_epoch
+    end_of_gan = min(schedule.gan_epochs, last) if distills else start - 1
+    end_of_discriminator = min(schedule.discriminator_epochs - 1, end_of_gan)
+    bounds = (
+        ("discriminator", start, end_of_discriminator),
+        ("gan", max(start, end_of_discriminator + 1), end_of_gan),
+        ("detection", max(start, end_of_gan + 1), last),
+    )
+    return [
+        Phase(name, first, last, _validated(schedule, name, first, last))
+        for name, first, last in bounds
+        if first <= last
     ]
-    return [phase for phase in all_phases if phase.first <= phase.last]
 
 
-def decay_epochs(text: str, option: str = "--lr-decay-epoch") -> list[int]:
-    """Epochs of an option, '80,100' -> [80, 100]; '' -> []."""
-    try:
-        return sorted(int(part) for part in text.replace(" ", "").split(",") if part)
-    except ValueError:
-        raise UserError(f"{option} {text!r}: give epochs such as 80,100") from None
+def _validated(schedule: ScheduleConfig, name: str, first: int, last: int) -> frozenset[int]:
+    """Epochs of a phase that are validated: each ``interval``-th of the run, and the phase's last.
+
+    An interval of 0 validates the last epoch only.
+    """
+    interval = schedule.val_interval if name == "detection" else schedule.gan_val_interval
+    due = {
+        epoch
+        for epoch in range(first, last + 1)
+        if interval and (epoch + 1 - schedule.counted_from) % interval == 0
+    }
+    return frozenset(due | {last})
 
 
 def learning_rate(base: float, decay: float, decay_at: Sequence[int], epoch: int) -> float:

@@ -6,13 +6,16 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.evaluation.coco_metrics import COCOFigures, COCOMetric
 from gan_kd_ssd.util.tables import aligned
+
+if TYPE_CHECKING:
+    from gan_kd_ssd.detectors.base import EvaluationPart
 
 METRICS = ("voc07", "voc12")  # VOC's metrics
 METRIC_TITLES = {
@@ -115,12 +118,9 @@ def evaluate(
     """Measure the mAP of a detector, at IoU 0.5 or COCO's over IoU 0.50 to 0.95.
 
     Args:
-        detector: Its ``detect(x)`` gives ids (B, N, 1), scores (B, N, 1) and boxes (B, N, 4) in
-            pixels of the input, with ids of -1 as padding. Its ``classes`` are in the order of the
-            ids.
-        batches: Validation batches: ``ssd_batches.ValBatch`` (the batch is split over the devices) or
-            lists of ``faster_rcnn_batches.ValPart`` (at most one per device).
-        ctx: MXNet contexts, which compute at the same time.
+        detector: A :class:`~gan_kd_ssd.detectors.base.Detector`.
+        batches: Batches of its ``val_batches``.
+        ctx: MXNet contexts. A batch is split over them, and they compute at the same time.
         metric: 'voc07' (11-point, published for VOC), 'voc12' (area under the curve) or 'coco'.
         progress: Called after each batch with its number of images (``tqdm.update`` fits).
         dataset: The data set of the batches, which must be complete and in its order. Only the metric
@@ -147,7 +147,7 @@ def evaluate_metrics(
     started = time.perf_counter()
     for batch in batches:
         loaded = time.perf_counter()
-        parts = _parts(batch, ctx)
+        parts = detector.evaluation_parts(batch, ctx)
         found = _detect_parts(detector, [part.images for part in parts])
         network_seconds = time.perf_counter() - loaded
         for part, detections in zip(parts, found):
@@ -182,7 +182,7 @@ def _timing(spans: Sequence[_Span]) -> Timing:
     return Timing(*map(sum, zip(*timed)), warm=len(spans) > 1) if timed else Timing(0, 0, 0, False)
 
 
-def _update(meters: Iterable, part: _Part, detections: Sequence[np.ndarray]) -> None:
+def _update(meters: Iterable, part: EvaluationPart, detections: Sequence[np.ndarray]) -> None:
     """Add the detections of a part to metrics, in pixels of the image."""
     ids, scores, boxes = detections
     labels = part.labels
@@ -191,38 +191,6 @@ def _update(meters: Iterable, part: _Part, detections: Sequence[np.ndarray]) -> 
     places = (boxes * part.scale, ids[..., 0], scores[..., 0], labels[..., :4] * part.scale)
     for meter in meters:
         meter.update(*places, labels[..., 4], gt_difficults=labels[..., 5])
-
-
-def _split(images, ctx: Sequence) -> list:
-    """Split a batch as evenly as possible, at most one part per device."""
-    parts = min(len(ctx), len(images))
-    edges = [len(images) * part // parts for part in range(parts + 1)]
-    return [
-        images[start:end].as_in_context(device) for device, start, end in zip(ctx, edges, edges[1:])
-    ]
-
-
-class _Part(NamedTuple):
-    """The part of a batch for one device."""
-
-    images: object  # (B, 3, H, W), on the device
-    labels: np.ndarray  # (B, M, 6), in pixels of the input
-    scale: float  # from pixels of the input to pixels of the image
-
-
-def _parts(batch, ctx: Sequence) -> list[_Part]:
-    """The parts of a batch of either detector."""
-    if isinstance(batch, list):
-        return [
-            _Part(image.as_in_context(device), label.asnumpy(), scale)
-            for (image, label, scale), device in zip(batch, ctx)
-        ]
-    images, labels = batch
-    parts, labels, first = [], labels.asnumpy(), 0
-    for part in _split(images, ctx):
-        parts.append(_Part(part, labels[first : first + len(part)], 1.0))
-        first += len(part)
-    return parts
 
 
 def _detect_parts(detector, parts: Sequence) -> list[list[np.ndarray]]:
@@ -245,23 +213,11 @@ def detect_image(detector, image: np.ndarray, device):
     """Detect objects in an image uint8 (H, W, 3): ids (N,), scores (N,), boxes (N, 4) in its pixels."""
     from gan_kd_ssd.util.mxnet import mx
 
-    x = input_of(detector, image)
+    x = detector.prepare(image)
     ((ids, scores, boxes),) = _detect_parts(detector, [mx.nd.array(x[None], ctx=device)])
     scale = np.array(image.shape[1::-1] * 2, np.float32) / np.array(x.shape[:0:-1] * 2, np.float32)
     kept = ids[0, :, 0] >= 0
     return ids[0, kept, 0].astype(int), scores[0, kept, 0], boxes[0, kept] * scale
-
-
-def input_of(detector, image: np.ndarray) -> np.ndarray:
-    """Prepare an image uint8 (H, W, 3) for the detector: float32 (3, H', W'), normalised."""
-    no_objects = np.zeros((0, 6), dtype=np.float32)
-    if getattr(detector, "any_size", False):
-        from gan_kd_ssd.data.batches.faster_rcnn_transform import val_transform
-
-        return val_transform(image, no_objects, detector.short, detector.max_size)[0]
-    from gan_kd_ssd.data.batches.ssd_transform import val_transform
-
-    return val_transform(image, no_objects, detector.data_shape)[0]
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
@@ -290,8 +246,7 @@ def _gluoncv_metric(name: str, detector, dataset: Dataset | None):
     if name == "coco":
         if dataset is None:
             raise ValueError("metric 'coco': give the data set of the batches")
-        any_size = getattr(detector, "any_size", False)  # boxes are in pixels of the image
-        return COCOMetric(dataset, None if any_size else detector.data_shape)
+        return COCOMetric(dataset, detector.data_shape)  # None: boxes are in pixels of the image
     import gan_kd_ssd.util.mxnet  # noqa: F401  isort: skip
     from gluoncv.utils.metrics.voc_detection import VOC07MApMetric, VOCMApMetric
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from gan_kd_ssd.analysis.figures import last_trained
 from gan_kd_ssd.analysis.resume import with_resumed
-from gan_kd_ssd.evaluation.metrics import detect_image, input_of
+from gan_kd_ssd.evaluation.metrics import detect_image
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Unknown, Validation
 from gan_kd_ssd.logs.write import json_fields
@@ -424,6 +424,6 @@ def _pyramid(detector, image: np.ndarray) -> list[np.ndarray]:
     """Levels (C, H, W) of one image, finest first."""
     from gan_kd_ssd.util.mxnet import mx
 
-    x = input_of(detector, image)
+    x = detector.prepare(image)
     levels = detector.pyramid(mx.nd.array(x[None], ctx=_device(detector)))
     return [level.asnumpy()[0] for level in levels]

@@ -94,8 +94,7 @@ def load(options: argparse.Namespace):
     """The detector of the options, with its weights, for inference on the CPU."""
     classes = _classes(options)
     network = read_name(options.network)
-    options.faster_rcnn = network.kind == "faster_rcnn"
-    if not options.faster_rcnn and (options.use_fpn or options.short or options.max_size):
+    if network.kind == "ssd" and (options.use_fpn or options.short or options.max_size):
         raise UserError(
             f"--network {options.network}: is an SSD; --use-fpn, --short and --max-size are of a "
             f"Faster R-CNN (faster_rcnn_{network.backbone})"
@@ -138,21 +137,9 @@ def example_inputs(detector, file: Path | None, batch_size: int | None) -> list[
     batch = 1 if detector.any_size else batch_size or 2
     inputs = []
     for name, image in (("noise", noise), (path.name, photograph)):
-        both = [_planes(detector, image), _planes(detector, np.ascontiguousarray(image[::-1]))]
+        both = [detector.prepare(image), detector.prepare(np.ascontiguousarray(image[::-1]))]
         inputs.append((name, mx.nd.array(np.stack([both[i % 2] for i in range(batch)]))))
     return inputs
-
-
-def _planes(detector, pixels: np.ndarray) -> np.ndarray:
-    """An image as the detector's input, (3, H, W)."""
-    no_objects = np.zeros((0, 6), np.float32)
-    if detector.any_size:
-        from gan_kd_ssd.data.batches.faster_rcnn_transform import val_transform as rcnn_transform
-
-        return rcnn_transform(pixels, no_objects, detector.short, detector.max_size)[0]
-    from gan_kd_ssd.data.batches.ssd_transform import val_transform
-
-    return val_transform(pixels, no_objects, detector.data_shape)[0]
 
 
 def _outputs(block, x) -> dict[str, np.ndarray]:

@@ -51,6 +51,7 @@ _SAVED = _pattern(lines.SAVED)
 _NEW_BEST = _pattern(lines.NEW_BEST)
 _SSD_GKD_STEP = re.compile(
     f"{_pattern(lines.SSD_GKD_STEP).pattern}(?:{_pattern(lines.SSD_GKD_COSINE).pattern})?"
+    rf"(?P<further>(?: [^\s=]+={_NUMBER}\.)*)"
 )
 _SSD_GKD_EPOCH = _pattern(lines.SSD_GKD_EPOCH)
 _STEP_HEAD = _pattern(lines.STEP_HEAD)
@@ -106,6 +107,9 @@ def _ssd_gkd(match: re.Match) -> dict[str, float]:
     figures = {name: float(found[name]) for name in lines.SSD_GKD_FIGURES}
     if found.get("cosine") is not None:
         figures["cosine"] = float(found["cosine"])
+    for item in (found.get("further") or "").split():
+        name, _, value = item[:-1].partition("=")
+        figures[name] = float(value)
     return figures
 
 

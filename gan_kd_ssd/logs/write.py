@@ -85,6 +85,11 @@ def _(record: Step) -> str:
         return (
             line
             + (lines.SSD_GKD_COSINE.format(cosine=fixed(cosine)) if cosine is not None else "")
+            + "".join(
+                lines.SSD_GKD_FURTHER.format(name=name, figure=fixed(value))
+                for name, value in record.figures.items()
+                if name not in (*lines.SSD_GKD_FIGURES, "cosine")
+            )
             + "\n"
         )
     head = lines.STEP_HEAD.format(epoch=record.epoch, batch=record.batch, speed=fixed(record.speed))
@@ -165,7 +170,8 @@ def _json_figure(name: str, value: float | None):
 def _json_figures(record) -> dict:
     names = list(record.figures)
     if record.style == "ssd_gkd":  # always the same keys, so that a reader need not guess
-        names = [*lines.SSD_GKD_FIGURES, "cosine"]
+        always = (*lines.SSD_GKD_FIGURES, "cosine")
+        names = [*always, *(name for name in names if name not in always)]
     return {name: _json_figure(name, record.figures.get(name)) for name in names}
 
 

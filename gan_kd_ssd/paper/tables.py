@@ -10,9 +10,9 @@ from gan_kd_ssd.analysis.arguments import FASTER_RCNN, Command, command_of
 from gan_kd_ssd.analysis.figures import last_trained, run_figures
 from gan_kd_ssd.analysis.resume import with_resumed
 from gan_kd_ssd.analysis.summary import mean_ap
+from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.logs.log import Log
 from gan_kd_ssd.logs.read import read
-from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.paper.rows import Row, cells, titles
 from gan_kd_ssd.util.errors import UserError
 

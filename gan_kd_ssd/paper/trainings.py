@@ -164,7 +164,7 @@ def progress(metrics: Path) -> Progress | None:
         options = run["namespace"]
         first = options["start_epoch"]
         # the number of the last epoch for SSD, the number of epochs, from 0, for Faster R-CNN
-        epochs = options["epochs"] - first + (kind_of(options, run) == "ssd")
+        epochs = options["epochs"] - first + (kind_of(options, run) != "faster_rcnn")
         images = max(json.loads(line)["images"] for line in (step, epoch) if line)
         done = json.loads(epoch)["epoch"] - first + 1 if epoch else 0
     except (OSError, TypeError, KeyError, ValueError):

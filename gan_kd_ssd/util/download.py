@@ -1,4 +1,4 @@
-"""Files from a web server or a folder: gone on with, asked for again, checked, and there when whole.
+"""Downloads with retries, resume and checksum verification; a target appears only when complete.
 
 A source is an http or https address, or the ``Path`` of a file on this machine.
 """
@@ -13,47 +13,39 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 import requests
+import tenacity
 
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import Expected
 
-#: Bytes that are read at once; a connection that breaks off loses at most so many.
-PIECE = 1 << 14
-#: Answers after which asking again may help.
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
-_LONGEST_PAUSE = 60.0  # seconds between two attempts
-_SPARE = 1 << 20  # bytes that are left free on the disk beside a download
-
-Result = TypeVar("Result")
+PIECE = 1 << 14  # bytes read at once; a broken connection loses at most this much
+_TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
+_SPARE = 1 << 20  # bytes that a download leaves free on the disk
 
 
 class Failure(UserError):
-    """The other side did not give what it was asked for."""
+    """The source did not give the file."""
 
 
 class Unreachable(Failure):
-    """The other side could not be asked, or did not answer to the end."""
+    """The source gave no complete answer in any attempt."""
 
 
 class NotThere(Failure):
-    """The other side answered that it has no such file."""
+    """The source has no such file."""
 
 
-class _Again(Exception):
-    """What may pass: asked again after a pause."""
+class _Transient(Exception):
+    """A failure after which another attempt may succeed."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for what; seconds.
-
-    Attributes:
-        connect: until there is a connection. read: until there is a further piece.
-        attempts: to ask before giving up. pause: before the second one; it doubles with each.
+    """Time limits for a connection and for the next bytes, number of attempts, and the pause
+    before the second attempt, which doubles with each attempt up to a minute. Times in seconds.
     """
 
     connect: float = 10.0
@@ -62,39 +54,38 @@ class Patience:
     pause: float = 1.0
     sleep: Callable[[float], object] = time.sleep
 
-    def retrying(self, source: str | Path, attempt: Callable[[], Result]) -> Result:
-        """What ``attempt`` returns, once nothing stands in its way; :class:`Unreachable` in the end."""
-        for number in range(self.attempts):
-            if number:
-                self.sleep(min(self.pause * 2 ** (number - 1), _LONGEST_PAUSE))
-            try:
-                return attempt()
-            except _Again as error:
-                reason = error
-        times = "once" if self.attempts == 1 else f"{self.attempts} times"
-        raise Unreachable(f"{shown(source)}: {reason} (asked {times})")
+    def retrying(self, source: str | Path, attempt: Callable):
+        """Return the result of ``attempt()``, which is repeated after transient failures."""
+        retries = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_Transient),
+            stop=tenacity.stop_after_attempt(self.attempts),
+            wait=tenacity.wait_exponential(self.pause, max=60),
+            sleep=self.sleep,
+            reraise=True,
+        )
+        try:
+            return retries(attempt)
+        except _Transient as error:
+            tries = f"{self.attempts} attempt{'s' * (self.attempts > 1)}"
+            raise Unreachable(f"{shown(source)}: {error} ({tries})") from error
 
 
 def shown(source: str | Path) -> str:
-    """An address without a password, for messages."""
+    """An address for messages, without its password."""
     return re.sub(r"//[^/?#]*@", "//***@", str(source))
 
 
 def read(source: str | Path, most: int, patience: Patience | None = None) -> bytes:
-    """A small file, at most ``most`` bytes.
-
-    Raises:
-        Unreachable, NotThere; Failure: refused, or larger.
-    """
+    """Read a small file; raise a :class:`Failure` if that fails or it has over ``most`` bytes."""
     patience = patience or Patience()
 
     def attempt() -> bytes:
         data = bytearray()
-        with _opened(source, 0, patience) as body:
-            for piece in body.pieces:
+        with _opened(source, 0, patience) as (_, _, pieces):
+            for piece in pieces:
                 data += piece
                 if len(data) > most:
-                    raise Failure(f"{shown(source)}: larger than {most} bytes: not such a file")
+                    raise Failure(f"{shown(source)}: larger than {most} bytes: another file")
         return bytes(data)
 
     return patience.retrying(source, attempt)
@@ -110,222 +101,169 @@ def fetch(
     remedy: str = "",
     quiet: bool = False,
 ) -> Path:
-    """Bring a file to ``path``, whose folder is made; a file that is there and right is kept.
+    """Download a file to ``path``. A file that is already there and intact is kept.
 
-    Where a digest is given, what came before a break is kept, and the next attempt and the next call go
-    on from there; the digest tells in the end whether the parts belong together. Several processes that
-    ask for the same path bring it once.
+    If a digest is known, an interrupted download is resumed by the next attempt or call. If several
+    processes want the same path, one downloads it and the others wait.
 
     Args:
-        expected: what is known of it. work: folder of the lock and of what is not whole yet (default:
-            that of ``path``). patience: with the network. remedy: what else a user can do to have the
-            file, for messages. quiet: no progress bar, no remarks.
+        source: The address or file.
+        path: The target; its folder is created.
+        expected: The known digests and size of the file.
+        work: The folder of the lock and of the incomplete file (default: that of ``path``).
+        patience: Time limits and retries.
+        remedy: Another way to get the file, for messages.
+        quiet: Show neither progress nor remarks.
 
     Raises:
-        Unreachable; NotThere; Failure: refused, or another file than expected. UserError: there is no
-            place for it.
+        Failure: The source does not give the expected file.
+        UserError: There is no place for the file.
     """
     path, expected = Path(path), expected or Expected()
-    work = files.make_folder(Path(work or path.parent))
-    files.make_folder(path.parent)
+    work = files.writable_folder(Path(work or path.parent))
+    files.writable_folder(path.parent)
+    part = work / part_name(path.name, expected)
     with files.locked(work / f".{path.name}.lock", quiet):
         if path.exists():
             wrong = files.damage(path, expected, quiet)
             if not wrong:
                 return path
             if not quiet:
-                print(f"{path}: {wrong}; it is fetched again", file=sys.stderr)
-        part = work / part_name(path.name, expected)
-        remedy = remedy or f"ask again, or get it by hand and put it at {path}"
-        _Download(source, path, part, expected, patience or Patience(), quiet).bring(remedy)
+                print(f"{path}: {wrong}; downloading it again", file=sys.stderr)
+        try:
+            _Download(source, part, path.name, expected, patience or Patience(), quiet).complete()
+            files.move_into_place(part, path)
+        except Failure as error:
+            resumable = isinstance(error, Unreachable) and expected.digest and part.exists()
+            size = part.stat().st_size if resumable else 0
+            kept = f"; {size} bytes are kept, and the next call resumes from there" if size else ""
+            remedy = remedy or f"try again, or get the file by hand and put it at {path}"
+            raise type(error)(f"{error}{kept}; {remedy}") from error
+        except OSError as error:  # of the disk: those of the source are Failures
+            raise files.no_place(path, error) from error
     return path
 
 
 def part_name(name: str, expected: Expected) -> str:
-    """What a file is called until it is whole: a part of another version has another name."""
+    """The name of an incomplete file. Parts of different versions have different names."""
     return f".{name}.{(expected.digest or 'unknown')[:12]}.part"
 
 
 @dataclass(frozen=True)
 class _Download:
-    """One call of :func:`fetch`, while it holds the lock; ``part`` may hold the file's first bytes."""
+    """A download into the file ``part``, which may hold the first bytes already."""
 
     source: str | Path
-    path: Path
     part: Path
+    name: str
     expected: Expected
     patience: Patience
     quiet: bool
 
-    def bring(self, remedy: str) -> None:
-        """Bring the file to ``path``; what fails is told with the remedy."""
-        try:
-            self._complete()
-            files.move_into_place(self.part, self.path)
-        except Failure as error:
-            raise type(error)(f"{error}{self._kept(error)}; {remedy}") from error
-        except OSError as error:  # of the disk: the source's have become others before
-            raise files.no_place(self.path, error) from error
-
-    def _kept(self, error: Failure) -> str:
-        """How much of the file there is for the next call, in words."""
-        size = self.part.stat().st_size if self.part.exists() else 0
-        if not (size and self.expected.digest and isinstance(error, Unreachable)):
-            return ""
-        return f"; {size} bytes are kept, and gone on from"
-
-    def _complete(self) -> None:
-        """Make ``part`` the whole file."""
+    def complete(self) -> None:
+        """Make ``part`` the whole file, and verify it."""
         resumed = self.part.exists()
-        while True:
-            self.patience.retrying(self.source, self._attempt)
-            wrong = files.damage(self.part, self.expected, self.quiet, self.path.name)
-            if not wrong:
-                return
+        self.patience.retrying(self.source, self._attempt)
+        wrong = files.damage(self.part, self.expected, self.quiet, self.name)
+        if wrong and resumed:  # the old part may have been of another file: start from zero
             self.part.unlink()
-            if not resumed:
-                raise Failure(
-                    f"{shown(self.source)}: {wrong}: it was changed on the way, or is another file "
-                    "there now"
-                )
-            resumed = False  # the first part may have been of another file: all of it once more
+            self.complete()
+        elif wrong:
+            self.part.unlink()
+            raise self._another_file(wrong)
 
     def _attempt(self) -> None:
+        """Append what is missing to ``part``."""
         size, have = self.expected.size, 0
         if self.expected.digest and self.part.exists():
             have = self.part.stat().st_size
-        if size is not None:
-            if have >= size > 0:  # nothing to ask for: its digest tells what it is
-                return
-            files.check_space(self.part.parent, size - have, self.path.name, _SPARE)
-        with _opened(self.source, have, self.patience) as body:
-            have, total = self._write(body), body.total
-        total = size if total is None else total
+        if size and have >= size:
+            return
+        with _opened(self.source, have, self.patience) as (have, total, pieces):
+            total = size if total is None else total
+            if size not in (None, total):
+                raise self._another_file(f"{total} bytes instead of {size}")
+            if total is not None:
+                files.check_space(self.part.parent, total - have, self.name, _SPARE)
+            bar = files.bar(total, self.name, have, self.quiet)
+            with open(self.part, "ab") as file, bar:
+                file.truncate(have)
+                for piece in pieces:
+                    have += len(piece)
+                    if total is not None and have > total:
+                        raise self._another_file(f"more than {total} bytes")
+                    file.write(piece)
+                    bar.update(len(piece))
         if total is not None and have < total:
-            raise _Again(f"the connection ended after {have} of {total} bytes")
+            raise _Transient(f"the connection ended after {have} of {total} bytes")
 
-    def _write(self, body: _Body) -> int:
-        """Write what comes; returns the bytes that are there then."""
-        size, have, total = self.expected.size, body.start, body.total
-        if total is None:
-            total = size
-        elif size is None:
-            files.check_space(self.part.parent, total - have, self.path.name, _SPARE)
-        elif size != total:
-            raise Failure(
-                f"{shown(self.source)}: has {total} bytes instead of {size}: it is another file"
-            )
-        bar = files.bar(total, self.path.name, have, self.quiet)
-        with open(self.part, "ab") as file, bar as progress:
-            file.truncate(have)
-            for piece in body.pieces:
-                have += len(piece)
-                if total is not None and have > total:
-                    raise Failure(
-                        f"{shown(self.source)}: longer than {total} bytes: it is another file"
-                    )
-                file.write(piece)
-                progress.update(len(piece))
-        return have
-
-
-class _Body(NamedTuple):
-    """What a source gives: pieces from byte ``start`` on of ``total`` bytes (None: not told)."""
-
-    start: int
-    total: int | None
-    pieces: Iterator[bytes]
+    def _another_file(self, wrong: str) -> Failure:
+        return Failure(f"{shown(self.source)}: {wrong}: damaged on the way, or another file")
 
 
 @contextlib.contextmanager
-def _opened(source: str | Path, start: int, patience: Patience) -> Iterator[_Body]:
-    """A source from byte ``start`` on, or from its beginning where it cannot give that."""
+def _opened(source: str | Path, start: int, patience: Patience) -> Iterator[tuple]:
+    """Open a source at byte ``start``, or at 0 if the source does not support that.
+
+    Yields its first byte, the size of the whole file (None if unknown) and an iterator of bytes.
+    """
     if isinstance(source, Path):
         try:
             file = open(source, "rb")  # noqa: SIM115 closed below
         except OSError as error:
             raise NotThere(f"{source}: cannot be read ({error.strerror})") from error
         with file:
-            total = os.fstat(file.fileno()).st_size
-            yield _Body(file.seek(start), total, _pieces_of_file(file, source))
+            blocks = iter(lambda: file.read(PIECE), b"")
+            yield 0, os.fstat(file.fileno()).st_size, _pieces(source, blocks)
         return
-    answer = _answer(source, start, patience)
-    if start and answer.status_code == 416:  # it has not so many
-        answer.close()
-        answer = _answer(source, 0, patience)
-    with answer:
-        _check_status(source, answer)
-        yield _Body(*_told(answer, start), _pieces(answer, patience))
+    with _answer(source, start, patience) as answer:
+        begin = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+        begin = int(begin[1]) if begin else 0  # a server may send the whole file again
+        if begin not in (0, start):
+            raise _Transient("the server sent another part of the file")
+        length = answer.headers.get("Content-Length", "")
+        total = begin + int(length) if length.isdigit() else None
+        yield begin, total, _pieces(source, answer.iter_content(PIECE))
 
 
-def _pieces_of_file(file, source: Path) -> Iterator[bytes]:
+def _answer(url: str, start: int, patience: Patience) -> requests.Response:
+    """Ask for a file from byte ``start`` on, or for all of it if it is not that long."""
+    headers = {"Accept-Encoding": "identity"}  # digests are of the uncompressed file
+    if start:
+        headers["Range"] = f"bytes={start}-"
     try:
-        while piece := file.read(PIECE):
-            yield piece
+        timeout = (patience.connect, patience.read)
+        answer = requests.get(url, headers=headers, stream=True, timeout=timeout)
+    except requests.exceptions.SSLError as error:
+        raise Failure(f"{shown(url)}: no secure connection ({_cause(error)})") from error
+    except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
+        raise _Transient(f"no answer ({_cause(error)})") from error
+    except (requests.exceptions.RequestException, ValueError) as error:
+        raise Failure(f"{shown(url)}: not a usable address ({_cause(error)})") from error
+    code = answer.status_code
+    if code in (200, 206):
+        return answer
+    answer.close()
+    if start and code == 416:
+        return _answer(url, 0, patience)
+    said = f"the server answered {code} {answer.reason or ''}".strip()
+    if code in _TRANSIENT_STATUS:
+        raise _Transient(said)
+    raise (NotThere if code in (404, 410) else Failure)(f"{shown(url)}: {said}")
+
+
+def _pieces(source: str | Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass the pieces on; translate what goes wrong while they are read."""
+    try:
+        yield from pieces
+    except requests.exceptions.RequestException as error:
+        raise _Transient(f"the connection broke ({_cause(error)})") from error
     except OSError as error:
         raise Failure(f"{source}: cannot be read ({error.strerror})") from error
 
 
-def _answer(url: str, start: int, patience: Patience) -> requests.Response:
-    """Ask for a file from byte ``start`` on; errors that may pass are :class:`_Again`."""
-    headers = {"Accept-Encoding": "identity"}  # the file as it is: digests are of that
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    timeout = (patience.connect, patience.read)
-    try:
-        return requests.get(url, headers=headers, stream=True, timeout=timeout)
-    except requests.exceptions.SSLError as error:
-        raise Failure(f"{shown(url)}: no secure connection ({_cause(error)})") from error
-    except requests.exceptions.ConnectTimeout as error:
-        raise _Again(f"no connection within {patience.connect:g} s") from error
-    except requests.exceptions.Timeout as error:
-        raise _Again(f"no answer within {patience.read:g} s") from error
-    except requests.exceptions.ConnectionError as error:
-        raise _Again(f"no connection ({_cause(error)})") from error
-    except (requests.exceptions.RequestException, ValueError) as error:
-        raise Failure(f"{shown(url)}: cannot be asked for ({_cause(error)})") from error
-
-
-def _check_status(url: str, answer: requests.Response) -> None:
-    """Raise for an answer that is not the file."""
-    code = answer.status_code
-    if code in (200, 206):
-        return
-    said = f"the server answered {code} {answer.reason or ''}".strip()
-    if code in _PASSING:
-        raise _Again(said)
-    raise (NotThere if code in (404, 410) else Failure)(f"{shown(url)}: {said}")
-
-
-def _told(answer: requests.Response, asked: int) -> tuple[int, int | None]:
-    """The byte that an answer begins with, and the size of the file (None: not told).
-
-    Some servers send all of the file again; another part than ``asked`` for is of no use.
-    """
-    length = answer.headers.get("Content-Length", "")
-    size = int(length) if length.isdigit() else None
-    if answer.status_code != 206:
-        return 0, size
-    told = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
-    if not told or int(told[1]) != asked:
-        raise _Again("the server sent another part than asked for")
-    if told[2] != "*":
-        return asked, int(told[2])
-    return asked, None if size is None else asked + size
-
-
-def _pieces(answer: requests.Response, patience: Patience) -> Iterator[bytes]:
-    """The body of an answer, piece by piece."""
-    try:
-        yield from answer.iter_content(PIECE)
-    except requests.exceptions.RequestException as error:
-        if type(error) is requests.exceptions.ConnectionError:  # so it calls a read timeout
-            raise _Again(f"nothing came for {patience.read:g} s") from error
-        raise _Again("the connection broke off") from error
-
-
 def _cause(error: BaseException) -> str:
-    """What lies at the bottom of an error of requests, in a few words."""
+    """The innermost cause of an error of requests, in a few words."""
     while (below := error.__cause__ or error.__context__) is not None:
         error = below
     text = getattr(error, "strerror", None) or str(error)

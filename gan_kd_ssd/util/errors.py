@@ -1,18 +1,18 @@
-"""The one exception for everything that a user can cause and mend."""
+"""The exception for every mistake that a user can cause and correct."""
 
 import sys
 
 
 class UserError(Exception):
-    """A wrong option, file or machine.
+    """A wrong option, a wrong file, or a machine that lacks something.
 
-    Its message is one line that names the file or the option and says what to do. The entry points
-    print it and exit with code 2 (see :func:`exit_on_user_error`); no traceback is shown.
+    The message is one line that names the option or file and the remedy. The command lines print it
+    without a traceback and exit with code 2.
     """
 
 
 def exit_on_user_error(program, main, *args):
-    """Return ``main(*args)``; turn a :class:`UserError` into one line on stderr and exit code 2."""
+    """Return ``main(*args)``; print a :class:`UserError` as one line on stderr and return 2."""
     try:
         return main(*args)
     except UserError as error:

@@ -1,7 +1,4 @@
-"""Files on the disk: whole or not at all, what they should be, with room, and one process at a time.
-
-Importing this needs the standard library alone.
-"""
+"""File-system helpers: atomic writes, checksums, writable folders, free space and locks."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,25 +18,27 @@ from gan_kd_ssd.util.errors import UserError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_BLOCK = 1 << 20  # bytes that are read at once
+_BLOCK = 1 << 20  # bytes read at once
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def mxnet_home() -> Path:
-    """Where GluonCV keeps weights and data sets: $MXNET_HOME, else ~/.mxnet."""
+    """The folder in which GluonCV keeps weights and data sets: $MXNET_HOME, else ~/.mxnet."""
     return Path(os.environ.get("MXNET_HOME") or "~/.mxnet").expanduser()
 
 
 def write_atomically(
     path: Path, write: Callable[[Path], None], failures: tuple[type[Exception], ...] = (OSError,)
 ) -> None:
-    """Call ``write(temporary)``, force it to the disk and rename it to ``path``.
+    """Call ``write(temporary)``, flush the file to the disk and rename it to ``path``.
 
     Args:
-        failures: exceptions of ``write`` that mean that there is no place for the file.
+        path: The file to create or replace.
+        write: Writes the whole content to the path it is given.
+        failures: Exceptions of ``write`` that mean that the file cannot be written.
 
     Raises:
-        UserError: it could not be written (a full disk, no permission); ``path`` is as it was.
+        UserError: The file cannot be written (full disk, no permission); ``path`` is unchanged.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -47,9 +47,9 @@ def write_atomically(
         move_into_place(temporary, path)
     except failures as error:
         reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
-        kept = "; the file that was there is kept" if path.exists() else ""
+        kept = "; the previous file is kept" if path.exists() else ""
         raise UserError(
-            f"{path}: cannot be written ({reason}){kept}; free some space, or choose another place"
+            f"{path}: cannot be written ({reason}){kept}; free some space or choose another place"
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -57,12 +57,12 @@ def write_atomically(
 
 
 def write_text(path: Path, text: str) -> None:
-    """:func:`write_atomically` for a text, in UTF-8."""
+    """Write a text in UTF-8, see :func:`write_atomically`."""
     write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
-    """Force a file to the disk and give it its name, which stands after a power cut as well."""
+    """Flush a file to the disk and rename it, so that the name survives a power failure."""
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -73,26 +73,39 @@ def move_into_place(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
-def make_folder(folder: Path, option: str = "") -> Path:
-    """Make a folder, and those above it, where it is not there.
+def writable_folder(folder: Path, option: str = "", create: bool = True) -> Path:
+    """Check that files can be created in a folder, by creating one: permission bits may mislead.
 
     Args:
-        option: what named it, for the message.
+        folder: The folder.
+        option: The option that named the folder, for the message.
+        create: Create the folder and its parents. Otherwise the nearest parent that exists is
+            checked and nothing is created.
+
+    Returns:
+        The folder.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: The folder cannot be created or written.
     """
+    folder = Path(folder)
+    checked = folder.absolute()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            checked = next(path for path in (checked, *checked.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=checked):
+            pass
     except OSError as error:
         raise UserError(
-            f"{option} {folder}: cannot be made ({error.strerror}); choose another folder".lstrip()
+            f"{option} {folder}: cannot be written ({error.strerror}); choose another folder".strip()
         ) from error
     return folder
 
 
 class Expected(NamedTuple):
-    """What is known of a file beforehand: hexadecimal digests, bytes; None for what is not."""
+    """The known properties of a file: hexadecimal digests and size in bytes; None if unknown."""
 
     sha1: str | None = None
     sha256: str | None = None
@@ -100,15 +113,18 @@ class Expected(NamedTuple):
 
     @property
     def digest(self) -> str | None:
-        """The better of the digests that are known."""
+        """The strongest known digest."""
         return self.sha256 or self.sha1
 
 
 def damage(path: Path, expected: Expected, quiet: bool = True, name: str = "") -> str:
-    """How a file differs from what is expected of it; '' where it does not. It is read once.
+    """Describe how a file differs from what is expected, '' if it does not. Reads the file once.
 
     Args:
-        quiet: no progress bar. name: of the file, for that.
+        path: The file.
+        expected: Its expected digests and size.
+        quiet: Show no progress bar.
+        name: The name of the file in the progress bar.
     """
     wanted = {"sha1": expected.sha1, "sha256": expected.sha256}
     wanted = {kind: digest.lower() for kind, digest in wanted.items() if digest}
@@ -131,10 +147,12 @@ def digests(
     names: Iterable[str] = ("sha1", "sha256"),
     progress: Callable[[int], object] = lambda size: None,
 ) -> tuple[str, ...]:
-    """Hexadecimal digests of a file, which is read once, in the order of their names.
+    """Compute hexadecimal digests of a file, in the order of ``names``. Reads the file once.
 
     Args:
-        progress: called with the number of bytes of each block.
+        path: The file.
+        names: Names of hash functions.
+        progress: Called with the number of bytes of each block.
     """
     found = [hashlib.new(name, usedforsecurity=False) for name in names]
     with open(path, "rb") as file:
@@ -146,57 +164,64 @@ def digests(
 
 
 @contextlib.contextmanager
-def locked(path: Path, quiet: bool = False) -> Iterator[None]:
-    """Hold the lock of a file, alone among all processes; a process that dies gives it back.
+def locked(path: Path, quiet: bool = False, busy: str = "") -> Iterator[None]:
+    """Hold an exclusive lock on a file. The lock of a process that dies is released.
+
+    Args:
+        path: The lock file. It is created and stays.
+        quiet: Do not report on stderr that another process is waited for.
+        busy: Raise a UserError with this message instead of waiting for another process.
 
     Raises:
-        UserError: there can be no lock there.
+        UserError: The file cannot be created or locked, or (with ``busy``) is locked already.
     """
-    import portalocker
+    import filelock
 
-    alone = portalocker.LockFlags.EXCLUSIVE
+    lock = filelock.FileLock(path)
     try:
-        file = open(path, "a")  # noqa: SIM115 closed below
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            if busy:
+                raise UserError(busy) from None
+            if not quiet:
+                print(f"waiting for another process that works on {path}", file=sys.stderr)
+            lock.acquire()
+    except NotImplementedError as error:
+        raise UserError(
+            f"{path}: cannot be locked ({error}); choose a folder on a local disk"
+        ) from error
     except OSError as error:
         raise no_place(path, error) from error
-    with file:
-        try:
-            try:
-                portalocker.lock(file, alone | portalocker.LockFlags.NON_BLOCKING)
-            except portalocker.AlreadyLocked:
-                if not quiet:
-                    print(f"waiting for another process that works on {path}", file=sys.stderr)
-                portalocker.lock(file, alone)
-        except portalocker.LockException as error:
-            raise UserError(
-                f"{path}: cannot be locked ({error}); choose a folder on a disk of this machine"
-            ) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def check_space(folder: Path, needed: int, what: str, spare: int = 0) -> None:
-    """UserError where a disk has less than ``needed`` bytes, and ``spare`` ones beside them, free."""
+    """Raise a UserError if a disk has less than ``needed`` + ``spare`` free bytes."""
     free = shutil.disk_usage(folder).free
     if free < needed + spare:
         raise UserError(
-            f"{folder}: {what} needs {_bytes(needed)}, {_bytes(free)} are free; free some space, or "
-            "choose a folder on another disk"
+            f"{folder}: {what} needs {_in_words(needed)}, {_in_words(free)} are free; free some space "
+            "or choose a folder on another disk"
         )
 
 
-def _bytes(number: int) -> str:
-    return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+def _in_words(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def no_place(path: Path, error: OSError) -> UserError:
-    """The error for a file that cannot be written, and that asking again completes."""
+    """The error for a download or lock file that cannot be written."""
     full = error.errno in _NO_ROOM
-    remedy = "free some space and ask again: it goes on from there" if full else "check the folder"
+    remedy = "free some space and run the command again to resume" if full else "check the folder"
     return UserError(f"{path}: cannot be written ({error.strerror or error}); {remedy}")
 
 
 def bar(total: int | None, text: str, initial: int = 0, quiet: bool = False) -> tqdm:
-    """A progress bar in bytes, with the time left."""
+    """A progress bar that counts bytes and shows the remaining time."""
     from tqdm import tqdm
 
     return tqdm(

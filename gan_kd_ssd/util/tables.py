@@ -1,30 +1,40 @@
-"""Text for people: tables with aligned columns, and whatever the terminal's encoding is."""
+"""Tables as text, and printing in UTF-8."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def put(text: str) -> None:
-    """Write to standard output, in UTF-8 whatever its encoding is; bad bytes of a file are shown."""
+    """Write to standard output in UTF-8, whatever the terminal's encoding; escape invalid bytes."""
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
     sys.stdout.flush()
 
 
 def aligned(
-    rows: Sequence[Sequence[str]], right: Sequence[int] = (), markdown: bool = False
+    rows: Iterable[Sequence[str]], right: Iterable[int] = (), markdown: bool = False
 ) -> str:
-    """A table with aligned columns, those of ``right`` to the right; the first row is its head."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        ]
-        lines.append(f"| {' | '.join(cells)} |" if markdown else "  ".join(cells).rstrip())
-    if markdown:
-        lines.insert(1, f"| {' | '.join('-' * width for width in widths)} |")
-    return "\n".join(lines)
+    """Format a table with aligned columns, without a newline at its end.
+
+    Args:
+        rows: The rows of cells; the first row is the head.
+        right: Indices of the columns that are aligned to the right, such as numbers.
+        markdown: Return a GitHub Markdown table instead of plain text.
+    """
+    import tabulate
+
+    tabulate.PRESERVE_WHITESPACE = True  # indented cells stay indented
+    tabulate.MIN_PADDING = 0
+    cells = [[str(cell) for cell in row] for row in rows]
+    right = set(right)
+    sides = ["right" if column in right else "left" for column in range(len(cells[0]))]
+    if not markdown:
+        return tabulate.tabulate(cells, tablefmt="plain", colalign=sides, disable_numparse=True)
+    head, *body = [[cell.replace("|", "\\|") for cell in row] for row in cells]
+    empty = [""] * len(head)  # tabulate refuses ``colalign`` for a table without rows
+    text = tabulate.tabulate(
+        body or [empty], head, tablefmt="pipe", colalign=sides, disable_numparse=True
+    )
+    return text if body else text.rpartition("\n")[0]

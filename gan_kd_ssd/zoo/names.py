@@ -1,31 +1,33 @@
-"""Names of the zoo: what each stands for, and those that the paper's tables give. Needs no MXNet.
+"""Names of trained networks in the model zoo. Imports no MXNet.
 
-- ``ssd_512_mobilenet1.0_voc_gkd_resnet50_v1_cos``: an SSD for 512 pixels with a MobileNet 1.0, trained on
-  VOC 07+12 with GAN-KD from ResNet50 and with cosine attention.
-- ``ssd_512_resnet18_v1_voc``: the same without a teacher. Where GluonCV publishes weights under that
-  name, it stands for those, and ours ends in ``_plain``.
-- ``faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d_cos_roipool``: a Faster R-CNN (``faster_rcnn_fpn_``
-  with FPN); ``_roialign`` may be left out. ``voc`` is VOC 07 alone here, as in the published run.
+- ``ssd_512_mobilenet1.0_voc_gkd_resnet50_v1_cos`` is an SSD with 512 x 512 input and a MobileNet 1.0
+  backbone. It is trained on VOC 07+12 by GAN-KD from a ResNet50 teacher with cosine attention.
+- ``ssd_512_resnet18_v1_voc`` is an SSD trained without a teacher. If GluonCV publishes weights under
+  such a name, the name means those weights, and a network trained here has the suffix ``_plain``.
+- ``faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d_cos_roipool`` is a Faster R-CNN
+  (``faster_rcnn_fpn_`` with FPN). The suffix ``_roialign`` is optional. In a Faster R-CNN's name
+  ``voc`` is VOC 07, as in the published run.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 from gan_kd_ssd.analysis.arguments import FASTER_RCNN, SSD, Command
-from gan_kd_ssd.detectors.names import BACKBONE
+from gan_kd_ssd.detectors.names import BACKBONE, NetworkName
 from gan_kd_ssd.paper.rows import Row, cells, rows
 from gan_kd_ssd.util.errors import UserError
 
-LIST = "gan-kd zoo list"
-#: Data sets that ``--dataset`` knows by name; another is a folder. Part of a name -> the option's value.
-KNOWN_DATA = {name: name for name in ("voc", "voc07", "voc0712", "coco", "shapes")}
-KNOWN_DATA["shapescoco"] = "shapes_coco"
-#: A data set's part of a name. 'custom' is GluonCV's name for networks without a data set.
+#: Data sets that ``--dataset`` accepts by name: their part of a zoo name -> the value of the option.
+NAMED_DATA = {name: name for name in ("voc", "voc07", "voc0712", "coco", "shapes")}
+NAMED_DATA["shapescoco"] = "shapes_coco"
+#: The data set's part of a name. GluonCV's names for networks without data set have 'custom' here.
 DATA = r"(?!(?:custom|lite|plain|gkd|cos)(?:_|$))[a-z][a-z0-9]*"
 _NAME = re.compile(
     rf"(?:ssd_(?P<size>[1-9]\d{{0,3}})|faster_rcnn(?P<fpn>_fpn)?)_(?P<student>{BACKBONE})_(?P<data>{DATA})"
@@ -33,164 +35,166 @@ _NAME = re.compile(
     r"(?:_roi(?P<roi>align|pool))?",
     re.ASCII,
 )
-#: Names of this form whose weights GluonCV 0.10 publishes (its model_store.py): they are GluonCV's.
-GLUONCV_PUBLISHES = frozenset(
-    [f"ssd_{size}_vgg16_atrous_{data}" for size in (300, 512) for data in ("voc", "coco")]
-    + [
-        f"ssd_512_{base}_{data}"
-        for base in ("resnet50_v1", "mobilenet1.0")
-        for data in ("voc", "coco")
-    ]
-    + ["ssd_300_resnet34_v1b_coco", "ssd_512_resnet101_v2_voc"]
-    + [f"faster_rcnn_{base}_coco" for base in ("resnet50_v1b", "resnet101_v1d")]
-    + [f"faster_rcnn_fpn_{base}_coco" for base in ("resnet50_v1b", "resnet101_v1d")]
-    + ["faster_rcnn_resnet50_v1b_voc"]
-)
+#: Sources of weights outside this project: what they are, and the names that each publishes.
+SOURCES = json.loads(Path(__file__).with_name("sources.json").read_text("utf-8"))
+#: Names of this zoo's form under which GluonCV 0.10 publishes weights (its model_store.py).
+GLUONCV_PUBLISHES = frozenset(SOURCES["gluoncv"]["detectors"])
 
 
 @dataclass(frozen=True)
-class Name:
-    """What a name says; ``str()`` of it is the name.
+class ModelName:
+    """The parts of a name; ``str()`` gives the name.
 
     Attributes:
-        detector: 'ssd' or 'faster_rcnn'. student, teacher: backbones, as in GluonCV's names; a teacher
-            of None is a network trained without one. data: data set, as ``--dataset`` or the name of
-            a folder. size: side of an SSD's input, pixels. cosine: with cosine attention.
-        roi_mode: 'align' or 'pool', of Faster R-CNN. fpn: with a pyramid.
-        plain: the name says that there was no teacher.
+        network: The trained network.
+        data: The data set, as ``--dataset`` or as the name of a folder.
+        teacher: Backbone of the teacher; None for a network trained without one.
+        cosine: Whether cosine attention was used.
+        roi_mode: 'align' or 'pool' for a Faster R-CNN, else None.
+        plain: Whether the name says that there was no teacher.
     """
 
-    detector: str
-    student: str
+    network: NetworkName
     data: str
-    size: int | None = None
     teacher: str | None = None
     cosine: bool = False
     roi_mode: str | None = None
-    fpn: bool = False
     plain: bool = False
 
     def __str__(self) -> str:
-        name = f"ssd_{self.size}" if self.detector == "ssd" else "faster_rcnn"
-        name += "_fpn" if self.fpn else ""
-        name += f"_{self.student}_{self.data}"
+        name = f"ssd_{self.size}" if self.is_ssd else "faster_rcnn"
+        name += f"_{self.network}_{self.data}"
         name += f"_gkd_{self.teacher}" if self.teacher else ""
         name += "_cos" if self.cosine else ""
         name += "_plain" if self.plain else ""
         return name + (f"_roi{self.roi_mode}" if self.roi_mode else "")
 
     @property
-    def network(self) -> str:
-        """The network alone, as the scripts' options take it: backbone, with 'fpn_' before it."""
-        return ("fpn_" if self.fpn else "") + self.student
+    def is_ssd(self) -> bool:
+        return self.network.kind == "ssd"
+
+    @property
+    def student(self) -> str:
+        """Backbone of the trained network."""
+        return self.network.backbone
+
+    @property
+    def size(self) -> int | None:
+        """Side of an SSD's input in pixels; None for a Faster R-CNN."""
+        return self.network.data_shape
 
     @property
     def cell(self) -> Row | None:
-        """The figure of the paper's tables that the name stands for."""
+        """The result in the paper's tables that the name stands for."""
         return _cells_by_name().get(str(self))
 
     def teacher_name(self) -> str | None:
-        """Name of the trained teacher, GluonCV's where that publishes it."""
+        """Name of the trained teacher: GluonCV's if GluonCV publishes it."""
         if self.teacher is None:
             return None
-        if self.cell and self.cell.trained_teacher:  # one for students of either RoI mode
+        if self.cell and self.cell.trained_teacher:  # shared by students of both RoI modes
             return str(of_cell(self.cell.trained_teacher))
-        alone = str(replace(self, student=self.teacher, teacher=None, cosine=False))
-        short = alone.removesuffix("_roialign")
-        return short if short in GLUONCV_PUBLISHES else alone
+        network = replace(self.network, backbone=self.teacher)
+        name = str(replace(self, network=network, teacher=None, cosine=False))
+        short = name.removesuffix("_roialign")
+        return short if short in GLUONCV_PUBLISHES else name
 
     def command(self) -> Command:
-        """What trains it; options that are not here have the published defaults.
+        """The command that trains the network; omitted options have the published defaults.
 
-        A data set that is a folder is given as ``path/to/...``. Where the teacher has to be trained, its
-        file is where :meth:`teacher_command` leaves it.
+        A data set that is a folder appears as ``path/to/...``. A teacher that has to be trained is
+        expected where :meth:`teacher_command` saves it.
         """
-        cell = self.cell or _teachers_by_name().get(str(self))
+        cell = row_of(self)
         if cell:
             return cell.command()
         teacher = self.teacher_command()
         options: dict[str, object] = {
-            "dataset": KNOWN_DATA.get(self.data, f"path/to/{self.data}"),
+            "dataset": NAMED_DATA.get(self.data, f"path/to/{self.data}"),
             "data_shape": self.size if self.size != 512 else None,
             "student": self.student,
             "teacher": self.teacher,
             "teacher_params": f"{teacher.options['save_prefix']}_best.params" if teacher else None,
-            "use_fpn": self.fpn,
+            "use_fpn": self.network.fpn,
             "roi_mode": self.roi_mode,
             "distill": None if self.teacher else "none",
             "cosine_attention": 1.0 if self.cosine else None,
             "save_prefix": str(self),
         }
-        return Command(SSD if self.detector == "ssd" else FASTER_RCNN, options)
+        return Command(SSD if self.is_ssd else FASTER_RCNN, options)
 
     def teacher_command(self) -> Command | None:
-        """What trains the teacher; None where there is none, or GluonCV publishes it."""
+        """The command that trains the teacher; None without one, or if GluonCV publishes it."""
         teacher = self.teacher_name()
         if teacher is None or teacher in GLUONCV_PUBLISHES:
             return None
         return parse(teacher).command()
 
     def advice(self) -> str:
-        """One line: the command that trains it, and its teacher's where that has to be trained."""
-        teacher = self.teacher_command()
+        """The commands that train the network and, if necessary, its teacher, on one line."""
+        teacher, command = self.teacher_command(), f"`{self.command().line()}`"
         if teacher is None:
-            return f"`{self.command().line()}` trains it"
+            return f"train it with {command}"
         return (
-            f"`{teacher.line()}` trains its teacher, whose _best.params is the --teacher-params of "
-            f"`{self.command().line()}`, which trains it"
+            f"train its teacher with `{teacher.line()}`, give the teacher's _best.params as "
+            f"--teacher-params, and train the network with {command}"
         )
 
 
-def parse(text: str) -> Name | None:
-    """What a name says; None if it is not of the zoo's form (GluonCV's may be all the same)."""
+def parse(text: str) -> ModelName | None:
+    """Parse a name of this zoo's form, which GluonCV may publish as well; None for another form."""
     match = _NAME.fullmatch(text)
     if not match:
         return None
-    ssd = match["size"] is not None
-    if ssd and match["roi"]:
+    size, roi_mode = match["size"], match["roi"]
+    if size and roi_mode:
         return None
-    return Name(
-        "ssd" if ssd else "faster_rcnn",
-        match["student"],
+    if size:
+        network = NetworkName("ssd", match["student"], data_shape=int(size))
+    else:
+        network = NetworkName("faster_rcnn", match["student"], fpn=bool(match["fpn"]))
+    return ModelName(
+        network,
         match["data"],
-        size=int(match["size"]) if ssd else None,
         teacher=match["teacher"],
         cosine=bool(match["cosine"]),
-        roi_mode=None if ssd else match["roi"] or "align",
-        fpn=bool(match["fpn"]),
+        roi_mode=None if size else roi_mode or "align",
         plain=bool(match["plain"]),
     )
 
 
-def ours(text: str) -> Name | None:
+def ours(text: str) -> ModelName | None:
     """As :func:`parse`, but None for names that GluonCV publishes."""
     return None if text in GLUONCV_PUBLISHES else parse(text)
 
 
+def full_name(text: str) -> str:
+    """The zoo name of a row of ``gan-kd experiments list``; any other name in lower case."""
+    text = text.lower()
+    found = [row for row in rows() if row.name == text]
+    return (found[0].weights or str(of_cell(found[0]))) if found else text
+
+
 def unknown(text: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is nobody's, with the names that it may have been meant as."""
-    found = close(text[:120], known)
-    meant = f"did you mean {' or '.join(found)}?" if found else f"`{LIST}` has the names"
-    return UserError(f"no network is called {text[:120]!r}: {meant}")
+    """The error for an unknown name; it suggests similar names."""
+    found = similar(text[:120], known)
+    hint = f"did you mean {' or '.join(found)}?" if found else "see `gan-kd zoo list`"
+    return UserError(f"no network is called {text[:120]!r}: {hint}")
 
 
-def close(text: str, known: Iterable[str]) -> list[str]:
-    """At most three names that look alike, the most alike first."""
+def similar(text: str, known: Iterable[str]) -> list[str]:
+    """At most three similar names, the most similar first."""
     return difflib.get_close_matches(text, sorted(set(known)), n=3, cutoff=0.6)
 
 
-def of_cell(cell: Row) -> Name:
-    """The name of a figure of the paper's tables."""
+def of_cell(cell: Row) -> ModelName:
+    """The name of a row of the paper's matrix."""
     if cell.roi_mode is None:
-        return Name("ssd", cell.student, cell.dataset, 512, cell.teacher, cell.cosine)
-    return Name(
-        "faster_rcnn",
-        cell.student,
-        "voc" if cell.dataset == "voc07" else cell.dataset,
-        teacher=cell.teacher,
-        cosine=cell.cosine,
-        roi_mode=cell.roi_mode,
-    )
+        network, data = NetworkName("ssd", cell.student, data_shape=512), cell.dataset
+    else:
+        network = NetworkName("faster_rcnn", cell.student)
+        data = "voc" if cell.dataset == "voc07" else cell.dataset
+    return ModelName(network, data, cell.teacher, cell.cosine, cell.roi_mode)
 
 
 @lru_cache(maxsize=1)
@@ -200,15 +204,19 @@ def _cells_by_name() -> dict[str, Row]:
 
 @lru_cache(maxsize=1)
 def _teachers_by_name() -> dict[str, Row]:
-    """Teachers of the tables that have to be trained."""
+    """The rows of teachers that have to be trained."""
     return {str(of_cell(row)): row for row in rows() if not row.place and not row.weights}
 
 
-def paper_names() -> list[str]:
-    """Every network of Tables 1 to 3 that GluonCV does not publish, in the paper's order.
+def row_of(name: ModelName) -> Row | None:
+    """The row of ``gan-kd experiments list`` that trains a network; None if there is none."""
+    return name.cell or _teachers_by_name().get(str(name))
 
-    Students with their teachers, baselines without one, and last the teachers that had to be trained.
+
+def paper_names() -> list[str]:
+    """Names of the networks of Tables 1 to 3 that GluonCV does not publish, in the paper's order.
+
+    Students come first, then baselines without a teacher, then teachers that have to be trained.
     """
-    names = [of_cell(cell) for cell in cells()]
-    everything = dict.fromkeys([*map(str, names), *_teachers_by_name()])
-    return [name for name in everything if name not in GLUONCV_PUBLISHES]
+    names = dict.fromkeys([*_cells_by_name(), *_teachers_by_name()])
+    return [name for name in names if name not in GLUONCV_PUBLISHES]

@@ -1,126 +1,330 @@
-"""A training run made into a release: files named after their content, a card, a line of the index."""
+"""Publish a training run: copy its best weights into a repository, with a model card."""
 
 from __future__ import annotations
 
 import datetime
+import math
+import re
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
+from gan_kd_ssd.analysis.arguments import Command, command_of
+from gan_kd_ssd.analysis.figures import last_trained
+from gan_kd_ssd.analysis.resume import resumed
+from gan_kd_ssd.detectors.names import NetworkName, kind_of, read_name
+from gan_kd_ssd.engine.runlog import prefix_of
+from gan_kd_ssd.logs.log import Log, Run
+from gan_kd_ssd.logs.read import read
+from gan_kd_ssd.logs.records import EpochEnd, Validation
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.util.mxnet import mx
-from gan_kd_ssd.zoo import zoo_networks as networks
-from gan_kd_ssd.zoo.card import card
-from gan_kd_ssd.zoo.index import INDEX, Entry, Index, entry_of, parse_index
-from gan_kd_ssd.zoo.names import Name
-from gan_kd_ssd.zoo.trained_run import Trained, checked_name, find
+from gan_kd_ssd.zoo.names import DATA, GLUONCV_PUBLISHES, NAMED_DATA, ModelName, parse
+from gan_kd_ssd.zoo.releases import INDEX, Index, Release, parse_index, release_of
 
-#: What of a run is released beside its weights: kind -> key in the index.
+#: The files of a run that are published with its weights: kind -> key in the index.
 _BESIDE = {"train.log": "log", "metrics.jsonl": "metrics"}
-
-#: What the option --metric of a run stands for; a run without it has the published one.
+#: Meaning of the option --metric. Runs that lack it used the published metric.
 _METRICS = {
     "voc07": "VOC07, IoU 0.5",
     "voc12": "VOC12, IoU 0.5",
     "coco": "COCO, IoU 0.5 to 0.95",
 }
+#: Options of the method that the paper does not describe, and what each decides.
+_INFERRED = {
+    "update": "which losses update the student together",
+    "clamp": "which discriminator parameters are clamped",
+    "d_norm": "normalization in the discriminators",
+    "levels": "aggregation of the per-level scores",
+    "adapter": "whose feature maps the 1x1 convolution adapts",
+    "student_head": "initialization of the student's predictors",
+    "cosine_attention": "weight of the cosine attention, whose definition is inferred",
+}
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A training run whose best weights can be published.
+
+    Attributes:
+        prefix: Prefix of its files.
+        options: Its options.
+        info: Its metadata.
+        best: The validation that chose the weights.
+        last_epoch: The last trained epoch.
+        command: The command that repeats it.
+        name: The name that follows from its options.
+    """
+
+    prefix: str
+    options: dict
+    info: dict
+    best: Validation
+    last_epoch: int
+    command: Command
+    name: ModelName
+
+    def file(self, kind: str) -> Path:
+        """The run's ``best.params``, ``train.log`` or ``metrics.jsonl``."""
+        return Path(f"{self.prefix}_{kind}")
 
 
 def publish(
     run: str | Path, to: str | Path, name: str | None = None, licence: str | None = None
-) -> Entry:
-    """Release the best weights of a run into a folder, as the newest version of their name.
+) -> Release:
+    """Publish the best weights of a run in a repository, as the newest release of their name.
 
-    The folder serves them at once, as ``GAN_KD_SSD_REPO=file:FOLDER`` or through any web server. The
-    index is written last: who reads it finds every file whole. Publishing the same run again changes
-    nothing but the time.
+    The folder serves them at once, as ``GAN_KD_SSD_REPO=FOLDER`` or through any web server. The index is
+    written last, so that its readers find every file complete. Publishing the same run again changes
+    only the time.
 
     Args:
-        run: prefix of a run's files, its ``.params`` file or its folder. name: where the one that
-            follows from the run's options is not meant. licence: of the weights, a line for the card.
+        run: The prefix of a run's files, its ``.params`` file or its folder.
+        to: The folder of the repository; it is created.
+        name: A name that replaces the one derived from the run's options.
+        licence: The licence of the weights, one line for the card.
 
     Raises:
-        UserError: the run is incomplete, the name does not fit, the weights are not of that network,
-            or the folder cannot be written.
+        UserError: The run is incomplete, the name contradicts it, the weights belong to another
+            network, or the folder cannot be written.
     """
-    trained = find(str(run))
-    what = checked_name(trained, name) if name else trained.name
+    trained = find_run(str(run))
+    what = _checked_name(trained, name) if name else trained.name
     weights = trained.file("best.params")
     sides = _check_weights(trained, what)
-    folder = files.make_folder(Path(to).expanduser(), "--to")
+    folder = files.writable_folder(Path(to).expanduser(), "--to")
     with files.locked(folder / f".{INDEX}.lock"):
-        index = _index(folder)
-        entry = entry_of(_fields(trained, what, sides, licence, files.digests(weights)))
-        released = _copy(trained, entry, folder)
-        if released[entry.file] != (entry.sha256, entry.size):
+        path = folder / INDEX
+        index = parse_index(path.read_bytes(), str(path)) if path.exists() else Index({}, str(path))
+        release = release_of(_fields(trained, what, sides, licence, files.digests(weights)))
+        released = {}
+        for kind in ("best.params", *_BESIDE):
+            target = folder / (release.file if kind == "best.params" else f"{release.stem}_{kind}")
+            source = trained.file(kind)
+            files.write_atomically(target, lambda copy, s=source: shutil.copyfile(s, copy))
+            released[target.name] = (*files.digests(target, ["sha256"]), target.stat().st_size)
+        if released[release.file] != (release.weights.sha256, release.weights.size):
             raise UserError(f"{weights}: is being written; publish the run when it has ended")
-        files.write_text(folder / f"{entry.stem}.md", card(entry, trained, released))
-        files.write_text(folder / f"{entry.stem}.json", entry.text())
-        files.write_text(folder / INDEX, index.with_entry(entry).text())
-    return entry
+        files.write_text(folder / f"{release.stem}.md", card(release, trained, released))
+        files.write_text(folder / f"{release.stem}.json", release.json())
+        files.write_text(path, index.with_release(release).json())
+    return release
 
 
-def _copy(trained: Trained, entry: Entry, folder: Path) -> dict[str, tuple[str, int]]:
-    """Copy a run's files under their names in a release; returns sha256 and size of each."""
-    names = {"best.params": entry.file, **{kind: f"{entry.stem}_{kind}" for kind in _BESIDE}}
-    released = {}
-    for kind, file in names.items():
-        source, target = trained.file(kind), folder / file
-        files.write_atomically(target, lambda copy, s=source: shutil.copyfile(s, copy))
-        released[file] = (*files.digests(target, ["sha256"]), target.stat().st_size)
-    return released
+def card(release: Release, trained: TrainedRun, released: dict[str, tuple[str, int]]) -> str:
+    """The model card in Markdown.
+
+    Args:
+        release: The release.
+        trained: Its run.
+        released: sha256 and size in bytes of each published file.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["cell"] = lambda value: " ".join(str(value).split()).replace("|", "\\|")
+    environment.tests["missing"] = lambda value: value is None or value != value
+    what = release.what
+    return environment.get_template("card.md.j2").render(
+        release=release,
+        fields=release.fields,
+        what=what,
+        cell=what.cell,
+        trained=trained,
+        info=trained.info,
+        teacher=trained.info.get("teacher"),
+        teacher_is_gluoncvs=what.teacher_name() in GLUONCV_PUBLISHES,
+        inferred={k: text for k, text in _INFERRED.items() if k in trained.options},
+        files=released,
+    )
 
 
-def _index(folder: Path) -> Index:
-    """The folder's index, an empty one in a new folder."""
-    path = folder / INDEX
-    return parse_index(path.read_bytes(), str(path)) if path.exists() else Index({}, str(path))
-
-
-def _check_weights(trained: Trained, what: Name) -> tuple[int, ...]:
-    """Load the weights into their network; returns its input size, as in :class:`Entry`.
+def find_run(text: str) -> TrainedRun:
+    """The run of a prefix, of one of its ``.params`` files, or of a folder with one run.
 
     Raises:
-        UserError: they are another network's, damaged, or not finite.
+        UserError: There is no such run, or it has no weights with a finite mAP.
     """
-    weights, options = trained.file("best.params"), trained.options
-    settings = {}
-    if what.detector == "faster_rcnn":
-        settings = {key: options.get(key) for key in ("short", "max_size", "norm_layer")}
-    detector = networks.build(what, classes=trained.info["classes"], **settings)
+    prefix = _prefix(text)
+    for kind in ("metrics.jsonl", "train.log", "best.params"):
+        if not Path(f"{prefix}_{kind}").is_file():
+            raise UserError(
+                f"{prefix}_{kind}: no such file; give the --save-prefix of a run that has completed "
+                "its first validation"
+            )
+    log = read(f"{prefix}_metrics.jsonl")
+    chain = _chain(log)
+    run, options = chain[-1], chain[-1].namespace
+    info = dict(run.start.record.info) if run.start else {}
+    if "student" not in options or not isinstance(info.get("classes"), list):
+        raise UserError(
+            f"{prefix}_metrics.jsonl: does not name student and classes; give a run of "
+            "train_ssd_gkd.py or train_faster_rcnn_gkd.py"
+        )
+    epochs = [entry.record.epoch for part in chain for entry in part.of(EpochEnd)]
+    best, last = _best(chain, prefix), max(epochs, default=0)
+    return TrainedRun(prefix, options, info, best, last, command_of(log, run), _name(options, info))
+
+
+def _prefix(text: str) -> str:
+    path = Path(text).expanduser()
+    if path.is_dir() and not Path(f"{path}_metrics.jsonl").exists():
+        found = sorted(path.glob("*_metrics.jsonl"))
+        if len(found) != 1:
+            runs = ", ".join(one.name for one in found[:5]) or "none"
+            raise UserError(
+                f"{text}: the folder holds {len(found)} runs ({runs}); name one by its --save-prefix"
+            )
+        return str(found[0])[: -len("_metrics.jsonl")]
+    return prefix_of(path)
+
+
+def _chain(log: Log) -> list[Run]:
+    """The last run of a log that trained, preceded by the runs whose states it resumed.
+
+    The runs are complete: the best weights may come from an epoch that was trained again after the
+    resume, with a worse result. :func:`gan_kd_ssd.analysis.resume.with_resumed` omits such epochs.
+    """
+    chain = [last_trained(log) or log.runs[-1]]
+    while str(chain[0].namespace.get("resume", "")).endswith(".zip"):
+        before = resumed(log, chain[0])
+        if before is None:
+            break
+        chain.insert(0, before)
+    return chain
+
+
+def _best(chain: list[Run], prefix: str) -> Validation:
+    """The validation after which ``_best.params`` was saved."""
+    found = [entry.record for run in chain for entry in run.of(Validation)]
+    found = [v for v in found if v.mean is not None and math.isfinite(v.mean)]
+    if not found:
+        raise UserError(
+            f"{prefix}_metrics.jsonl: no validation with a finite mAP; train until there is one"
+        )
+    try:
+        lines = Path(f"{prefix}_best_map.log").read_text(encoding="utf-8").split("\n")
+        epoch, _, value = [line for line in lines if line][-1].partition(":\t")
+    except (OSError, ValueError, IndexError):
+        return max(found, key=lambda v: v.mean)
+    for validation in reversed(found):
+        if (f"{validation.epoch:04d}", f"{validation.mean:.4f}") == (epoch, value):
+            return validation
+    raise UserError(
+        f"{prefix}_best_map.log: no validation in {prefix}_metrics.jsonl matches its last line (epoch "
+        f"{epoch}, mAP {value}): the files of several runs are mixed; publish an unmixed run"
+    )
+
+
+def _name(options: dict, info: dict) -> ModelName:
+    """The name that follows from a run's options."""
+    kind = kind_of(options, info)
+    is_ssd, distilled = kind == "ssd", options.get("distill") == "gan"
+    student = read_name(options["student"], kind)
+    if is_ssd:
+        network = NetworkName(kind, student.backbone, data_shape=options["data_shape"])
+    else:
+        fpn = student.fpn or bool(options.get("use_fpn"))
+        network = NetworkName(kind, student.backbone, fpn=fpn)
+    name = ModelName(
+        network,
+        _data(str(options["dataset"]), is_ssd),
+        teacher=read_name(options["teacher"], kind).backbone if distilled else None,
+        cosine=distilled and bool(options.get("cosine_attention")),
+        roi_mode=None if is_ssd else options.get("roi_mode", "align"),
+    )
+    if str(name) in GLUONCV_PUBLISHES:
+        name = replace(name, plain=True)
+    if parse(str(name)) != name:
+        raise UserError(f"{name}: not a name of this zoo, whose networks are those of the scripts")
+    return name
+
+
+def _data(dataset: str, is_ssd: bool) -> str:
+    """The data set's part of the name: for a folder, the letters and digits of the folder's name."""
+    if not is_ssd and dataset == "voc07":
+        return "voc"  # as in the published run, whose voc is VOC 07
+    word = re.sub(r"[^a-z0-9]", "", Path(dataset).name.lower())
+    taken = word in NAMED_DATA and dataset not in NAMED_DATA.values()
+    return word if re.fullmatch(DATA, word, re.ASCII) and not taken else f"data{word}"
+
+
+def _checked_name(trained: TrainedRun, text: str) -> ModelName:
+    """A name chosen by the user. It may rename a data set that is a folder, and add ``_plain``.
+
+    Raises:
+        UserError: The name contradicts the run.
+    """
+    name = parse(text)
+    if name is None:
+        raise UserError(f"--name {text!r}: does not have the form of {trained.name}")
+    own = trained.name
+    folder = str(trained.options["dataset"]) not in NAMED_DATA.values()
+    data = name.data if folder and name.data not in NAMED_DATA else own.data
+    plain = name.plain if own.teacher is None else False
+    if replace(own, data=data, plain=plain) != name or str(name) in GLUONCV_PUBLISHES:
+        dataset = f" (trained on {trained.options['dataset']})" if folder else ""
+        raise UserError(f"--name {text}: contradicts the run, which is {own}{dataset}")
+    return name
+
+
+def _check_weights(trained: TrainedRun, what: ModelName) -> tuple[int, ...]:
+    """Load the weights into their network; return its input size as in :class:`Release`.
+
+    Raises:
+        UserError: The weights belong to another network, are damaged, or are not finite.
+    """
+    import numpy as np
+
+    from gan_kd_ssd.util.mxnet import mx
+    from gan_kd_ssd.zoo.networks import build
+
+    weights, settings = trained.file("best.params"), {}
+    if not what.is_ssd:
+        settings = {key: trained.options.get(key) for key in ("short", "max_size", "norm_layer")}
+    detector = build(what, classes=trained.info["classes"], **settings)
     detector.load(weights, [mx.cpu()], option="publish")
     for name, value in mx.nd.load(str(weights)).items():
         if not np.isfinite(value.asnumpy()).all():
-            raise UserError(f"{weights}: {name} holds a number that is not finite; train it again")
-    return (what.size,) if what.detector == "ssd" else (detector.short, detector.max_size)
+            raise UserError(f"{weights}: {name} has a value that is not finite; train again")
+    return (what.size,) if what.is_ssd else (detector.short, detector.max_size)
 
 
 def _fields(
-    trained: Trained,
-    what: Name,
+    trained: TrainedRun,
+    what: ModelName,
     sides: tuple[int, ...],
     licence: str | None,
-    sums: tuple[str, str],
+    digests: tuple[str, ...],
 ) -> dict:
-    """What the index holds of the release."""
-    info, best = trained.info, trained.best
-    stem = f"{what}-{sums[0][:8]}"
-    teacher, metric = info.get("teacher"), trained.options.get("metric") or "voc07"
+    """The JSON of the release."""
+    info, best, options = trained.info, trained.best, trained.options
+    stem = f"{what}-{digests[0][:8]}"
+    teacher, metric = info.get("teacher"), options.get("metric") or "voc07"
+    if teacher:  # without the folders of the machine that trained it
+        teacher = {
+            "network": what.teacher,
+            **teacher,
+            "file": Path(teacher["file"]).name,
+        }
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         "name": str(what),
         "file": f"{stem}.params",
-        "sha1": sums[0],
-        "sha256": sums[1],
+        "sha1": digests[0],
+        "sha256": digests[1],
         "size": trained.file("best.params").stat().st_size,
-        "network": what.network,
-        "data_shape": sides[0] if what.detector == "ssd" else list(sides),
-        "norm_layer": trained.options.get("norm_layer"),
+        "network": str(what.network),
+        "data_shape": sides[0] if what.is_ssd else list(sides),
+        "norm_layer": options.get("norm_layer"),
         "classes": info["classes"],
         "parameters": info.get("parameters"),
-        "teacher": teacher and {"network": what.teacher, **_without_folder(teacher)},
+        "teacher": teacher,
         "mAP": best.mean,
         "class_mAP": {k: None if v is None or v != v else v for k, v in best.classes.items()},
         "metric": _METRICS.get(metric, str(metric)),
@@ -128,15 +332,10 @@ def _fields(
         "epoch": best.epoch,
         "last_epoch": trained.last_epoch,
         "command": trained.command.line(),
-        "namespace": trained.options,
+        "namespace": options,
         "versions": info.get("versions", {}),
         "licence": " ".join((licence or "not stated by their publisher").split()),
         "card": f"{stem}.md",
         **{key: f"{stem}_{kind}" for kind, key in _BESIDE.items()},
         "published": now.isoformat(timespec="microseconds"),
     }
-
-
-def _without_folder(teacher: dict) -> dict:
-    """The teacher's facts without the folders of the machine that trained it."""
-    return {**teacher, "file": Path(teacher["file"]).name}

@@ -1,14 +1,15 @@
-"""Weights on this machine: found, fetched once for all processes, checked, removed.
+"""The local store of weights: find, fetch, verify and remove them.
 
-A store is a folder, GluonCV's own by default: ``NAME-12345678.params``, as GluonCV names its files, with
-``NAME-12345678.json`` beside it, which says what is in it. Locks and files that are not whole yet are in
-the folder ``.gan_kd_ssd`` below it.
+A store is a folder, by default GluonCV's own. It holds ``NAME-12345678.params``, named as GluonCV names
+its files, and beside each file its release as ``NAME-12345678.json``. Lock files and incomplete
+downloads are in its subfolder ``.gan_kd_ssd``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,28 +19,39 @@ from typing import NamedTuple
 from gan_kd_ssd.util import download, files
 from gan_kd_ssd.util.download import Patience, Unreachable
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.zoo import index as indexes
 from gan_kd_ssd.zoo import names
-from gan_kd_ssd.zoo.index import Entry, Index
-from gan_kd_ssd.zoo.repository import VARIABLE, Repository, repository
+from gan_kd_ssd.zoo.releases import (
+    FILE,
+    INDEX,
+    VARIABLE,
+    Index,
+    Release,
+    Repository,
+    release_of,
+    repository,
+)
 
-WORK = ".gan_kd_ssd"
+_WORK = ".gan_kd_ssd"
+#: Names of incomplete downloads, see :func:`gan_kd_ssd.util.download.part_name`.
+_PART = re.compile(rf"\.{FILE.pattern}\.[0-9a-f]{{12}}\.part", re.ASCII)
 
 
 class Fetched(NamedTuple):
-    """Weights that are here and whole."""
+    """Intact weights in a store, and their release."""
 
     path: Path
-    entry: Entry
+    release: Release
 
 
-def default_root() -> Path:
-    """Where GluonCV keeps weights: $MXNET_HOME/models, else ~/.mxnet/models."""
-    return files.mxnet_home() / "models"
+class Checked(NamedTuple):
+    """A file that :meth:`Store.verify` has read; ``damage`` is '' if the file is intact."""
+
+    file: str
+    damage: str
 
 
 def version_of(pretrained: bool | str | None) -> str | None:
-    """What ``pretrained=`` asks for: None is nothing, '' the newest version, else 8 to 40 hex digits."""
+    """The version that ``pretrained=`` asks for: None for none, '' for the newest, else hex digits."""
     if not pretrained:
         return None
     if pretrained is True:
@@ -53,11 +65,13 @@ def version_of(pretrained: bool | str | None) -> str | None:
 
 
 class Store:
-    """A folder of weights, and the repository that it is filled from.
+    """A folder of weights, and the repository from which it is filled.
 
     Args:
-        root: the folder (default: :func:`default_root`). source: the repository (default: that of
-            $GAN_KD_SSD_REPO). patience: with the network. quiet: no progress bar, no remarks.
+        root: The folder (default: $MXNET_HOME/models, else ~/.mxnet/models).
+        source: The repository (default: the one in $GAN_KD_SSD_REPO).
+        patience: Time limits and retries of downloads.
+        quiet: Show neither progress nor remarks.
     """
 
     def __init__(
@@ -67,150 +81,194 @@ class Store:
         patience: Patience | None = None,
         quiet: bool = False,
     ):
-        self.root = Path(root).expanduser() if root else default_root()
+        self.root = Path(root).expanduser() if root else files.mxnet_home() / "models"
         self.source = source or repository()
         self.patience, self.quiet = patience or Patience(), quiet
 
-    # What is here
-
-    def entries(self) -> list[Entry]:
-        """The versions that are here with their weights, by name, then by time; not read through."""
+    def releases(self) -> list[Release]:
+        """The releases whose weights are in the store, by name and time. Weights are not verified."""
         found = []
-        for path in self.files("json"):
+        for path in self._files("json"):
             with contextlib.suppress(UserError):
-                entry = self.read(path)
-                if (self.root / entry.file).is_file():
-                    found.append(entry)
-        return sorted(found, key=lambda entry: (entry.name, entry.published))
-
-    def files(self, kind: str) -> Iterator[Path]:
-        """Our files of a kind, 'params' or 'json'; GluonCV's are not ours."""
-        try:
-            found = sorted(path for path in self.root.iterdir() if path.is_file())
-        except OSError:
-            return
-        for path in found:
-            match = indexes.FILE.fullmatch(path.name)
-            if match and match["kind"] == kind and names.ours(match["name"]):
-                yield path
-
-    def read(self, path: Path) -> Entry:
-        """What a file beside weights says of them; UserError if it is damaged."""
-        try:
-            entry = indexes.entry_of(json.loads(path.read_bytes()))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{path}: damaged ({error}); fetch {path.stem} again") from error
-        if path.name != f"{entry.stem}.json":
-            raise UserError(f"{path}: is of {entry.stem}; fetch {path.stem} again")
-        return entry
-
-    def _local(self, name: str, version: str | None) -> Entry | None:
-        """The newest version here, or the one that is asked for."""
-        found = [e for e in self.entries() if e.name == name and e.sha1.startswith(version or "")]
-        return found[-1] if found else None
+                release = self._read(path)
+                if (self.root / release.file).is_file():
+                    found.append(release)
+        return sorted(found, key=lambda release: (release.name, release.published))
 
     def index(self) -> Index:
-        """The repository's index, an empty one where it cannot be had, which is said."""
+        """The index of the repository. If it is not available, report that; return an empty index."""
         if self.source is None:
             return Index({})
         try:
             return self.source.index(replace(self.patience, attempts=1))
         except UserError as error:
-            self._remark(f"the repository cannot be asked: {error}")
+            self._remark(f"the repository is not available: {error}")
             return Index({})
 
-    # Fetching
-
     def fetch(self, name: str, version: str | None = None) -> Fetched:
-        """Weights of a network of ours, from here, else from the repository.
+        """Get the weights of a network of this zoo from the store, else from the repository.
 
-        A version that is here is taken without the network. Without one, the repository is asked for
-        its newest, and the newest here is taken where it cannot be asked.
+        A version that is in the store needs no network. Without a version, the repository decides
+        which one is the newest; if the repository is not available, the newest in the store is used.
 
         Args:
-            name: see :mod:`~gan_kd_ssd.zoo.names`. version: first hex digits of the sha1.
+            name: A name, see :mod:`gan_kd_ssd.zoo.names`.
+            version: First hexadecimal digits of the sha1.
 
         Raises:
-            UserError: nothing is published, or it cannot be had; says what to do.
+            UserError: No weights are published, or they are not available; says what to do.
         """
         what = names.ours(name)
         if what is None:
             raise names.unknown(name, self._known())
-        name = str(what)
-        here = self._local(name, version) if version else None
-        if here and not files.damage(self.root / here.file, here.expected):
+        here = self._local(str(what), version) if version else None
+        if here and not files.damage(self.root / here.file, here.weights):
             return Fetched(self.root / here.file, here)
-        entry = self._published(what, version)
-        path, beside = self.root / entry.file, self.root / f"{entry.stem}.json"
-        wrong = files.damage(path, entry.expected)
+        release = self._newest(what, version)
+        path, beside = self.root / release.file, self.root / f"{release.stem}.json"
+        wrong = files.damage(path, release.weights)
         if wrong:
-            self._bring(entry, path, wrong)
+            self._download(release, path, wrong)
         if wrong or not beside.is_file():
-            files.write_text(beside, entry.text())
-        return Fetched(path, entry)
+            files.write_text(beside, release.json())
+        return Fetched(path, release)
+
+    def verify(self) -> list[Checked]:
+        """Read all weights of this zoo and compare them with their releases.
+
+        Weights without a release beside them are compared with the 8 digits in their names.
+        """
+        checked = {}
+        for path in self._files("json"):
+            try:
+                release = self._read(path)
+            except UserError as error:
+                checked[path.name] = str(error)
+                continue
+            weights = self.root / release.file
+            missing = "" if weights.exists() else f"missing beside {path.name}"
+            checked[release.file] = missing or files.damage(weights, release.weights)
+        for path in self._files("params"):
+            if path.name not in checked:
+                checked[path.name] = _damage_by_name(path)
+        return [Checked(*item) for item in sorted(checked.items())]
+
+    def purge(self, chosen: set[str] | None) -> list[Path]:
+        """Remove weights of this zoo, with their incomplete downloads. Other files stay.
+
+        Args:
+            chosen: The names to remove; None removes all.
+
+        Returns:
+            The removed files.
+
+        Raises:
+            UserError: The folder is a repository, or a file cannot be removed.
+        """
+        if (self.root / INDEX).exists():
+            raise UserError(
+                f"{self.root}: holds {INDEX}, so it is a repository and not a store; nothing was "
+                "removed"
+            )
+        found = [(path, FILE.fullmatch(path.name)) for path in self._files("params", "json")]
+        with contextlib.suppress(FileNotFoundError):
+            parts = sorted((self.root / _WORK).iterdir())
+            found += [(path, _PART.fullmatch(path.name)) for path in parts]
+        removed = []
+        for path, match in found:
+            if match and (chosen is None or match["name"] in chosen):
+                try:
+                    path.unlink()
+                except OSError as error:
+                    raise UserError(f"{path}: cannot be removed ({error.strerror})") from error
+                removed.append(path)
+        return removed
+
+    def _files(self, *kinds: str) -> Iterator[Path]:
+        """The files of this zoo in the store, of kinds 'params' and 'json'."""
+        if not self.root.is_dir():
+            return
+        for path in sorted(self.root.iterdir()):
+            match = FILE.fullmatch(path.name)
+            if match and match["kind"] in kinds and names.ours(match["name"]) and path.is_file():
+                yield path
+
+    def _read(self, path: Path) -> Release:
+        try:
+            release = release_of(json.loads(path.read_bytes()))
+            if path.name != f"{release.stem}.json":
+                raise ValueError(f"it describes {release.stem}")
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path}: damaged ({error}); fetch {path.stem} again") from error
+        return release
+
+    def _local(self, name: str, version: str | None) -> Release | None:
+        models: dict[str, list[Release]] = {}
+        for release in self.releases():
+            models.setdefault(release.name, []).append(release)
+        return Index(models).find(name, version)
 
     def _known(self) -> list[str]:
-        """Names to choose from, for a message: those that are at hand."""
-        return [*names.paper_names(), *names.GLUONCV_PUBLISHES, *(e.name for e in self.entries())]
+        here = [release.name for release in self.releases()]
+        return [*names.paper_names(), *names.GLUONCV_PUBLISHES, *here]
 
-    def _published(self, what: names.Name, version: str | None) -> Entry:
-        """The version to fetch: the repository's, or one that is here."""
+    def _newest(self, what: names.ModelName, version: str | None) -> Release:
+        """The release to fetch: the repository's, else the store's."""
         name, local = str(what), self._local(str(what), version)
-        if self.source is None:
-            if local is None:
-                raise self._nothing(what, version, Index({}))
-            return local
-        patience = replace(self.patience, attempts=1) if local else self.patience
-        try:
-            index = self.source.index(patience)
-        except Unreachable as error:
-            if local is None:
-                raise UserError(
-                    f"{name}: {error}; check the network and ${VARIABLE}, or copy {name}-*.params and "
-                    f"{name}-*.json from there into {self.root} by hand"
-                ) from error
-            self._remark(f"{error}; {local.file}, which is here, is taken")
-            return local
-        entry = index.find(name, version) or local
-        if entry is None:
-            raise self._nothing(what, version, index)
-        return entry
+        index = Index({})
+        if self.source is not None:
+            patience = replace(self.patience, attempts=1) if local else self.patience
+            try:
+                index = self.source.index(patience)
+            except Unreachable as error:
+                if local is None:
+                    raise UserError(
+                        f"{name}: {error}; check the network and ${VARIABLE}, or copy {name}-*.params "
+                        f"and {name}-*.json from there into {self.root} by hand"
+                    ) from error
+                self._remark(f"{error}; using {local.file} from {self.root}")
+        release = index.find(name, version) or local
+        if release is None:
+            raise self._unpublished(what, version, index)
+        return release
 
-    def _nothing(self, what: names.Name, version: str | None, index: Index) -> UserError:
-        """The error for weights that nobody publishes: what trains them."""
+    def _unpublished(self, what: names.ModelName, version: str | None, index: Index) -> UserError:
         name = str(what)
         if version and index.find(name):
-            versions = ", ".join(entry.version for entry in index.models[name])
+            versions = ", ".join(release.version for release in index.models[name])
             return UserError(f"{name}: no version {version}; {index.where} has {versions}")
-        where = index.where or f"no repository is named in ${VARIABLE}"
-        known = {*self._known(), *index.models} - {name}
-        close = names.close(name, known) if what.cell is None else []
+        where = index.where or f"${VARIABLE} names no repository"
+        close = names.similar(name, {*self._known(), *index.models} - {name})
+        hint = f"; similar names: {', '.join(close)}" if close and what.cell is None else ""
         return UserError(
-            f"{name}: no weights are published ({where}), nor are any in {self.root}; no weights of "
-            f"the paper exist: {what.advice()}"
-            + (f"; names that are close: {', '.join(close)}" if close else "")
+            f"{name}: no weights are published ({where}) and none are in {self.root}. The authors of "
+            f"the paper published no weights: {what.advice()}{hint}"
         )
 
-    def _bring(self, entry: Entry, path: Path, wrong: str) -> None:
-        """Bring a version to ``path``; another process that is at it is waited for."""
+    def _download(self, release: Release, path: Path, wrong: str) -> None:
         if self.source is None:
             raise UserError(f"{path}: {wrong}; name a repository in ${VARIABLE} to fetch it again")
         download.fetch(
-            self.source.source(entry.file),
+            self.source.source(release.file),
             path,
-            entry.expected,
-            work=self.root / WORK,
+            release.weights,
+            work=self.root / _WORK,
             patience=self.patience,
-            remedy=self._by_hand(entry),
+            remedy=f"check the network and ${VARIABLE}, or copy {self.source.address(release.file)} "
+            f"and {self.source.address(release.stem + '.json')} by hand into {self.root}",
             quiet=self.quiet,
-        )
-
-    def _by_hand(self, entry: Entry) -> str:
-        return (
-            f"check the network and ${VARIABLE}, or fetch {self.source.address(entry.file)} and "
-            f"{self.source.address(entry.stem + '.json')} by hand into {self.root}"
         )
 
     def _remark(self, text: str) -> None:
         if not self.quiet:
             print(text, file=sys.stderr)
+
+
+def _damage_by_name(path: Path) -> str:
+    try:
+        (sha1,) = files.digests(path, ["sha1"])
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return (
+        "" if sha1.startswith(FILE.fullmatch(path.name)["hash"]) else f"sha1 {sha1}, not its name's"
+    )

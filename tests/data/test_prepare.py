@@ -118,12 +118,12 @@ def test_coco_is_downloaded_and_laid_out_as_gluoncv_expects(packed, server, tmp_
 def test_what_is_there_is_not_fetched_again(packed, server, tmp_path, said, name):
     ready(name, packed, tmp_path, said, mirror=server.url)
     asked = len(server.requests)
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("[!.]*")}
     said.clear()
     ready(name, packed, tmp_path, said, mirror=server.url)
     assert len(server.requests) == asked == 3
     assert said == [f"{a.name}: already complete" for a in packed[1][name]]
-    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("[!.]*")} == before
 
 
 @pytest.mark.parametrize(
@@ -209,8 +209,8 @@ def test_the_mirror_may_come_from_the_environment(packed, server, tmp_path, said
     assert len(server.requests) == 3
 
 
-def test_without_a_network_the_way_by_hand_is_told(packed, tmp_path, said):
-    with pytest.raises(UserError, match="no connection") as caught:
+def test_without_a_network_the_manual_download_is_described(packed, tmp_path, said):
+    with pytest.raises(UserError, match="no answer") as caught:
         ready("voc", packed, tmp_path, said)
     assert "--from" in str(caught.value) and packed[1]["voc"][0].url in str(caught.value)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gan_kd_ssd.detectors import faster_rcnn
-from gan_kd_ssd.detectors import faster_rcnn_losses as rcnn_losses
+from gan_kd_ssd.detectors.faster_rcnn_losses import FasterRCNNCounts, FasterRCNNLoss
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
@@ -92,7 +92,7 @@ def test_counted_figures_are_those_computed_by_hand():
     masks = [[[[0] * 4, [1] * 4]], [[[1] * 4, [0] * 4]]]
     arrays = (rpn_classes, rpn_targets, scores, boxes, classes, offsets)
     arrays = [mx.nd.array(a) for a in (*arrays, class_targets, targets, masks)]
-    counted = rcnn_losses.RCNNCounts()(*arrays).asnumpy().reshape(4, 2)
+    counted = np.reshape(as_numpy(FasterRCNNCounts()(*arrays)), (4, 2))
     near, far = 0.5 * 9 * 0.1**2, 2 - 0.5 / 9  # smooth L1, quadratic below 1/9
     expected = [(3, 5), (near + far, 3), (2, 4), (0.5 * 0.5**2 + 1.5, 2)]
     np.testing.assert_allclose(counted, expected, rtol=1e-5)
@@ -111,7 +111,7 @@ def test_a_mixture_of_two_images_counts_half():
     for weights in ([1, 1], [0.5, 1]):
         part = DevicePart(x, boxes, labels, classes, encoded, mx.nd.array(weights))
         mx.random.seed(3)
-        results.append(detector.forward(detector.parts([part], CPU)[0])[1])
+        results.append(detector.forward(detector.parts([part], CPU)[0]).losses.values())
     for whole, halved in zip(*results):
         np.testing.assert_allclose(halved.asnumpy(), whole.asnumpy() * [0.5, 1], rtol=1e-5)
 
@@ -251,7 +251,7 @@ def test_losses_are_those_of_gluoncv_0_4_for_each_image():
         rng.randint(-1, 2, (images, anchors)),
         rng.randn(images, anchors, 4),
     ]
-    losses = rcnn_losses.RCNNLoss()(*[mx.nd.array(a) for a in rpn + p])
+    losses = FasterRCNNLoss()(*[mx.nd.array(a) for a in rpn + p])
     for image in range(images):
         expected = numpy_losses(*[a[image] for a in rpn], [a[image] for a in p])
         got = [float(loss[image].asscalar()) for loss in losses]
@@ -306,7 +306,7 @@ def test_foreign_parameters_are_one_clear_line(tmp_path, change, message):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"network": "resnet99"}, "--network 'resnet99': no such network"),
+        ({"network": "resnet99"}, "'resnet99': no such network"),
         ({"short": 16}, "--short 16: too small"),
         ({"short": 128, "max_size": 96}, "--max-size 96 is below --short 128"),
         ({"max_size": 3000}, "--max-size 3000: .* anchors for 2048"),

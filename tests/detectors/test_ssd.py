@@ -5,6 +5,7 @@ import pytest
 
 from gan_kd_ssd.detectors import ssd
 from gan_kd_ssd.detectors import ssd_networks as networks
+from gan_kd_ssd.detectors.ssd_losses import MultiBoxLoss
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
@@ -150,7 +151,7 @@ def test_losses_equal_gluoncv_s_and_those_by_hand(chance):
     arrays = [mx.nd.array(a) for a in (classes, boxes, class_targets, box_targets)]
     gradients = []
     for loss in (
-        lambda *a: ssd.MultiBoxLoss()(*a, mx.nd.array([1 / positives])),
+        lambda *a: MultiBoxLoss()(*a, mx.nd.array([1 / positives])),
         lambda *a: [losses[0] for losses in SSDMultiBoxLoss()(*a)[1:]],
     ):
         for array in arrays[:2]:
@@ -168,20 +169,6 @@ def test_losses_equal_gluoncv_s_and_those_by_hand(chance):
             assert total.asscalar() == 0
     for ours, theirs in zip(*gradients):
         np.testing.assert_allclose(ours, theirs, atol=1e-7)
-
-
-@pytest.mark.parametrize(
-    "given, name",
-    [
-        ("mobilenet1.0", "mobilenet1.0"),
-        ("ssd_512_mobilenet1_0_voc", "mobilenet1.0"),
-        ("SSD_300_vgg16_atrous_coco", "vgg16_atrous"),
-        ("mobilenetv2_1.0", "mobilenetv2_1.0"),
-        ("resnet18_v1_0.5", "resnet18_v1_0.5"),
-    ],
-)
-def test_networks_are_known_by_short_and_long_names(given, name):
-    assert networks.check_name(given, "--student") == name
 
 
 def test_unknown_network_is_named_with_its_option():

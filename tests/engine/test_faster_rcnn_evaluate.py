@@ -1,6 +1,7 @@
 """eval_voc.py for Faster R-CNN: sizes of the run, GluonCV's figures, all devices."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,32 +96,26 @@ def test_the_last_run_of_a_prefix_is_the_one_that_its_weights_are_of(tmp_path):
     assert runlog.run_beside(tmp_path / "x_best.params")["namespace"] == {"short": 128}
 
 
-def test_eval_voc_takes_from_the_run_what_its_options_leave_open(
-    shapes_folder, tmp_path, monkeypatch
-):
+def test_eval_voc_takes_from_the_run_what_its_options_leave_open(shapes_folder, tmp_path):
     from gan_kd_ssd.config import evaluation_options as evaluation
-    from gan_kd_ssd.engine import evaluate as eval_run
+    from gan_kd_ssd.engine.load_trained import settings_of
 
     namespace = {"use_fpn": True, "roi_mode": "pool", "short": 70, "max_size": 90}
     namespace["norm_layer"] = "bn"
     first = {"kind": "run", "namespace": namespace, "classes": CLASSES}
     (tmp_path / "x_metrics.jsonl").write_text(json.dumps(first) + "\n")
     (tmp_path / "x_best.params").write_bytes(b"")
-    asked = []
-
-    def load(*_args, **settings):
-        asked.append(settings)
-        raise UserError("enough")
-
-    monkeypatch.setattr(faster_rcnn, "load", load)
     words = ["--network", "faster_rcnn_resnet10_v1_0.125", "--dataset", str(shapes_folder)]
     words += ["--params", str(tmp_path / "x_best.params"), "--gpus", ""]
-    for more in ([], ["--roi-mode", "align", "--short", "64"]):
-        with pytest.raises(UserError, match="enough"):
-            eval_run.run(evaluation.parse([*words, *more]))
-    names = ("fpn", "roi_mode", "short", "max_size", "norm_layer")
-    assert [asked[0][name] for name in names] == [True, "pool", 70, 90, "bn"]
-    assert [asked[1][name] for name in names] == [True, "align", 64, 90, "bn"]
+    asked = faster_rcnn.FasterRCNNSettings(True, "pool", 70, 90, "bn")
+    for more, expected in (
+        ([], asked),
+        (["--roi-mode", "align", "--short", "64"], replace(asked, roi_mode="align", short=64)),
+    ):
+        options = evaluation.parse([*words, *more])
+        before = vars(options).copy()
+        assert settings_of(options, options.params) == expected
+        assert vars(options) == before
 
 
 def test_single_images_are_measured_on_all_devices():
@@ -129,7 +124,8 @@ def test_single_images_are_measured_on_all_devices():
     seen = []
 
     class Recorded:
-        classes, any_size = CLASSES, True
+        classes, data_shape = CLASSES, None
+        evaluation_parts = faster_rcnn.FasterRCNN.evaluation_parts
 
         def detect(self, x):
             seen.append(x.context)

@@ -58,43 +58,6 @@ def test_options_of_the_run_stand_in_its_first_line_and_can_be_read_back(whole):
     assert options["gan_epochs"] == 2 and options["lrD"] == 0.0005
 
 
-def test_every_distillation_option_reaches_the_step():
-    words = {
-        "--update": "joint",
-        "--levels": "sum",
-        "--adversarial-weight": 2.0,
-        "--cosine-attention": 3.0,
-        "--clamp": "all",
-        "--clamp-lower": -0.5,
-        "--clamp-upper": 0.25,
-        "--d-norm": "none",
-        "--d-channels": 7,
-        "--adapter": "teacher",
-        "--lrD": 0.125,
-        "--lrG": 0.375,
-        "--beta1": 0.75,
-    }
-    options = run.distill_options(parse_train_ssd([f"{k}={v}" for k, v in words.items()]))
-    expected = [
-        "joint",
-        "sum",
-        2.0,
-        3.0,
-        "all",
-        -0.5,
-        0.25,
-        "none",
-        7,
-        "teacher",
-        0.125,
-        0.375,
-        0.75,
-    ]
-    names = ["update", "levels", "adversarial_weight", "cosine_weight", "clamp", "clamp_lower"]
-    names += ["clamp_upper", "normalisation", "channels", "adapter", "lr_d", "lr_g", "beta1"]
-    assert vars(options) == dict(zip(names, expected))
-
-
 def test_the_teacher_s_map_is_the_teacher_s(whole, teacher_params, shapes_folder):
     from gan_kd_ssd.data.batches.ssd_batches import ValBatches
     from gan_kd_ssd.data.formats.catalog import open_dataset

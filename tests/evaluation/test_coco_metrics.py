@@ -10,6 +10,8 @@ import pytest
 
 from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.data.formats.coco import COCOFolder
+from gan_kd_ssd.detectors.faster_rcnn import FasterRCNN
+from gan_kd_ssd.detectors.ssd import SSD
 from gan_kd_ssd.evaluation import coco_metrics as coco
 from gan_kd_ssd.evaluation import metrics as voc
 from gan_kd_ssd.util.mxnet import mx
@@ -205,7 +207,9 @@ class Recorded:
 
     def __init__(self, classes, found, data_shape=None):
         self.classes, self.found = classes, found
-        self.data_shape, self.any_size = data_shape, data_shape is None
+        self.data_shape = data_shape
+        kind = SSD if data_shape else FasterRCNN
+        self.evaluation_parts = lambda batch, ctx: kind.evaluation_parts(self, batch, ctx)
 
     def detect(self, x):
         rows = x[:, 0, 0, 0].asnumpy().astype(int)

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from gan_kd_ssd.detectors.ssd import SSD
 from gan_kd_ssd.evaluation import metrics as voc
 from gan_kd_ssd.util.mxnet import mx
 
@@ -17,7 +18,8 @@ CLASSES = ["ant", "bee", "cat", "dog", "eel"]
 class RecordedDetector:
     """Gives prepared detections; an image's first pixel says which ones are its own."""
 
-    classes = CLASSES
+    classes, data_shape = CLASSES, SIZE
+    evaluation_parts = SSD.evaluation_parts
 
     def __init__(self, ids, scores, boxes):
         self.detections = ids[..., None], scores[..., None], boxes

@@ -1,4 +1,4 @@
-"""Downloads from a server on loopback: resumed, repeated, checked, and whole or not there at all."""
+"""Downloads from a server on loopback: retries, resume, verification, complete or absent targets."""
 
 import errno
 import hashlib
@@ -97,19 +97,19 @@ def test_a_file_that_is_there_and_right_is_not_asked_for_again(get, server, path
     path.write_bytes(DATA[:-1] + b"x")
     get(quiet=False)
     assert whole(path) and len(server.requests) == 2
-    assert f"instead of {EXPECTED.sha1}; it is fetched again" in capsys.readouterr().err
+    assert f"instead of {EXPECTED.sha1}; downloading it again" in capsys.readouterr().err
 
 
-def test_a_cut_connection_goes_on_where_it_broke_off(get, server, path, pauses):
+def test_a_cut_connection_is_resumed_where_it_broke(get, server, path, pauses):
     server.turns["a.bin"] = [("cut", 8 * PIECE + 50), ("cut", 4 * PIECE)]
     get()
     assert whole(path) and pauses == [1, 2]  # longer each time
     assert server.of("a.bin") == [None, f"bytes={8 * PIECE}-", f"bytes={12 * PIECE}-"]
 
 
-def test_the_next_call_goes_on_as_well(get, refused, server, path):
+def test_the_next_call_resumes_as_well(get, refused, server, path):
     server.turns["a.bin"] = [("cut", PIECE), 503, 503]
-    error = refused(r"answered 503.*asked 3 times", attempts=3)
+    error = refused(r"answered 503.*3 attempts", attempts=3)
     assert f"{PIECE} bytes are kept" in str(error) and isinstance(error, Unreachable)
     assert part_of(path).read_bytes() == DATA[:PIECE]
     get(attempts=1)
@@ -123,7 +123,7 @@ def test_without_a_digest_parts_are_never_put_together(get, refused, server, pat
     assert whole(path) and server.of("a.bin") == [None] * 3
     path.unlink()
     server.turns["a.bin"] = [("cut", PIECE)]
-    assert "kept" not in str(refused("broke off", expected, attempts=1))
+    assert "kept" not in str(refused("broke", expected, attempts=1))
     get(expected)
     assert whole(path) and set(server.of("a.bin")) == {None}
 
@@ -140,7 +140,7 @@ def test_a_server_that_does_not_tell_the_length_is_understood(get, server, path)
     assert whole(path)
     path.unlink()
     server.turns["a.bin"] = [("cut", 5), ("cut", PIECE)]
-    get()  # the size that was given tells that it broke off
+    get()  # the size that was given tells that it broke
     assert whole(path) and server.of("a.bin") == [None, None, "bytes=5-", f"bytes={PIECE + 5}-"]
 
 
@@ -172,7 +172,7 @@ def test_a_part_that_is_all_of_the_file_is_taken(get, server, path):
     assert whole(path) and not server.requests
 
 
-def test_a_part_of_another_version_is_not_gone_on_with(get, server, path):
+def test_a_part_of_another_version_is_not_resumed(get, server, path):
     other = Expected(sha256="0" * 64)
     part_of(path, other).write_bytes(DATA[:1000])
     get()
@@ -189,23 +189,17 @@ def test_a_part_that_the_server_cannot_complete_is_replaced(get, server, path, p
 def test_another_part_than_asked_for_is_not_taken(get, refused, server, path):
     part_of(path).write_bytes(DATA[:1000])
     server.turns["a.bin"] = [("shifted",)] * 5
-    refused(r"the server sent another part than asked for \(asked 5 times\)")
+    refused(r"the server sent another part of the file \(5 attempts\)")
     server.turns["a.bin"] = [("shifted",)]
     get()
     assert whole(path) and server.of("a.bin") == ["bytes=1000-"] * 7
-
-
-def test_a_part_of_a_file_of_another_size_is_not_taken(refused, server, path):
-    part_of(path).write_bytes(DATA[:1000])
-    server.turns["a.bin"] = [("total", "5000")]
-    refused("has 5000 bytes instead of 300000: it is another file")
 
 
 def test_a_wrong_digest_or_size_is_refused_and_nothing_is_left(refused, path):
     error = refused("sha1", EXPECTED._replace(sha1="0" * 40))
     assert "by hand" in str(error) and str(path) in str(error)
     refused("sha256 .* instead of 0000", EXPECTED._replace(sha256="0" * 64))
-    refused("300000 bytes instead of 5: it is another file", EXPECTED._replace(size=5))
+    refused("300000 bytes instead of 5", EXPECTED._replace(size=5))
     assert [p.name for p in path.parent.iterdir()] == [".a.bin.lock"]
 
 
@@ -221,14 +215,14 @@ def test_a_wrong_file_is_asked_for_once_more_where_the_first_part_may_be_to_blam
 @pytest.mark.parametrize("lengths", [True, False])
 def test_a_longer_file_than_expected_is_not_read_to_its_end(refused, server, path, lengths):
     server.lengths = lengths
-    message = "longer than 5 bytes" if not lengths else "has 300000 bytes instead of 5"
-    error = refused(f"a.bin: {message}: it is another file", EXPECTED._replace(size=5))
+    message = "more than 5 bytes" if not lengths else "300000 bytes instead of 5"
+    error = refused(f"a.bin: {message}", EXPECTED._replace(size=5))
     assert type(error) is Failure and len(server.requests) == 1
     assert not any(p.stat().st_size for p in path.parent.iterdir())
 
 
 @pytest.mark.parametrize("code", [404, 403, 401, 410])
-def test_an_answer_that_will_not_change_is_given_at_once(refused, server, pauses, code):
+def test_a_final_refusal_is_reported_at_once(refused, server, pauses, code):
     server.turns["a.bin"] = [code]
     error = refused(f"a.bin: the server answered {code}")
     assert len(server.requests) == 1 and pauses == []
@@ -242,25 +236,25 @@ def test_a_part_that_will_not_be_completed_is_not_called_kept(refused, server, p
 
 
 @pytest.mark.parametrize("code", [500, 502, 503, 429])
-def test_an_answer_that_may_pass_is_asked_for_again(get, refused, server, path, code, pauses):
+def test_a_transient_error_is_retried(get, refused, server, path, code, pauses):
     server.turns["a.bin"] = [code, code]
     get()
     assert whole(path) and pauses == [1, 2]
     path.unlink()
     server.turns["a.bin"] = [code] * 3
-    assert isinstance(refused(rf"answered {code}.*\(asked 3 times\)", attempts=3), Unreachable)
+    assert isinstance(refused(rf"answered {code}.*\(3 attempts\)", attempts=3), Unreachable)
 
 
 def test_pauses_do_not_become_longer_than_a_minute(refused, server, pauses):
     server.turns["a.bin"] = [503] * 9
-    refused("asked 9 times", attempts=9)
+    refused("9 attempts", attempts=9)
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 @pytest.mark.parametrize("before", [0, 700])
 def test_a_server_that_stalls_is_asked_again_and_then_given_up(get, refused, server, path, before):
     server.turns["a.bin"] = [("stall", before)] * 3
-    refused(r"a.bin: nothing came for 0.2 s \(asked 2 times\)", patience=0.2, attempts=2)
+    refused(r"a.bin: the connection broke .*timed out.* \(2 attempts\)", patience=0.2, attempts=2)
     get(patience=0.2, attempts=2)
     assert whole(path) and len(server.requests) == 4
 
@@ -268,21 +262,21 @@ def test_a_server_that_stalls_is_asked_again_and_then_given_up(get, refused, ser
 def test_a_server_that_does_not_answer_is_given_up(refused, server):
     hold = threading.Event()
     server.before = lambda name: hold.wait(30)
-    refused(r"no answer within 0.2 s \(asked once\)", patience=0.2, attempts=1)
+    refused(r"no answer .*timed out.* \(1 attempt\)", patience=0.2, attempts=1)
     hold.set()
 
 
 def test_no_server_is_said_with_its_address(refused, pauses):
     with FileServer() as gone:
         url = f"{gone.url}/a.bin"
-    message = rf"{url}: no connection \(Connection refused\) \(asked 2 times\)"
+    message = rf"{url}: no answer \(Connection refused\) \(2 attempts\)"
     assert isinstance(refused(message, source=url, attempts=2), Unreachable)
     assert pauses == [1]
 
 
 @pytest.mark.parametrize("url", ["no address", "ftp://x/a.bin", "http://[x/a.bin"])
 def test_what_is_no_address_is_refused(refused, url):
-    assert type(refused("cannot be asked for", source=url)) is Failure
+    assert type(refused("not a usable address", source=url)) is Failure
 
 
 def test_passwords_are_not_shown(refused, server):
@@ -293,7 +287,7 @@ def test_passwords_are_not_shown(refused, server):
     assert "***@127.0.0.1" in str(refused("b.bin", source=f"{secret}/b.bin"))
 
 
-def test_the_remedy_of_who_asks_is_told(refused, server):
+def test_the_remedy_of_the_caller_is_shown(refused, server):
     server.turns["a.bin"] = [404]
     assert str(refused("404", remedy="ask your administrator")).endswith("; ask your administrator")
 
@@ -306,13 +300,11 @@ def test_a_disk_without_room_is_found_before_the_download(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     error = refused(r"a\.bin needs 0\.3 MB, 0\.0 MB are free", expected)
     assert not isinstance(error, Failure)
-    assert len(server.requests) == (0 if expected.size else 1)
+    assert len(server.requests) == 1  # whose answer tells the size
     assert not any(p.stat().st_size for p in path.parent.iterdir())
 
 
-def test_room_is_asked_for_the_rest_alone_and_told_in_words(
-    get, refused, server, path, monkeypatch
-):
+def test_space_is_needed_only_for_the_rest(get, refused, server, path, monkeypatch):
     usage, enough = shutil.disk_usage(path.parent.parent), 100_000 + (1 << 20)
     part_of(path).write_bytes(DATA[:200_000])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=enough - 1))
@@ -324,7 +316,7 @@ def test_room_is_asked_for_the_rest_alone_and_told_in_words(
         files.check_space(path.parent, 20_500_000_000, "x")
 
 
-def test_a_disk_that_fills_up_keeps_what_came(get, refused, server, path):
+def test_a_disk_that_fills_up_keeps_what_was_downloaded(get, refused, server, path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:  # a limit on the size of files does to a writer what a full disk does
@@ -340,7 +332,7 @@ def test_a_disk_that_fills_up_keeps_what_came(get, refused, server, path):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_a_full_disk_is_told_from_a_broken_one(refused, server, monkeypatch, number):
+def test_a_full_disk_is_distinguished_from_a_broken_one(refused, server, monkeypatch, number):
     def full(*_):
         raise OSError(number, os.strerror(number))
 
@@ -351,9 +343,9 @@ def test_a_full_disk_is_told_from_a_broken_one(refused, server, monkeypatch, num
 
 def test_a_place_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file/new: cannot be made.*choose another folder"):
+    with pytest.raises(UserError, match=r"file/new: cannot be written.*choose another folder"):
         fetch(f"{server.url}/a.bin", tmp_path / "file" / "new" / "a.bin", EXPECTED)
-    with pytest.raises(UserError, match="file: cannot be made"):
+    with pytest.raises(UserError, match="file: cannot be written"):
         fetch(f"{server.url}/a.bin", tmp_path / "a.bin", EXPECTED, work=tmp_path / "file")
     assert not server.requests
 
@@ -361,7 +353,7 @@ def test_a_place_that_cannot_be_written_is_named(server, tmp_path):
 def test_what_is_not_whole_may_be_kept_in_another_folder(get, refused, server, path):
     work = path.parent.parent / "work"
     server.turns["a.bin"] = [("cut", PIECE)]
-    refused("broke off", attempts=1, work=work)
+    refused("broke", attempts=1, work=work)
     names = {".a.bin.lock", download.part_name("a.bin", EXPECTED)}
     assert {p.name for p in work.iterdir()} == names and not list(path.parent.iterdir())
     get(work=work)
@@ -466,9 +458,7 @@ class TestAFolderOfThisMachine:
 
     def test_has_another_file(self, refused, source):
         refused("sha1", EXPECTED._replace(sha1="0" * 40), source=source)
-        refused(
-            "has 300000 bytes instead of 5: it is another file", Expected(size=5), source=source
-        )
+        refused("300000 bytes instead of 5", Expected(size=5), source=source)
 
     def test_has_no_such_file(self, refused, source, pauses):
         source.unlink()

@@ -1,4 +1,4 @@
-"""Tables have aligned columns, and text is printed whatever the terminal's encoding is."""
+"""Tables have aligned columns, and text is printed in UTF-8 on every terminal."""
 
 import os
 import subprocess
@@ -7,15 +7,24 @@ from pathlib import Path
 
 from gan_kd_ssd.util.tables import aligned
 
-
-def test_tables_are_aligned():
-    rows = [["row", "figure"], ["a", "1"], ["long name", "10.5"]]
-    assert aligned(rows, right=[1]) == "row        figure\na               1\nlong name    10.5"
-    lines = aligned(rows, markdown=True).splitlines()
-    assert lines[1] == "| --------- | ------ |" and len({len(line) for line in lines}) == 1
+ROWS = [["row", "figure"], ["a", "1"], ["long name", "1e5"]]
 
 
-def test_text_is_printed_whatever_the_encoding_is():
+def test_columns_are_aligned_to_the_side_that_is_asked_for():
+    assert aligned(ROWS, right=[1]) == "row        figure\na               1\nlong name     1e5"
+    assert aligned(ROWS[:1]) == "row  figure"
+    assert aligned([["  option", "value"], ["a", ""]]) == "  option  value\na"
+
+
+def test_a_markdown_table_keeps_its_sides_and_bars_in_cells():
+    lines = aligned([*ROWS, ["x|y", ""]], right=[1], markdown=True).splitlines()
+    assert [cell.strip() for cell in lines[0].split("|")] == ["", "row", "figure", ""]
+    assert lines[1].replace("-", "") == "|:|:|" and lines[1].endswith("-:|")
+    assert lines[-1].startswith(r"| x\|y ") and len({len(line) for line in lines}) == 1
+    assert len(aligned(ROWS[:1], markdown=True).splitlines()) == 2  # a head without rows
+
+
+def test_text_is_printed_in_utf_8_whatever_the_encoding_of_the_terminal():
     code = "from gan_kd_ssd.util.tables import put; print('a'); put('µ \\udcff\\n'); print('b')"
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_kd_ssd import zoo as model_zoo
+from gan_kd_ssd.detectors.names import NetworkName
 from gan_kd_ssd.paper.rows import cells
 from gan_kd_ssd.zoo import names
-from gan_kd_ssd.zoo.names import Name
+from gan_kd_ssd.zoo.names import ModelName
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,26 +61,30 @@ def test_names_that_gluoncv_publishes_are_known_exactly():
     assert not any(names.ours(name) for name in theirs)
 
 
+def ssd(student, data, size, **more):
+    return ModelName(NetworkName("ssd", student, data_shape=size), data, **more)
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
         (
             "ssd_128_resnet10_v1_0.125_shapes_gkd_resnet10_v1_0.5",
-            Name("ssd", "resnet10_v1_0.125", "shapes", 128, "resnet10_v1_0.5"),
+            ssd("resnet10_v1_0.125", "shapes", 128, teacher="resnet10_v1_0.5"),
         ),
         (
             "ssd_128_resnet18_v1_w0.25_shapes_gkd_vgg16_atrous_w0.25",
-            Name("ssd", "resnet18_v1_w0.25", "shapes", 128, "vgg16_atrous_w0.25"),
+            ssd("resnet18_v1_w0.25", "shapes", 128, teacher="vgg16_atrous_w0.25"),
         ),
-        ("ssd_300_mobilenet1.0_lite_coco", Name("ssd", "mobilenet1.0_lite", "coco", 300)),
-        ("ssd_512_mobilenet1.0_voc_plain", Name("ssd", "mobilenet1.0", "voc", 512, plain=True)),
+        ("ssd_300_mobilenet1.0_lite_coco", ssd("mobilenet1.0_lite", "coco", 300)),
+        ("ssd_512_mobilenet1.0_voc_plain", ssd("mobilenet1.0", "voc", 512, plain=True)),
         (
             "faster_rcnn_fpn_resnet50_v1b_coco_gkd_resnet101_v1d_roipool",
-            Name(
-                *("faster_rcnn", "resnet50_v1b", "coco"),
+            ModelName(
+                NetworkName("faster_rcnn", "resnet50_v1b", fpn=True),
+                "coco",
                 teacher="resnet101_v1d",
                 roi_mode="pool",
-                fpn=True,
             ),
         ),
     ],
@@ -139,7 +144,7 @@ def test_the_commands_are_options_that_the_scripts_take():
         command = name.command()
         ssd = command.script == "train_ssd_gkd.py"
         options = (parse_train_ssd if ssd else parse_train_faster_rcnn)(command.words())
-        assert ssd == (name.detector == "ssd")
+        assert ssd == name.is_ssd
         assert options.student == name.student
         assert (options.distill == "gan") == (name.teacher is not None)
         assert name.teacher in (None, options.teacher)
@@ -147,7 +152,7 @@ def test_the_commands_are_options_that_the_scripts_take():
         if ssd:
             assert options.data_shape == name.size
         else:
-            assert (options.use_fpn, options.roi_mode) == (name.fpn, name.roi_mode)
+            assert (options.use_fpn, options.roi_mode) == (name.network.fpn, name.roi_mode)
 
 
 def test_a_teacher_that_nobody_publishes_comes_first_in_the_advice():
@@ -156,7 +161,7 @@ def test_a_teacher_that_nobody_publishes_comes_first_in_the_advice():
     assert tables.teacher_command() is None and "--teacher-params" not in tables.advice()
     faster = names.parse("faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d_cos_roipool")
     assert faster.teacher_name() == "faster_rcnn_resnet101_v1d_voc_roialign"
-    first, _, then = faster.advice().partition(" trains its teacher")
+    first, _, then = faster.advice().partition("train the network with")
     assert "--student resnet101_v1d" in first and "--distill none" in first
     assert "--roi-mode" not in first and "--roi-mode pool" in then
     thin = names.parse("ssd_128_resnet10_v1_0.125_shapes_gkd_resnet10_v1_0.5")
@@ -167,10 +172,10 @@ def test_a_teacher_that_nobody_publishes_comes_first_in_the_advice():
 def test_names_are_answered_without_mxnet():
     code = (
         "import sys\n"
-        "from gan_kd_ssd import model_zoo\n"
-        "assert len(model_zoo.get_model_list()) > 20\n"
-        "from gan_kd_ssd.zoo import cli\n"
-        "cli.main(['list'])\n"
+        "from gan_kd_ssd import zoo\n"
+        "assert len(zoo.get_model_list()) > 20\n"
+        "from gan_kd_ssd.cli.main import main\n"
+        "assert main(['zoo', 'list']) == 0\n"
         "sys.exit(' '.join({'mxnet', 'gluoncv', 'numpy'} & set(sys.modules)) or 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

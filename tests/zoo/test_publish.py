@@ -16,10 +16,8 @@ from gan_kd_ssd import zoo as model_zoo
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import digests
 from gan_kd_ssd.util.mxnet import mx
-from gan_kd_ssd.zoo import trained_run as trained
-from gan_kd_ssd.zoo.index import parse_index
-from gan_kd_ssd.zoo.publish import publish
-from gan_kd_ssd.zoo.repository import repository
+from gan_kd_ssd.zoo.publish import card, find_run, publish
+from gan_kd_ssd.zoo.releases import parse_index, release_of, repository
 from gan_kd_ssd.zoo.store import Store
 from helpers import model_zoo_index as zoo
 from helpers.file_server import FileServer
@@ -126,7 +124,7 @@ def test_a_release_is_all_that_its_index_says(releases, whole):
     assert list(index.models) == sorted([NAME, TEACHER])
     entry, fields = index.find(NAME), index.find(NAME).fields
     best = Path(f"{whole}_best.params")
-    assert hashlib.sha256(best.read_bytes()).hexdigest() == entry.sha256
+    assert hashlib.sha256(best.read_bytes()).hexdigest() == entry.weights.sha256
     assert entry.file == f"{NAME}-{hashlib.sha1(best.read_bytes()).hexdigest()[:8]}.params"
     expected, first = validation(whole), metrics(whole)[0]
     assert (entry.mean_ap, fields["epoch"]) == (expected["mAP"], expected["epoch"])
@@ -146,9 +144,9 @@ def test_a_release_is_all_that_its_index_says(releases, whole):
 
 def test_the_card_says_what_was_done_and_how_well(releases, whole):
     (path,) = releases.glob(f"{NAME}-*.md")
-    card, first, best = path.read_text(), metrics(whole)[0], validation(whole)
-    assert card.startswith(f"# {NAME}\n")
-    for text in (
+    text, first, best = path.read_text(), metrics(whole)[0], validation(whole)
+    assert text.startswith(f"# {NAME}\n")
+    for part in (
         f"| **mean (mAP)** | **{best['mAP']:.4f}** |",
         f"| cross | {best['classes']['cross']:.4f} |",
         "python train_ssd_gkd.py --student resnet10_v1_0.125",
@@ -156,16 +154,16 @@ def test_the_card_says_what_was_done_and_how_well(releases, whole):
         f"mAP {first['teacher']['mAP']:.4f} on the same validation data",
         first["teacher"]["sha256"],
         f"| git | {first['versions']['git']} |",
-        f"({best['epoch']} of 3 trained)",
+        f"({best['epoch']} of 3)",
         "`--update separate`",
         "`--student-head teacher`",
         "Licence of these weights: not stated",
     ):
-        assert text in card
-    for name, digest in re.findall(r"\| `(\S+)` \| [\d,]+ \| `(\w{64})` \|", card):
+        assert part in text
+    for name, digest in re.findall(r"\| `(\S+)` \| [\d,]+ \| `(\w{64})` \|", text):
         assert digests(releases / name)[1] == digest
     (teacher,) = releases.glob(f"{TEACHER}-*.md")
-    assert "without a teacher" in teacher.read_text() and "inferred here" not in teacher.read_text()
+    assert "without a teacher" in teacher.read_text() and "inferred" not in teacher.read_text()
 
 
 def test_publishing_again_changes_nothing_but_the_time(run, tmp_path):
@@ -173,7 +171,7 @@ def test_publishing_again_changes_nothing_but_the_time(run, tmp_path):
     before = {p.name: p.read_bytes() for p in (tmp_path / "zoo").iterdir()}
     second = publish(run, tmp_path / "zoo")
     after = {p.name: p.read_bytes() for p in (tmp_path / "zoo").iterdir()}
-    assert first.sha1 == second.sha1 and first.published < second.published
+    assert first.weights.sha1 == second.weights.sha1 and first.published < second.published
     changed = {name for name in before if before[name] != after[name]}
     assert set(before) == set(after) and changed == {"index.json", f"{first.stem}.json"}
 
@@ -185,24 +183,24 @@ def test_other_weights_of_a_name_become_its_newest_version(run, tmp_path):
     mx.nd.save(f"{run}_best.params", {**arrays, name: arrays[name] + 1})
     second = publish(run, tmp_path / "zoo", licence="CC0 |\nall of it")
     index = parse_index((tmp_path / "zoo" / "index.json").read_bytes(), "x")
-    assert [e.sha1 for e in index.models[NAME]] == [first.sha1, second.sha1]
-    assert index.find(NAME).sha1 == second.sha1
-    assert index.find(NAME, first.version).sha1 == first.sha1
+    assert [e.weights.sha1 for e in index.models[NAME]] == [first.weights.sha1, second.weights.sha1]
+    assert index.find(NAME).weights.sha1 == second.weights.sha1
+    assert index.find(NAME, first.version).weights.sha1 == first.weights.sha1
     assert "CC0 | all of it" in (tmp_path / "zoo" / second.fields["card"]).read_text()
 
 
 def test_a_run_is_found_by_its_prefix_its_weights_or_its_folder(run):
     for text in (run, f"{run}_best.params", run.parent):
-        assert trained.find(str(text)).prefix == str(run)
+        assert find_run(str(text)).prefix == str(run)
     shutil.copy(f"{run}_metrics.jsonl", run.parent / "other_metrics.jsonl")
-    with pytest.raises(UserError, match=r"name one run.*there are 2"):
-        trained.find(str(run.parent))
+    with pytest.raises(UserError, match=r"the folder holds 2 runs.*name one"):
+        find_run(str(run.parent))
 
 
 @pytest.mark.parametrize("kind", ["best.params", "train.log", "metrics.jsonl"])
 def test_a_run_that_lacks_a_file_is_refused(run, tmp_path, kind):
     Path(f"{run}_{kind}").unlink()
-    with pytest.raises(UserError, match=f"_{kind}: not there"):
+    with pytest.raises(UserError, match=f"_{kind}: no such file"):
         publish(run, tmp_path / "zoo")
     assert not (tmp_path / "zoo").exists()
 
@@ -224,7 +222,7 @@ def test_weights_that_are_not_the_run_s_are_refused(run, teacher_params, tmp_pat
         publish(run, tmp_path / "zoo")
     name = "class_predictors.0.predictor.bias"
     mx.nd.save(str(best), {**arrays, name: arrays[name] * np.nan})
-    with pytest.raises(UserError, match=f"{name} holds a number that is not finite"):
+    with pytest.raises(UserError, match=f"{name} has a value that is not finite"):
         publish(run, tmp_path / "zoo")
     best.write_bytes(best.read_bytes()[:1000])
     with pytest.raises(UserError, match="truncated"):
@@ -243,11 +241,11 @@ def test_the_map_is_that_of_the_weights_that_were_kept(run):
     stopped = {**best, "mAP": best["mAP"] + 0.1}  # was measured, then lost: the state is older
     resumed = {**first, "namespace": {**first["namespace"], "resume": "x_state.zip"}}
     rewrite(run, [*records[:number], stopped, resumed, *records[number:]])
-    found = trained.find(str(run))
+    found = find_run(str(run))
     assert found.best.mean == best["mAP"] and found.last_epoch == 3
     Path(f"{run}_best_map.log").write_text("0009:\t0.1234\n")
-    with pytest.raises(UserError, match=r"best_map.log: its last line \(epoch 0009, mAP 0.1234\)"):
-        trained.find(str(run))
+    with pytest.raises(UserError, match=r"best_map.log: .*last line \(epoch 0009, mAP 0.1234\)"):
+        find_run(str(run))
 
 
 def test_an_earlier_run_in_the_same_log_does_not_count(run):
@@ -255,7 +253,7 @@ def test_an_earlier_run_in_the_same_log_does_not_count(run):
     earlier = [{**r, "mAP": 0.99} if r["kind"] == "validation" else r for r in records]
     rewrite(run, [*earlier, *records])
     Path(f"{run}_best_map.log").unlink()
-    assert trained.find(str(run)).best.mean == validation_of(records)
+    assert find_run(str(run)).best.mean == validation_of(records)
 
 
 def test_the_runs_that_a_run_goes_on_from_count(run):
@@ -276,7 +274,7 @@ def test_the_runs_that_a_run_goes_on_from_count(run):
         ([*earlier, weights, *records[first:]], best),
     ):
         rewrite(run, lines_of_file)
-        found = trained.find(str(run))
+        found = find_run(str(run))
         assert (found.best.mean, found.last_epoch) == (expected, 3)
 
 
@@ -288,16 +286,17 @@ def test_a_log_of_another_program_is_refused(run):
     records = metrics(run)
     del records[0]["namespace"]["student"]
     rewrite(run, records)
-    with pytest.raises(UserError, match="does not tell student and classes"):
-        trained.find(str(run))
+    with pytest.raises(UserError, match="does not name student and classes"):
+        find_run(str(run))
 
 
 def with_options(run, **changes):
     """The name of a run with other options."""
     records = metrics(run)
     options = {**records[0]["namespace"], **changes}
+    records[0].pop("detector", None)  # as in older runs: the options decide the kind
     rewrite(run, [{**records[0], "namespace": options}, *records[1:]])
-    return trained.find(str(run))
+    return find_run(str(run))
 
 
 @pytest.mark.parametrize(
@@ -333,15 +332,15 @@ def test_faster_rcnn_is_named_with_its_pooling(run):
 def test_a_faster_rcnn_is_published_and_comes_back_with_its_pooling_and_sides(
     train_rcnn, shapes_folder, tmp_path, here, monkeypatch
 ):
-    import eval_voc
+    from gan_kd_ssd.cli.eval_command import run as evaluate
 
     prefix = tmp_path / "run" / "x"
     train_rcnn(*("--distill", "none", "--epochs", 1, "--roi-mode", "pool", "--save-prefix", prefix))
     entry = publish(prefix, tmp_path / "zoo")
     assert entry.name == "faster_rcnn_resnet10_v1_0.125_datashapes_roipool"
     assert entry.input_size == (64, 96)
-    card = (tmp_path / "zoo" / f"{entry.stem}.md").read_text()
-    assert "RoI pool, sides of 64 to 96 pixels" in card
+    text = (tmp_path / "zoo" / f"{entry.stem}.md").read_text()
+    assert "RoI pool, short side 64, longest side 96 pixels" in text
     monkeypatch.setenv("GAN_KD_SSD_REPO", f"file:{tmp_path / 'zoo'}")
     net = model_zoo.get_model(entry.name, pretrained=True)
     assert (net.short, net.max_size, net._roi_mode) == (64, 96, "pool")
@@ -350,11 +349,11 @@ def test_a_faster_rcnn_is_published_and_comes_back_with_its_pooling_and_sides(
         np.testing.assert_array_equal(parameter.data().asnumpy(), saved[key].asnumpy())
     words = ["--network", entry.name, "--dataset", shapes_folder, "--val-split", "val"]
     words += ["--gpus", "", "--json", tmp_path / "eval.json"]
-    assert eval_voc.main([str(word) for word in words]) == 0
+    assert evaluate([str(word) for word in words]) == 0
     assert json.loads((tmp_path / "eval.json").read_text())["mAP"] == validation(prefix)["mAP"]
     (path,) = here.glob("*.params")  # the file alone knows what it is, by what stands beside it
     words[1], words[-1] = "faster_rcnn_resnet10_v1_0.125", tmp_path / "alone.json"
-    assert eval_voc.main([str(word) for word in [*words, "--params", path]]) == 0
+    assert evaluate([str(word) for word in [*words, "--params", path]]) == 0
     assert json.loads((tmp_path / "alone.json").read_text())["mAP"] == validation(prefix)["mAP"]
 
 
@@ -397,19 +396,18 @@ def test_a_folder_of_images_may_have_another_name(run, teacher_params, tmp_path)
     assert publish(run, tmp_path / "zoo", name=name).name == name
     plain = TEACHER.replace("datashapes", "mine_plain")
     assert publish(teacher_params, tmp_path / "zoo", name=plain).name == plain
-    known = with_options(run, dataset="shapes")
-    with pytest.raises(UserError, match="does not fit"):
-        trained.checked_name(known, name)
+    with_options(run, dataset="shapes")
+    with pytest.raises(UserError, match="contradicts the run"):
+        publish(run, tmp_path / "zoo", name=name)
 
 
-def test_the_paper_s_figure_stands_in_the_card(whole):
-    from gan_kd_ssd.zoo import card
-    from gan_kd_ssd.zoo.index import entry_of
-
+def test_the_card_of_a_row_of_the_paper_compares_with_the_paper(whole):
     name = "ssd_512_mobilenet1.0_voc_gkd_resnet50_v1_cos"
     fields = {"metric": "VOC07", "evaluated_on": "x", "epoch": 3, "last_epoch": 3}
-    fields = zoo.entry(b"x", name, data_shape=512, mAP=0.7771, **fields)
-    text = card._figures(entry_of(fields), trained.find(str(whole)))
+    teacher = {"file": "t.params"}
+    fields.update(licence="CC0", teacher=teacher)
+    release = release_of(zoo.entry(b"x", name, data_shape=512, mAP=0.7771, **fields))
+    text = card(release, find_run(str(whole)), {})
     assert "table 1 has 78.4 for this pair; these weights have 77.7 (-0.7)" in text
 
 

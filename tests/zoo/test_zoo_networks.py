@@ -60,11 +60,10 @@ def test_what_differs_in_faster_rcnn_is_in_the_block():
     ],
 )
 def test_parameter_files_are_gluoncvs(name, zoo, tmp_path):
-    """Both ways; that a Faster R-CNN detects the same is in tests/test_detectors_faster_rcnn.py."""
+    """Both ways; that a Faster R-CNN detects the same is in tests/detectors/test_faster_rcnn.py."""
     import gluoncv
 
-    from gan_kd_ssd.zoo import names
-    from gan_kd_ssd.zoo import zoo_networks as networks
+    from gan_kd_ssd.zoo import names, networks
 
     mx.random.seed(5)
     detector = networks.build(names.parse(name))
@@ -144,7 +143,7 @@ def test_pretrained_weights_that_nobody_published_name_the_command_that_trains_t
     from gan_kd_ssd.zoo import names
 
     name = "ssd_512_mobilenet1.0_voc_gkd_resnet50_v1_cos"
-    with pytest.raises(UserError, match="no weights of the paper exist") as error:
+    with pytest.raises(UserError, match="the paper published no weights") as error:
         model_zoo.get_model(name, pretrained=True)
     assert names.parse(name).cell.command().line() in str(error.value)
     assert "GAN_KD_SSD_REPO" in str(error.value)

@@ -145,7 +145,7 @@ def prepare(
         UserError: An archive cannot be downloaded or is the wrong one, or the disk is full.
     """
     archives = SETS[name] if archives is None else archives
-    folder = files.make_folder(Path(root) / name, "--root")
+    folder = files.writable_folder(Path(root) / name, "--root")
     mirror = mirror or os.environ.get(MIRROR)
     with files.locked(folder / ".prepare.lock", quiet):
         todo = [archive for archive in archives if _lacks(archive, folder, say)]

@@ -1,0 +1,45 @@
+"""A command line of one of the training scripts, as data."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+
+SSD, FASTER_RCNN = "train_ssd_gkd.py", "train_faster_rcnn_gkd.py"
+
+#: Options that are on by default and have a ``--no-`` form.
+_ON_BY_DEFAULT = ("pretrained_base",)
+
+
+@dataclass
+class Command:
+    """A training script and its options.
+
+    Attributes:
+        script: File name of the script.
+        options: Values by option name, spelt with underscores.
+        remarks: Sentences about options that were inferred or left out.
+    """
+
+    script: str
+    options: dict[str, object]
+    remarks: list[str] = field(default_factory=list)
+
+    def words(self) -> list[str]:
+        """Return the options as a list of arguments, such as ``["--batch-size", "64"]``."""
+        words: list[str] = []
+        for name, value in self.options.items():
+            option = name.replace("_", "-")
+            if value is None or (value is False and name not in _ON_BY_DEFAULT):
+                continue
+            if isinstance(value, bool):
+                words.append(f"--{option}" if value else f"--no-{option}")
+            elif str(value).startswith("-"):
+                words.append(f"--{option}={value}")  # argparse would read -0.03 as an option
+            else:
+                words += [f"--{option}", str(value)]
+        return words
+
+    def line(self) -> str:
+        """Return the command as it is typed into a shell."""
+        return shlex.join(["python", self.script, *self.words()])

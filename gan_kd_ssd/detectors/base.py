@@ -1,0 +1,361 @@
+"""The interface of a detector: what training, distillation, evaluation and export use of it.
+
+To add a detector:
+
+1. Write a module with a subclass of :class:`Detector`, named after its kind.
+2. Name the class in :data:`DETECTORS`.
+3. Add its spelling to :mod:`gan_kd_ssd.detectors.names`, if its network names have a prefix of their own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gan_kd_ssd.detectors.names import DetectorKind, NetworkName
+from gan_kd_ssd.detectors.parameters import check_params_file, initialize_by_name, trained
+from gan_kd_ssd.util.mxnet import mx
+
+if TYPE_CHECKING:
+    from gan_kd_ssd.data.formats.dataset import Dataset
+
+NDArray = mx.nd.NDArray
+
+#: Module and class of each kind of detector.
+DETECTORS: dict[DetectorKind, tuple[str, str]] = {
+    "ssd": ("gan_kd_ssd.detectors.ssd", "SSD"),
+    "faster_rcnn": ("gan_kd_ssd.detectors.faster_rcnn", "FasterRCNN"),
+}
+
+
+def detector_class(kind: DetectorKind) -> type[Detector]:
+    """The class of a kind of detector."""
+    module, name = DETECTORS[kind]
+    return getattr(import_module(module), name)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Result of :meth:`Detector.forward` on one device, still on that device.
+
+    Attributes:
+        levels: feature maps (B, C, H, W) of the pyramid, finest first.
+        losses: losses (B,) by name, in the order of the log.
+        counts: sum (1,) and number (1,) of each counted figure by name, in the order of the log. The
+            figure is the sum over all devices divided by the number over all devices.
+    """
+
+    levels: tuple[NDArray, ...]
+    losses: dict[str, NDArray]
+    counts: dict[str, tuple[NDArray, NDArray]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator:
+        """Unpack as levels, list of losses, flat list of sums and numbers."""
+        yield self.levels
+        yield list(self.losses.values())
+        yield [array for pair in self.counts.values() for array in pair]
+
+
+class EvaluationPart(NamedTuple):
+    """The share of one device in a batch of evaluation."""
+
+    images: NDArray  # (B, 3, H, W), on the device
+    labels: np.ndarray  # (B, M, 6): corners in pixels of the input, class, difficult; -1 pads
+    scale: float  # factor from pixels of the input to the pixels in which boxes are measured
+
+
+class Pyramid(mx.gluon.HybridBlock):
+    """Feature pyramid of a GluonCV detector: x (B, 3, H, W) -> L maps (B, C_l, H_l, W_l), finest first.
+
+    The block shares ``net.features`` and its parameters. It is separate from ``net`` because GluonCV's
+    ``forward`` compiles either its training or its inference branch, whichever runs first.
+    """
+
+    def __init__(self, net, **kwargs):
+        super().__init__(**kwargs)
+        self.features = net.features
+
+    def hybrid_forward(self, F, x):
+        levels = self.features(x)
+        return tuple(levels) if isinstance(levels, (list, tuple)) else (levels,)
+
+
+class Detector(ABC):
+    """A GluonCV detector with everything that training, distillation, evaluation and export use.
+
+    Args:
+        name: name of the network. classes: names of the foreground classes, in the order of the ids.
+        net: GluonCV block.
+
+    Attributes:
+        kind: kind of detector, a key of :data:`DETECTORS`.
+        name: short name of the network, as the scripts take it.
+        net: GluonCV block. Its parameters are the ones that are saved and deployed.
+        pyramid: feature maps of an image, see :class:`Pyramid`.
+        head: block that computes predictions from the maps.
+        strides: distance in pixels between neighbouring cells of each level, finest first.
+        data_shape: side of the square input in pixels; None if images have any size.
+        loss_names: names of the losses, in the order of the log.
+        count_names: names of the counted figures, in the order of the log.
+        size_option: command-line option for the input size, for messages.
+        network_options: options of a training that its parameter file does not record, although the
+            network cannot be built without them.
+        static_alloc: whether compiled graphs keep their memory by default.
+    """
+
+    kind: DetectorKind
+    loss_names: tuple[str, ...]
+    count_names: tuple[str, ...] = ()
+    size_option: str
+    network_options: tuple[str, ...]
+    static_alloc = True
+
+    head: mx.gluon.HybridBlock
+    strides: list[int]
+    data_shape: int | None = None
+
+    def __init__(self, name: NetworkName, classes: Sequence[str], net):
+        self.name, self.classes, self.net = str(name), list(classes), net
+        self.pyramid = Pyramid(net)
+
+    # Construction
+
+    @classmethod
+    @abstractmethod
+    def settings(cls, options: Mapping, devices: int = 1):
+        """Settings for :meth:`build`, from the options named in :attr:`network_options`.
+
+        Args:
+            options: value of each option; None or a missing option stands for the default.
+            devices: number of devices the network is used on.
+        """
+
+    @classmethod
+    @abstractmethod
+    def build(
+        cls,
+        network: str | NetworkName,
+        classes: Sequence[str],
+        settings,
+        *,
+        pretrained_base: bool = False,
+        option: str = "",
+    ) -> Detector:
+        """Build a detector whose parameters have no values yet, see :meth:`initialize`.
+
+        Args:
+            network: name of the network, in any spelling.
+            classes: names of the foreground classes.
+            settings: result of :meth:`settings`.
+            pretrained_base: download ImageNet weights for the backbone, if GluonCV has them.
+            option: command-line option that gave the name, for messages.
+
+        Raises:
+            UserError: the network does not exist, or not with these settings.
+        """
+
+    @classmethod
+    @abstractmethod
+    def published_weights(
+        cls, network: str | NetworkName, settings, dataset: str, option: str = ""
+    ) -> Path:
+        """Path of the weights that GluonCV publishes for a network; downloads them if necessary.
+
+        Args:
+            network: name of the network. settings: result of :meth:`settings`.
+            dataset: value of ``--dataset``. option: option that asks for them, for messages.
+
+        Raises:
+            UserError: there are no such weights, or the download fails.
+        """
+
+    @classmethod
+    def load_trained(
+        cls,
+        network: str | NetworkName,
+        classes: Sequence[str],
+        settings,
+        params: str | Path,
+        ctx: Sequence,
+        *,
+        option: str = "",
+        network_option: str = "",
+        hybridize: bool = True,
+    ) -> Detector:
+        """Build a detector with the parameters of a file, for inference only.
+
+        Args:
+            network, classes, settings: as for :meth:`build`.
+            params: path of the ``.params`` file. ctx: MXNet contexts.
+            option, network_option: command-line options that gave ``params`` and ``network``, for
+                messages.
+            hybridize: compile the graphs.
+
+        Raises:
+            UserError: the network does not exist, or the file is missing, damaged or from another
+                network.
+        """
+        detector = cls.build(network, classes, settings, option=network_option)
+        detector.load(params, ctx, option)
+        detector.net.collect_params().setattr("grad_req", "null")  # saves the memory of gradients
+        if hybridize:
+            detector.hybridize()
+        return detector
+
+    def load(self, file: str | Path, ctx: Sequence, option: str = "") -> None:
+        """Load a ``.params`` file.
+
+        Raises:
+            UserError: the file is missing, damaged or from another network.
+        """
+        parameters = self.net._collect_params_with_prefix()
+        expected = {key: parameter.shape for key, parameter in parameters.items()}
+        check_params_file(Path(file), expected, self, option)
+        self.net.load_parameters(str(file), ctx=list(ctx), ignore_extra=True)
+
+    def initialize(self, ctx: Sequence) -> None:
+        """Initialise every parameter without a value, from MXNet's seed (see ``parameters.py``)."""
+        initialize_by_name(self.net, list(ctx))
+        with mx.autograd.pause():
+            self._infer_shapes(ctx[0])
+
+    @abstractmethod
+    def _infer_shapes(self, device) -> None:
+        """Run each layer once on a small input, which completes the shapes of its parameters."""
+
+    def hybridize(self, static_alloc: bool | None = None) -> None:
+        """Compile the graphs of training and of inference.
+
+        ``static_shape`` is never used. It ties a graph to the arrays of its first backward pass, and
+        the second of two passes over one forward (``--update separate``) would write into them.
+
+        Args:
+            static_alloc: keep the memory of each graph between calls (default: the class's).
+        """
+        keep = self.static_alloc if static_alloc is None else static_alloc
+        for block in self._graphs():
+            block.hybridize(static_alloc=keep)
+
+    @abstractmethod
+    def _graphs(self) -> tuple[mx.gluon.HybridBlock, ...]:
+        """Blocks that are compiled."""
+
+    # Input
+
+    @property
+    @abstractmethod
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """(C, H, W) of each level, finest first; for images of any size, those of the largest one."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """Input sizes in pixels, by the names of their options."""
+
+    @property
+    def any_size(self) -> bool:
+        """Whether images, and so levels, have any size. Batches of inference then have one image."""
+        return self.data_shape is None
+
+    @property
+    def input_size(self) -> str:
+        """Input size for messages."""
+        return f"{' to '.join(map(str, self.sizes.values()))} pixels"
+
+    @property
+    def description(self) -> str:
+        """Name and input size for messages."""
+        return f"{self.name} at {self.input_size}"
+
+    @abstractmethod
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """Resize and normalise an RGB image, uint8 (H, W, 3) -> float32 (3, H', W')."""
+
+    # Training
+
+    @abstractmethod
+    def parts(self, batch, ctx: Sequence) -> list:
+        """Distribute a training batch over devices.
+
+        Returns one named tuple for each device, on that device. Its first field is ``images``
+        (B, 3, H, W); the others are what :meth:`forward` needs for the losses.
+        """
+
+    @abstractmethod
+    def forward(self, part) -> Forward:
+        """Record the forward pass of a part for its gradients.
+
+        The losses are scaled so that the quantity to minimise is their sum over images and devices.
+        Nothing waits for the device.
+        """
+
+    @abstractmethod
+    def parameters(self) -> list:
+        """All trained parameters, in the order of the optimizer."""
+
+    def pyramid_parameters(self) -> list:
+        """Trained parameters of the pyramid, in the order of their creation."""
+        return trained(self.net.features)
+
+    def parameter_count(self) -> int:
+        """Number of trained scalars."""
+        return sum(int(np.prod(parameter.shape)) for parameter in self.parameters())
+
+    @abstractmethod
+    def head_parts(self, levels: Sequence[int]) -> list[tuple[str, list]]:
+        """Blocks of the head that a student may copy from a teacher.
+
+        Args:
+            levels: indices of the levels in question.
+
+        Returns:
+            description and blocks of each part.
+        """
+
+    # Evaluation
+
+    @abstractmethod
+    def detect(self, x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        """Detect objects, with non-maximum suppression, best first.
+
+        x (B, 3, H, W) -> ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4): corners in pixels of the
+        input. Rows with id -1 are padding.
+        """
+
+    @abstractmethod
+    def val_batches(self, dataset: Dataset, batch_size: int, devices: int, num_workers: int):
+        """Batches of a data set in its order, for :meth:`evaluation_parts`.
+
+        Args:
+            batch_size: images in a batch, where all images have one size.
+            devices: images in a batch, where they have any size.
+            num_workers: number of processes that read images; 0 reads them in this process.
+        """
+
+    @abstractmethod
+    def evaluation_parts(self, batch, ctx: Sequence) -> list[EvaluationPart]:
+        """Distribute a batch of :meth:`val_batches` over devices; may use fewer than there are."""
+
+    # Parameter files
+
+    def anchor_constants(self) -> dict[str, np.ndarray]:
+        """Constants in a parameter file that depend on the input size, by name."""
+        return {}
+
+    @abstractmethod
+    def classes_in(self, shapes: Mapping, different: Sequence[str]) -> int | None:
+        """Number of classes of a parameter file.
+
+        Args:
+            shapes: shape of each parameter of the file.
+            different: names of the parameters whose shapes differ from this detector's.
+
+        Returns:
+            the number of classes; None if the files differ in more than that.
+        """

@@ -1,0 +1,97 @@
+"""The training log in the dialects of the two published logs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from gan_kd_ssd.engine.figure_sums import FigureSums
+from gan_kd_ssd.engine.hooks import Hook
+from gan_kd_ssd.engine.runlog import RunLog
+from gan_kd_ssd.logs.records import BestMap, EpochEnd, NewBest, Saved, Start, Step, Validation
+
+
+class TrainingLog(Hook):
+    """Writes what both dialects share: start, steps, epochs and validations.
+
+    Args:
+        log: the run's log files. sums: figures of the steps. prefix: prefix of the run's files.
+    """
+
+    style = ""
+
+    def __init__(self, log: RunLog, sums: FigureSums, prefix: str):
+        self._log, self._sums, self._prefix = log, sums, prefix
+
+    def before_training(self, training) -> None:
+        self._log.write(Start(training.progress.epoch))
+        if training.progress.epoch > training.phases[-1].last:
+            self._log.say("nothing left to train: give a later --epochs to continue")
+
+    def after_figures(self, training, figures, speed) -> None:
+        progress = training.progress
+        place = {"images": progress.images, "phase": training.phase.name, "style": self.style}
+        self._log.write(Step(progress.epoch, progress.batch - 1, speed, figures, **place))
+
+    def after_epoch(self, training) -> None:
+        progress = training.progress
+        if progress.epoch_logged:  # a signal stopped the validation of this epoch
+            return
+        place = {"images": progress.images, "phase": training.phase.name, "style": self.style}
+        timing = self.timing(training)
+        figures = self._sums.of_epoch(progress)
+        self._log.write(EpochEnd(progress.epoch, figures, **timing, **place))
+        progress.epoch_logged = True
+
+    def timing(self, training) -> dict[str, float]:
+        """Speed or duration of an epoch, as the dialect prints it."""
+        raise NotImplementedError
+
+    def after_validation(self, training, evaluation) -> None:
+        epoch, phase = training.progress.epoch, training.phase.name
+        record = Validation(epoch, evaluation.ap, evaluation.mean_ap, phase=phase, style=self.style)
+        if evaluation.coco:
+            record = replace(record, coco=True, summary=evaluation.coco.log_lines)
+        self._log.write(record)
+
+    def after_training(self, training) -> None:
+        best = training.progress.best_map
+        if best >= 0:
+            self._log.say(f"best mAP {best:.4f}: {self._prefix}_best.params")
+
+
+class SSDLog(TrainingLog):
+    """The published SSD log: speed of each epoch, best mAP from the second validation on."""
+
+    style = "ssd_gkd"
+
+    def timing(self, training) -> dict[str, float]:
+        progress = training.progress
+        return {"speed": progress.batch * training.batch_size / max(progress.seconds, 1e-9)}
+
+    def after_validation(self, training, evaluation) -> None:
+        super().after_validation(training, evaluation)
+        best = training.progress.best_map
+        if best >= 0:
+            self._log.write(BestMap(max(best, evaluation.mean_ap)))
+
+
+class FasterRCNNLog(TrainingLog):
+    """The published Faster R-CNN log: duration of each epoch, each new best mAP, saved files."""
+
+    style = "faster_rcnn"
+
+    def timing(self, training) -> dict[str, float]:
+        return {"seconds": training.progress.seconds}
+
+    def after_validation(self, training, evaluation) -> None:
+        super().after_validation(training, evaluation)
+        best = training.progress.best_map
+        previous = best if best > 0 else 0  # the published log starts from 0
+        if evaluation.mean_ap > previous:
+            path = f"{self._prefix}_best.params"
+            record = NewBest(training.progress.epoch, evaluation.mean_ap, previous, path)
+            self._log.write(record)
+
+    def after_save(self, training, epoch: int, path: Path) -> None:
+        self._log.write(Saved(epoch, str(path)))

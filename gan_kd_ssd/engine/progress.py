@@ -1,0 +1,62 @@
+"""Progress of a training: the part of its state that is no array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        epoch: number of the current epoch.
+        batch: number of its batches that are trained.
+        images: training images seen since the start of the run.
+        best_map: best mAP of the validations; below 0 before the first one.
+        epoch_logged: whether the log has the line of the epoch's end already.
+        seconds: training time of the epoch's batches.
+        sums: sums of the figures over the epoch's batches.
+        run_sums: sums of the figures over all epochs before.
+    """
+
+    epoch: int
+    batch: int = 0
+    images: int = 0
+    best_map: float = -1.0
+    epoch_logged: bool = False
+    seconds: float = 0.0
+    sums: list[float] = field(default_factory=list)
+    run_sums: list[float] = field(default_factory=list)
+
+    def total_sums(self) -> list[float]:
+        """Sums of the figures since the start of the run.
+
+        Vectors of phases with and without distillation differ in length; their common part is summed.
+        """
+        if not self.run_sums:
+            return list(self.sums)
+        return [before + now for before, now in zip(self.run_sums, self.sums)]
+
+    def next_epoch(self) -> None:
+        """Move on to the first batch of the next epoch."""
+        self.run_sums = self.total_sums()
+        self.epoch, self.batch, self.sums = self.epoch + 1, 0, []
+        self.epoch_logged, self.seconds = False, 0.0
+
+    def to_json(self) -> dict:
+        """The fields under the names that they have in a state file of format 1."""
+        fields = dict(vars(self))
+        fields["told"] = fields.pop("epoch_logged")
+        return fields
+
+    @classmethod
+    def from_json(cls, fields: Mapping) -> Progress:
+        """The progress in a state file of format 1.
+
+        Raises:
+            KeyError, TypeError: fields are missing or unknown.
+        """
+        fields = dict(fields)
+        return cls(epoch_logged=fields.pop("told"), **fields)

@@ -1,0 +1,132 @@
+"""Distillation options: declared once, and read by the command line, the state and the trainers."""
+
+import subprocess
+import sys
+
+import pytest
+
+from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
+from gan_kd_ssd.config.ssd_options import parse_train_ssd
+from gan_kd_ssd.distill.settings import (
+    FIRST_OPTIONS,
+    DistillConfig,
+    declared,
+    distill_names,
+    inferred_options,
+)
+from gan_kd_ssd.distill.terms import TERMS
+from gan_kd_ssd.util.errors import UserError
+
+CHANGED = {
+    "lrD": 0.125,
+    "lrG": 0.375,
+    "beta1": 0.75,
+    "clamp_lower": -0.5,
+    "clamp_upper": 0.25,
+    "clamp": "all",
+    "update": "joint",
+    "levels": "sum",
+    "adversarial_weight": 2.0,
+    "cosine_attention": 3.0,
+    "d_norm": "none",
+    "d_channels": 7,
+    "adapter": "teacher",
+    "student_head": "scratch",
+}
+FREE = {"lrD", "lrG", "beta1"}
+
+
+def test_each_declared_option_is_read_from_the_command_line():
+    config = DistillConfig.from_options(parse_train_ssd([f"--{k}={v}" for k, v in CHANGED.items()]))
+    sets = [config.method, *config.options.values()]
+    assert {name: value for each in sets for name, value in vars(each).items()} == CHANGED
+    defaults = DistillConfig.from_options({})
+    sets = [defaults.method, *defaults.options.values()]
+    assert not CHANGED.items() & {(k, v) for each in sets for k, v in vars(each).items()}
+
+
+@pytest.mark.parametrize("parse", [parse_train_ssd, parse_train_faster_rcnn])
+def test_the_options_of_the_first_version_keep_their_order_and_defaults(parse):
+    names = [name for name in vars(parse([])) if name in declared()]
+    assert tuple(names) == FIRST_OPTIONS == tuple(CHANGED)
+    options = parse([])
+    for name, (_, default, _) in declared().items():
+        assert getattr(options, name) == default or (name == "clamp" and options.clamp == "all")
+
+
+def test_the_command_line_lists_terms_and_options_without_mxnet():
+    code = "import sys, gan_kd_ssd.config.ssd_options as o; o.train_ssd_parser().format_help()\n"
+    code += "assert 'mxnet' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_terms_are_chosen_by_a_list_in_any_order():
+    assert (distill_names("none"), distill_names("gan")) == ((), ("gan",))
+    assert distill_names("cosine, gan") == ("gan", "cosine")
+    assert parse_train_ssd(["--distill", "cosine,gan"]).distill == "gan,cosine"
+    for text in ("gam", "gan,none", "", "gan,"):
+        with pytest.raises(UserError, match=f"--distill {text}: give none, or .*gan, cosine"):
+            parse_train_ssd(["--distill", text])
+
+
+def test_the_gan_measures_the_cosine_distance_as_well():
+    assert DistillConfig.from_options({"distill": "gan"}).terms == ("gan", "cosine")
+    assert DistillConfig.from_options({"distill": "none"}).terms == ()
+    alone = DistillConfig.from_options({"distill": "cosine", "cosine_attention": 1.0})
+    assert alone.terms == ("cosine",)
+    with pytest.raises(UserError, match=r"--distill cosine: .*--cosine-attention"):
+        parse_train_ssd(["--distill", "cosine"])
+
+
+def test_a_state_fixes_what_decides_the_figures_and_leaves_the_rates_free():
+    """Of a run without distillation as well: training states of the first version hold the same."""
+    for distill in ("gan", "none"):
+        config = DistillConfig.from_options({"distill": distill, **CHANGED})
+        assert config.free() == {name: CHANGED[name] for name in FREE}
+        kept = {k: v for k, v in CHANGED.items() if k not in FREE | {"student_head"}}
+        assert config.fixed() == {"distill": distill, **kept}
+
+
+@pytest.mark.parametrize(
+    "options, trainers",
+    [
+        ({}, {"discriminators": 0.125, "adversarial": 0.375}),
+        ({"update": "joint"}, {"discriminators": 0.125}),
+        ({"distill": "cosine", "cosine_attention": 1.0}, {"adversarial": 0.375}),
+        ({"distill": "none"}, {}),
+    ],
+)
+def test_learning_rates_belong_to_the_trainers_that_there_are(options, trainers, tiny_ssd):
+    from gan_kd_ssd.distill.method import distilled
+    from gan_kd_ssd.distill.settings import SGD
+    from gan_kd_ssd.util.mxnet import mx
+
+    config = DistillConfig.from_options(
+        {"lrD": 0.125, "lrG": 0.375, "d_channels": 8, "distill": "gan", **options}
+    )
+    assert config.learning_rates() == trainers
+    if config.terms:
+        method = distilled(tiny_ssd(), tiny_ssd(), [mx.cpu()], SGD(0.5), "device", config)
+        rates = {name: trainer.learning_rate for name, trainer in method.trainers.items()}
+        assert rates == {"student": 0.5, **trainers}
+
+
+def test_values_that_contradict_each_other_are_refused_with_their_options():
+    for values, words in (
+        ({"clamp_lower": 0.1, "clamp_upper": 0.1}, "--clamp-lower 0.1 is not below --clamp-upper"),
+        ({"beta1": 1.0}, "--beta1 1.0: give a number below 1"),
+    ):
+        with pytest.raises(UserError, match=words):
+            DistillConfig.from_options(values)
+
+
+def test_what_is_inferred_stands_in_the_model_card():
+    assert set(inferred_options()) == {
+        *("update", "clamp", "d_norm", "levels", "adapter", "student_head", "cosine_attention"),
+    }
+
+
+def test_no_two_terms_give_a_figure_or_an_option_of_the_same_name():
+    figures = [name for term in TERMS.values() for name in term.figures]
+    options = [name for term in TERMS.values() for name in term.options_type.declarations()]
+    assert len(set(figures)) == len(figures) and len(set(options)) == len(options)
