@@ -51,7 +51,7 @@ def prepare(options):
 
     from gan_kd_ssd.config.distill_config import SGD, DistillConfig
     from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
-    from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets
+    from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
     from gan_kd_ssd.detectors import faster_rcnn
     from gan_kd_ssd.distill.method import distilled, plain
     from gan_kd_ssd.engine import devices

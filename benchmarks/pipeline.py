@@ -1,9 +1,9 @@
-"""How fast training samples are made, against GluonCV's own transforms, in one run.
+"""Speed of the SSD pipeline compared with GluonCV's own transforms.
 
     python benchmarks/pipeline.py [--dataset DIR] [--sizes 128,512] [--images N] [--rounds N]
 
-Each step is timed on the same images in turn, one process, one image at a time; the figures are
-milliseconds an image and their ratio. Without --dataset, pictures of shapes are generated.
+Both time each step on the same images in turn, one image at a time, in one process. The table shows
+milliseconds per image and their ratio. Without --dataset, pictures of shapes are generated.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from gan_kd_ssd.data.batches import ssd_augment as augment
 from gan_kd_ssd.data.batches.ssd_targets import SSDTargets
+from gan_kd_ssd.data.batches.ssd_transform import train_transform
 from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.data.formats.voc import VOCFolder
 from gan_kd_ssd.data.synthetic import shapes
 from gan_kd_ssd.util.errors import exit_on_user_error
+from gan_kd_ssd.util.tables import aligned
 
 STEPS = ("decode", "augment", "targets", "whole sample")
-STRIDES = (16, 32, 64, 128, 256, 512)  # of the SSD-512 whose anchors are imitated: 6,132 at 512
+STRIDES = (16, 32, 64, 128, 256, 512)  # of an SSD-512, which has 6,132 anchors
 ANCHORS_OF_CELL = (4, 6, 6, 6, 4, 4)
 
 
 def make_anchors(size: int) -> np.ndarray:
-    """About as many anchors, as large, as an SSD has at this input size: float32 (N, 4)."""
+    """Anchors similar in number and size to those of an SSD at this input size: float32 (N, 4)."""
     anchors = []
     for stride, count in zip(STRIDES, ANCHORS_OF_CELL):
         cells = max(1, size // stride)
@@ -48,7 +49,7 @@ def make_anchors(size: int) -> np.ndarray:
 
 
 def measure(data: Dataset, size: int, images: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds an image of each step, ours and GluonCV's."""
+    """Milliseconds per image of each step, ours and GluonCV's."""
     from gan_kd_ssd.util.mxnet import mx  # isort: skip
     from gluoncv.data.transforms.presets.ssd import SSDDefaultTrainTransform
     from gluoncv.model_zoo.ssd.target import SSDTargetGenerator
@@ -76,7 +77,7 @@ def measure(data: Dataset, size: int, images: int, rounds: int) -> dict[str, dic
     rng = np.random.default_rng(0)
     np.random.seed(0)
     for turn in range(rounds + 1):
-        if turn == 1:  # the first one warms up
+        if turn == 1:  # the first round is a warm-up
             for times in seconds.values():
                 times.clear()
         for i in range(min(images, len(data))):
@@ -87,23 +88,23 @@ def measure(data: Dataset, size: int, images: int, rounds: int) -> dict[str, dic
             _, boxes = timed("GluonCV", "augment", lambda a=args: transform(*a))
             timed("GluonCV", "targets", lambda b=boxes: encode(b))
             args = (ours, label, size, rng)
-            _, boxes = timed("ours", "augment", lambda a=args: augment.train_transform(*a))
+            _, boxes = timed("ours", "augment", lambda a=args: train_transform(*a))
             timed("ours", "targets", lambda b=boxes: targets(b))
     count = rounds * min(images, len(data)) / 1000
     return {who: {step: times[step] / count for step in STEPS} for who, times in seconds.items()}
 
 
 def table(size: int, result: dict[str, dict[str, float]]) -> str:
-    """Aligned lines: step, GluonCV, ours, how many times as fast."""
-    lines = [f"{f'{size} px':<14}{'GluonCV ms':>12}{'ours ms':>10}{'ratio':>8}"]
+    """A table of the steps: milliseconds of GluonCV's and our step, and their ratio."""
+    rows = [(f"{size} px", "GluonCV ms", "ours ms", "ratio")]
     for step in STEPS:
         theirs, ours = result["GluonCV"][step], result["ours"][step]
-        lines.append(f"{step:<14}{theirs:>12.2f}{ours:>10.2f}{theirs / ours:>7.1f}x")
-    return "\n".join(lines)
+        rows.append((step, f"{theirs:.2f}", f"{ours:.2f}", f"{theirs / ours:.1f}x"))
+    return aligned(rows, right=(1, 2, 3))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and print one table for each size."""
+    """Measure and print a table for each size."""
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
             if options.dataset:
@@ -119,15 +120,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Read the command line and run."""
+    """Parse the command line and run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", help="a folder in VOC layout; default: generated shapes")
+    parser.add_argument("--dataset", help="a folder in VOC layout (default: generated shapes)")
     sizes = "sides of the input in pixels (128,512)"
     parser.add_argument(
         "--sizes", type=lambda s: [int(n) for n in s.split(",")], default=[128, 512], help=sizes
     )
-    parser.add_argument("--images", type=int, default=40, help="images used (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="times each (%(default)s)")
+    parser.add_argument("--images", type=int, default=40, help="number of images (%(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="number of timed rounds (%(default)s)"
+    )
     return exit_on_user_error(parser.prog, run, parser.parse_args())
 
 

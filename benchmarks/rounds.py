@@ -1,4 +1,4 @@
-"""Timing of several functions in turn, round after round, so that other load affects all of them."""
+"""Timing of several functions in turns, so that other load of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import statistics
 import time
 from collections.abc import Callable
 
+from gan_kd_ssd.util.tables import aligned
+
 
 def measure(kinds: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each kind, by name, one figure a round; a first round, which compiles, is not counted."""
+    """Seconds of each kind in each round, by name. A first round, which compiles, is not counted."""
     from gan_kd_ssd.util.mxnet import mx
 
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
@@ -24,13 +26,13 @@ def measure(kinds: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
 
 
 def table(seconds: dict[str, list[float]], published: dict[str, float] | None = None) -> str:
-    """Medians in ms and as multiples of the first kind, and published multiples beside them."""
-    published = published or {}
+    """A table of medians in ms, their ratios to the first kind, and published ratios."""
     first = statistics.median(next(iter(seconds.values())))
-    width = max(map(len, seconds))
-    lines = [f"{'':<{width}}  {'ms':>9}  {'ratio':>6}" + ("  published" if published else "")]
+    rows = [["", "ms", "ratio", *(["published"] if published else [])]]
     for name, values in seconds.items():
         middle = statistics.median(values)
-        line = f"{name:<{width}}  {1000 * middle:>9.1f}  {middle / first:>6.2f}"
-        lines.append(line + (f"  {published[name]:>9.2f}" if name in published else ""))
-    return "\n".join(lines)
+        row = [name, f"{1000 * middle:.1f}", f"{middle / first:.2f}"]
+        if published:
+            row.append(f"{published[name]:.2f}" if name in published else "")
+        rows.append(row)
+    return aligned(rows, right=(1, 2, 3))

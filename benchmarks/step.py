@@ -81,12 +81,12 @@ def make_batch(options, anchors: int):
     """A batch of noise with random targets."""
     import numpy as np
 
-    from gan_kd_ssd.data.batches.ssd_batches import Batch
+    from gan_kd_ssd.data.batches.ssd_batches import TrainBatch
     from gan_kd_ssd.util.mxnet import mx
 
     rng = np.random.RandomState(0)
     targets = (rng.rand(options.batch_size, anchors) < 0.005) * 1.0
-    return Batch(
+    return TrainBatch(
         mx.nd.array(rng.randn(options.batch_size, 3, options.data_shape, options.data_shape)),
         mx.nd.array(targets),
         mx.nd.zeros((options.batch_size, anchors, 4)),

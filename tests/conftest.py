@@ -47,7 +47,7 @@ def tiny_ssd():
 @pytest.fixture
 def make_batch():
     """make(detector, B, seed) -> a training batch of noise with random targets."""
-    from gan_kd_ssd.data.batches.ssd_batches import Batch
+    from gan_kd_ssd.data.batches.ssd_batches import TrainBatch
     from gan_kd_ssd.util.mxnet import mx
 
     def make(detector, size=4, seed=0):
@@ -59,7 +59,7 @@ def make_batch():
             classes,
             rng.randn(size, anchors, 4) * (classes > 0)[..., None],
         )
-        return Batch(*[mx.nd.array(a) for a in arrays], positives=int((classes > 0).sum()))
+        return TrainBatch(*[mx.nd.array(a) for a in arrays], positives=int((classes > 0).sum()))
 
     return make
 

@@ -79,8 +79,8 @@ def run_program(program: str, function, words: Sequence[str] | None = None) -> i
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except KeyboardInterrupt:
-        print(f"{program}: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"{program}: {stopped.args[0] if stopped.args else 'stopped'}", file=sys.stderr)
         return 130
 
 

@@ -1,1 +1,1 @@
-"""Data sets in VOC and COCO layout, augmentation, targets and batches; MXNet is imported by batches alone."""
+"""Data sets: their formats, batches, download, checks, and a generated one."""

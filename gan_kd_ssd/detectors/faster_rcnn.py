@@ -306,9 +306,10 @@ class FasterRCNN(Detector):
         return self.net(x)
 
     def val_batches(self, dataset, batch_size: int, devices: int, num_workers: int):
-        from gan_kd_ssd.data.batches.faster_rcnn_batches import ValBatches
+        from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, ValBatches
 
-        return ValBatches(dataset, self.short, self.max_size, devices, num_workers)
+        size = InputSize(self.short, self.max_size)
+        return ValBatches(dataset, size, devices, num_workers)
 
     def evaluation_parts(self, batch: Sequence, ctx: Sequence) -> list[EvaluationPart]:
         """Place one image (1, 3, H, W), with its labels (1, M, 6) and its scale, on each device."""

@@ -137,12 +137,12 @@ class SSD(Detector):
         return np.concatenate(rows).astype(np.float32)
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        from gan_kd_ssd.data.batches.ssd_augment import val_transform
+        from gan_kd_ssd.data.batches.ssd_transform import val_transform
 
         return val_transform(image, np.zeros((0, 6), np.float32), self.data_shape)[0]
 
     def parts(self, batch, ctx: Sequence) -> list[SSDPart]:
-        """Distribute a :class:`~gan_kd_ssd.data.batches.ssd_batches.Batch` over devices.
+        """Distribute a :class:`~gan_kd_ssd.data.batches.ssd_batches.TrainBatch` over devices.
 
         The first devices get one more image if the batch cannot be divided by their number.
         """

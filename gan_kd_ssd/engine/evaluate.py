@@ -7,7 +7,6 @@ import os
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from gan_kd_ssd.config.evaluation_options import EvaluationConfig
@@ -15,7 +14,6 @@ from gan_kd_ssd.data.formats.catalog import NAMED, has_split, open_dataset
 from gan_kd_ssd.detectors.base import detector_class
 from gan_kd_ssd.detectors.names import kind_of
 from gan_kd_ssd.engine import devices, load_trained
-from gan_kd_ssd.evaluation import draw
 from gan_kd_ssd.evaluation import metrics as voc
 from gan_kd_ssd.logs.run_metadata import classes_beside
 from gan_kd_ssd.util.errors import UserError
@@ -59,8 +57,15 @@ def run(config: EvaluationConfig) -> int:
         write_text(results.json, json.dumps(content, indent=2) + "\n")
         print(f"results: {results.json}")
     if results.plot:
-        drawn = _plot(detector, dataset, ctx, results)
+        from gan_kd_ssd.evaluation.pictures import draw_dataset
+
+        threshold = results.score_threshold
+        drawn, shown = draw_dataset(
+            detector, dataset, ctx[0], results.plot, results.plot_images, threshold
+        )
         print(f"pictures: {results.plot}{os.sep} ({drawn} images and grid.png)")
+        if not shown:
+            print(f"no detection above {threshold:g} in any picture: lower --score-threshold")
     return 0
 
 
@@ -123,27 +128,4 @@ def _print(evaluations: list[voc.Evaluation]) -> None:
             print("\n".join(one.coco.summary))
         iou = "[.50:.95]" if one.coco else voc.IOU_THRESHOLD
         print(f"mAP@{iou} = {one.mean_ap:.4f} ({voc.METRIC_TITLES[one.metric]})")
-    note = "after the first batch" if first.warm else "a single batch, graph tracing included"
-    print(
-        f"{first.images_per_second:.1f} images/s over the whole loop, "
-        f"{first.network_images_per_second:.1f} in the network alone ({note})"
-    )
-
-
-def _plot(detector, dataset, ctx, results) -> int:
-    """Draw images at even distances in the data set; returns their number."""
-    count = min(results.plot_images, len(dataset))
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
-    panels, titles = [], []
-    for index in map(int, chosen):
-        image, label = dataset.image(index), dataset.label(index)
-        ids, scores, boxes = voc.detect_image(detector, image, ctx[0])
-        panel = draw.draw_detections(
-            image, ids, scores, boxes, dataset.classes, results.score_threshold, label
-        )
-        name = dataset.image_id(index).replace(os.sep, "_")
-        draw.save(results.plot / f"{index:05d}_{name}.png", panel)
-        panels.append(panel)
-        titles.append(name)
-    draw.save(results.plot / "grid.png", draw.grid(panels, titles))
-    return len(panels)
+    print(first.timing)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from gan_kd_ssd.data.batches.faster_rcnn_batches import TrainBatches
-from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets, short_within
+from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, TrainBatches
+from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
+from gan_kd_ssd.data.batches.faster_rcnn_transform import short_within
 from gan_kd_ssd.detectors import faster_rcnn_networks
 from gan_kd_ssd.engine.log_hooks import FasterRCNNLog
 from gan_kd_ssd.engine.setup import DetectorSetup
@@ -62,8 +63,7 @@ class FasterRCNNSetup(DetectorSetup):
         student.make_room_for(most * (2 if batches.augmentation == "mixup" else 1))
         return TrainBatches(
             dataset,
-            student.short,
-            student.max_size,
+            InputSize(student.short, student.max_size),
             RPNTargets(student.anchor_grids(), student.strides),
             batches.size,
             len(self.ctx),

@@ -1,4 +1,1 @@
-"""Measuring a detector (voc), the options of eval_voc.py, and pictures (draw, figures).
-
-Importing this package imports neither MXNet nor matplotlib.
-"""
+"""Measurement of a detector, and pictures of detections, runs and attention maps."""

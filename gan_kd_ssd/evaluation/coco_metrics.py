@@ -1,4 +1,4 @@
-"""COCO's twelve figures, by GluonCV's COCODetectionMetric and pycocotools."""
+"""COCO's twelve figures, computed by GluonCV's COCODetectionMetric and pycocotools."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 
 from gan_kd_ssd.data.formats.dataset import Dataset
 
-#: pycocotools' figures in the order of its summary: average precision and recall over IoU 0.50 to
-#: 0.95, at 0.50, at 0.75, by area of the object (32 and 96 pixels squared), by most detections.
+#: pycocotools' figures in the order of its summary: average precision (AP) and recall (AR) over IoU
+#: 0.50 to 0.95, at 0.50, at 0.75, by area of the object (limits 32² and 96² pixels), and by the
+#: greatest number of detections per image.
 FIGURES = (
     *("AP", "AP50", "AP75", "APsmall", "APmedium", "APlarge"),
     *("AR1", "AR10", "AR100", "ARsmall", "ARmedium", "ARlarge"),
@@ -23,10 +24,10 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class COCOFigures:
-    """What the metric says, 0 to 1; nan where the data set has nothing to ask for.
+    """The result of the metric, from 0 to 1; nan if the data set has no such objects.
 
-    ``ap``: AP over IoU 0.50 to 0.95 by class. ``figures``: by the names of FIGURES. ``summary``:
-    the twelve lines that pycocotools prints.
+    ``ap`` is the AP over IoU 0.50 to 0.95 by class, ``figures`` holds the values by the names of
+    FIGURES, and ``summary`` the twelve lines that pycocotools prints.
     """
 
     ap: dict[str, float]
@@ -35,7 +36,7 @@ class COCOFigures:
 
     @property
     def mean_ap(self) -> float:
-        """AP over IoU 0.50 to 0.95, the figure of the paper's table 2."""
+        """AP over IoU 0.50 to 0.95, as in the paper's table 2."""
         return self.figures["AP"]
 
     @property
@@ -45,14 +46,15 @@ class COCOFigures:
 
 
 class COCOMetric:
-    """Collects the detections of a data set's images, in its order, and measures them.
+    """Collects the detections of all images, in the order of the data set, and measures them.
 
-    GluonCV's conventions: detections below a score of 0.05 are left out, a box ends at its last pixel.
-    Its own figures are rounded to a tenth of a percent; these are read from pycocotools unrounded.
+    The conventions are GluonCV's: detections below a score of 0.05 are left out, and a box includes
+    its last pixel. GluonCV rounds its figures to a tenth of a percent; these are not rounded.
 
     Args:
-        dataset: of any layout. data_shape: side of the square input in whose pixels boxes come;
-            None where they come in pixels of the image.
+        dataset: The data set, of any layout.
+        data_shape: Side of the square input if boxes are in its pixels; None if they are in pixels
+            of the image.
     """
 
     def __init__(self, dataset: Dataset, data_shape: int | None = None):
@@ -68,15 +70,15 @@ class COCOMetric:
         self._images, self._seen = len(dataset), 0
 
     def update(self, boxes, ids, scores, *_labels, **_more) -> None:
-        """Add a batch: boxes (B, N, 4), ids (B, N), scores (B, N), as numpy arrays; id -1 is padding.
+        """Add a batch of numpy arrays: boxes (B, N, 4), ids (B, N; -1 pads), scores (B, N).
 
-        More arguments, those of VOC's metrics, are not used: the ground truth is the data set's.
+        The further arguments of VOC's metrics are ignored: the ground truth is the data set's.
         """
         self._metric.update(boxes, ids, scores)
         self._seen += len(boxes)
 
     def get(self) -> COCOFigures:
-        """The figures; ValueError unless every image has been seen once."""
+        """Compute the figures; raise a ValueError unless every image has been added once."""
         if self._seen != self._images:
             raise ValueError(f"detections of {self._seen} images, the data set has {self._images}")
         with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -84,7 +86,7 @@ class COCOMetric:
             printed.seek(0)
             printed.truncate()
             result.summarize()
-        # (IoU thresholds, recalls, classes, areas, most detections); -1 where nothing is asked for
+        # (IoU thresholds, recalls, classes, areas, detections per image); -1 without objects
         precision = result.eval["precision"][:, :, :, 0, -1]
         ap = {name: _mean(precision[:, :, i]) for i, name in enumerate(self.classes)}
         figures = {
@@ -95,7 +97,7 @@ class COCOMetric:
 
 
 class _Truth:
-    """What GluonCV's metric asks of a data set: its own COCODetection, in our ids."""
+    """The part of GluonCV's COCODetection that its metric uses, with the ids of ground_truth."""
 
     def __init__(self, coco, classes: list[str]):
         self.coco, self.classes = coco, classes
@@ -103,10 +105,10 @@ class _Truth:
 
 
 def ground_truth(dataset: Dataset):
-    """The annotations of a data set as pycocotools' COCO: images, classes and objects from 1 on.
+    """Convert the annotations of a data set to pycocotools' COCO, with ids that start at 1.
 
-    Own ids, because GluonCV and pycocotools need images and categories in the order of their ids, and
-    take an annotation with id 0 for none.
+    The ids of the file are not used: GluonCV and pycocotools need images and categories in the order
+    of their ids, and treat an annotation with id 0 as missing.
     """
     from pycocotools.coco import COCO
 

@@ -1,4 +1,4 @@
-"""Mean average precision of a detector, by GluonCV's own metrics: VOC's two, and COCO's."""
+"""Mean average precision of a detector by GluonCV's metrics: VOC's two, and COCO's."""
 
 from __future__ import annotations
 
@@ -6,70 +6,91 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.evaluation.coco_metrics import COCOFigures, COCOMetric
+from gan_kd_ssd.util.tables import aligned
 
-METRICS = ("voc07", "voc12")  # VOC's
+if TYPE_CHECKING:
+    from gan_kd_ssd.detectors.base import EvaluationPart
+
+METRICS = ("voc07", "voc12")  # VOC's metrics
 METRIC_TITLES = {
     "voc07": "VOC07 11-point AP",
     "voc12": "VOC12 area AP",
     "coco": "COCO AP@[.50:.95]",
 }
-IOU_THRESHOLD = 0.5  # VOC's, and that of the paper's tables 1 and 3
+IOU_THRESHOLD = 0.5  # of VOC's metrics, and of the paper's tables 1 and 3
 
 
 def metric_for(dataset: Dataset) -> str:
-    """The metric that a data set is usually measured by: VOC07's of the published logs, or COCO's."""
+    """The usual metric of a data set: COCO's, or VOC07's as in the published logs."""
     return "coco" if dataset.layout == "coco" else "voc07"
 
 
-@dataclass
-class Evaluation:
-    """What one pass over a split measured.
+@dataclass(frozen=True)
+class Timing:
+    """Duration of an evaluation.
 
-    ``ap`` is nan for a class of which the split has no object that counts (difficult ones do not);
-    ``mean_ap`` is the mean over the others, nan where there are none. ``seconds`` is the wall time
-    of ``timed_images`` images, loading and metric included, of which ``network_seconds`` were spent
-    in the network and fetching its output. The first batch is left out of the three figures (the
-    graph is traced there), unless it is the only one: then ``warm`` is False. ``coco`` holds all
-    figures of COCO's metric, where it is the one.
+    ``seconds`` is the wall time of ``images`` images, including loading and metrics;
+    ``network_seconds`` is the part spent in the network and on fetching its output. The first batch
+    is left out because its time includes the tracing of the graph. If it is the only one, it is
+    included and ``warm`` is False.
     """
 
-    classes: list[str]
-    ap: dict[str, float]
-    mean_ap: float
     images: int
     seconds: float
-    metric: str
-    timed_images: int
     network_seconds: float
     warm: bool
-    objects: dict[str, int] = field(default_factory=dict)  # not difficult, by class
-    coco: COCOFigures | None = None
 
     @property
     def images_per_second(self) -> float:
         """Images/s of the whole loop."""
-        return self.timed_images / self.seconds if self.seconds > 0 else math.nan
+        return self.images / self.seconds if self.seconds > 0 else math.nan
 
     @property
     def network_images_per_second(self) -> float:
-        """Images/s of the network and its non-maximum suppression alone."""
-        seconds = self.network_seconds
-        return self.timed_images / seconds if seconds > 0 else math.nan
+        """Images/s of the network with non-maximum suppression."""
+        return self.images / self.network_seconds if self.network_seconds > 0 else math.nan
+
+    def __str__(self) -> str:
+        note = "after the first batch" if self.warm else "a single batch, with graph tracing"
+        return (
+            f"{self.images_per_second:.1f} images/s over the whole loop, "
+            f"{self.network_images_per_second:.1f} images/s in the network ({note})"
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Result of one metric for one pass over a split.
+
+    ``ap`` holds the AP by class, nan for a class without objects that count (difficult ones do not);
+    ``mean_ap`` is the mean of the other classes, nan if there are none. ``objects`` counts the
+    objects that are not difficult, by class. ``coco`` holds all figures of COCO's metric.
+    """
+
+    metric: str
+    ap: dict[str, float]
+    mean_ap: float
+    images: int
+    timing: Timing
+    objects: dict[str, int] = field(default_factory=dict)
+    coco: COCOFigures | None = None
 
     def lines(self) -> list[str]:
-        """``class=AP`` for each class and ``mAP=…``, as the published logs write a validation."""
+        """``class=AP`` of each class and ``mAP=…``, as the published logs write a validation."""
         return [f"{name}={ap}" for name, ap in [*self.ap.items(), ("mAP", self.mean_ap)]]
 
     def to_json(self) -> dict:
-        """Plain types for ``json.dumps``; nan becomes None."""
+        """The result in plain types for ``json.dumps``; nan becomes None."""
         figures = {}
         if self.coco:
             figures["figures"] = {n: _finite(value) for n, value in self.coco.figures.items()}
+        timing = self.timing
         return {
             "metric": self.metric,
             "iou_threshold": "0.50:0.95" if self.coco else IOU_THRESHOLD,
@@ -78,10 +99,10 @@ class Evaluation:
             "classes": {name: _finite(ap) for name, ap in self.ap.items()},
             "objects": {name: int(count) for name, count in self.objects.items()},
             "images": int(self.images),
-            "images_per_second": _finite(self.images_per_second),
-            "network_images_per_second": _finite(self.network_images_per_second),
-            "timed_images": int(self.timed_images),
-            "warm": bool(self.warm),
+            "images_per_second": _finite(timing.images_per_second),
+            "network_images_per_second": _finite(timing.network_images_per_second),
+            "timed_images": int(timing.images),
+            "warm": bool(timing.warm),
             "lines": self.lines(),
         }
 
@@ -94,18 +115,19 @@ def evaluate(
     progress: Callable[[int], object] | None = None,
     dataset: Dataset | None = None,
 ) -> Evaluation:
-    """Measure the mAP of a detector: at IoU 0.5, or COCO's over IoU 0.50 to 0.95.
+    """Measure the mAP of a detector, at IoU 0.5 or COCO's over IoU 0.50 to 0.95.
 
     Args:
-        detector: :class:`~gan_kd_ssd.detectors.base.Detector`.
-        batches: batches of its ``val_batches``.
-        ctx: MXNet contexts; a batch is split over them, and they compute at the same time.
-        metric: 'voc07' (11-point, published for VOC), 'voc12' (area under the curve), or 'coco'.
-        progress: called after each batch with its number of images (``tqdm.update`` fits).
-        dataset: that the batches are of, whole and in its order; 'coco' alone needs it.
+        detector: A :class:`~gan_kd_ssd.detectors.base.Detector`.
+        batches: Batches of its ``val_batches``.
+        ctx: MXNet contexts. A batch is split over them, and they compute at the same time.
+        metric: 'voc07' (11-point, published for VOC), 'voc12' (area under the curve) or 'coco'.
+        progress: Called after each batch with its number of images (``tqdm.update`` fits).
+        dataset: The data set of the batches, which must be complete and in its order. Only the metric
+            'coco' needs it.
 
     Raises:
-        ValueError: a metric of another name, or 'coco' without its data set.
+        ValueError: The metric is unknown, or is 'coco' and the data set is missing.
     """
     return evaluate_metrics(detector, batches, ctx, (metric,), progress, dataset)[metric]
 
@@ -118,55 +140,63 @@ def evaluate_metrics(
     progress: Callable[[int], object] | None = None,
     dataset: Dataset | None = None,
 ) -> dict[str, Evaluation]:
-    """Like :func:`evaluate`, for several metrics in one pass over the images."""
-    gluoncv_metrics = {name: _gluoncv_metric(name, detector, dataset) for name in metrics}
+    """Measure several metrics in one pass over the images; arguments as for :func:`evaluate`."""
+    meters = {name: _gluoncv_metric(name, detector, dataset) for name in metrics}
     counts = np.zeros(len(detector.classes), dtype=np.int64)
-    spans = []  # of each batch: images, seconds since the batch before, seconds in the network
+    spans = []
     started = time.perf_counter()
     for batch in batches:
         loaded = time.perf_counter()
         parts = detector.evaluation_parts(batch, ctx)
-        found = _detect_parts(detector, [images for images, _, _ in parts])
+        found = _detect_parts(detector, [part.images for part in parts])
         network_seconds = time.perf_counter() - loaded
-        for (_, labels, scale), (ids, scores, boxes) in zip(parts, found):
-            # Arrays and not lists: GluonCV then pairs images with their difficult flags one by one,
-            # where lists of arrays with another number of objects would drop the flags.
-            places = (boxes * scale, ids[..., 0], scores[..., 0], labels[..., :4] * scale)
-            for gluoncv_metric in gluoncv_metrics.values():
-                gluoncv_metric.update(*places, labels[..., 4], gt_difficults=labels[..., 5])
-            counts += _count_objects(labels, len(counts))
+        for part, detections in zip(parts, found):
+            _update(meters.values(), part, detections)
+            counts += _count_objects(part.labels, len(counts))
         ended = time.perf_counter()
-        size = sum(len(images) for images, _, _ in parts)
-        spans.append((size, ended - started, network_seconds))
+        size = sum(len(part.images) for part in parts)
+        spans.append(_Span(size, ended - started, network_seconds))
         started = ended
         if progress is not None:
             progress(size)
-
-    timed = spans[1:] or spans  # the graph is traced during the first batch
-    classes = list(detector.classes)
+    timing = _timing(spans)
+    images = sum(span.images for span in spans)
+    objects = dict(zip(detector.classes, counts.tolist()))
     results = {}
-    for name, gluoncv_metric in gluoncv_metrics.items():
-        ap, mean_ap, figures = _read(gluoncv_metric, classes, counts)
-        results[name] = Evaluation(
-            classes=classes,
-            ap=ap,
-            mean_ap=mean_ap,
-            images=sum(images for images, _, _ in spans),
-            seconds=sum(seconds for _, seconds, _ in timed),
-            metric=name,
-            timed_images=sum(images for images, _, _ in timed),
-            network_seconds=sum(seconds for _, _, seconds in timed),
-            warm=len(spans) > 1,
-            objects=dict(zip(classes, counts.tolist())),
-            coco=figures,
-        )
+    for name, meter in meters.items():
+        ap, mean_ap, coco = _read(meter, objects)
+        results[name] = Evaluation(name, ap, mean_ap, images, timing, objects, coco)
     return results
 
 
-def _detect_parts(detector, parts: Sequence) -> list[list[np.ndarray]]:
-    """Ids, scores and boxes of each part; all are queued before the first result is waited for.
+class _Span(NamedTuple):
+    """Images of a batch, seconds since the batch before, and seconds in the network."""
 
-    Boxes are clipped to the input, as GluonCV's evaluation does.
+    images: int
+    seconds: float
+    network_seconds: float
+
+
+def _timing(spans: Sequence[_Span]) -> Timing:
+    timed = spans[1:] or spans
+    return Timing(*map(sum, zip(*timed)), warm=len(spans) > 1) if timed else Timing(0, 0, 0, False)
+
+
+def _update(meters: Iterable, part: EvaluationPart, detections: Sequence[np.ndarray]) -> None:
+    """Add the detections of a part to metrics, in pixels of the image."""
+    ids, scores, boxes = detections
+    labels = part.labels
+    # Arrays instead of lists: with lists of arrays of different lengths, GluonCV would lose the
+    # difficult flags.
+    places = (boxes * part.scale, ids[..., 0], scores[..., 0], labels[..., :4] * part.scale)
+    for meter in meters:
+        meter.update(*places, labels[..., 4], gt_difficults=labels[..., 5])
+
+
+def _detect_parts(detector, parts: Sequence) -> list[list[np.ndarray]]:
+    """Ids, scores and boxes of each part. All parts are queued before the first result is fetched.
+
+    Boxes are clipped to the input, as in GluonCV's evaluation.
     """
     import gan_kd_ssd.util.mxnet  # noqa: F401  isort: skip
     from gluoncv.nn.bbox import BBoxClipToImage
@@ -180,7 +210,7 @@ def _detect_parts(detector, parts: Sequence) -> list[list[np.ndarray]]:
 
 
 def detect_image(detector, image: np.ndarray, device):
-    """Detections of an image uint8 (H, W, 3): ids (N,), scores (N,), boxes (N, 4) in its pixels."""
+    """Detect objects in an image uint8 (H, W, 3): ids (N,), scores (N,), boxes (N, 4) in its pixels."""
     from gan_kd_ssd.util.mxnet import mx
 
     x = detector.prepare(image)
@@ -190,40 +220,32 @@ def detect_image(detector, image: np.ndarray, device):
     return ids[0, kept, 0].astype(int), scores[0, kept, 0], boxes[0, kept] * scale
 
 
-def table(evaluation: Evaluation | Sequence[Evaluation]) -> str:
-    """Aligned table: one line a class with its objects and AP in percent, then the mean.
+def table(evaluations: Sequence[Evaluation]) -> str:
+    """A table of the classes with their objects and AP in percent, and the mean.
 
-    Several evaluations of the same split (one for each metric) stand side by side.
+    Evaluations of the same split by several metrics are shown side by side.
     """
-    evaluations = [evaluation] if isinstance(evaluation, Evaluation) else list(evaluation)
     first = evaluations[0]
-    titles = [METRIC_TITLES[one.metric] for one in evaluations]
-    rows = [
-        (name, str(first.objects.get(name, "")), [one.ap[name] for one in evaluations])
-        for name in first.classes
-    ]
-    total = str(sum(first.objects.values())) if first.objects else ""
-    mean = ("mAP", total, [one.mean_ap for one in evaluations])
-    name_width = max(len(name) for name, _, _ in [*rows, mean, ("class", "", [])])
-    count_width = max(len("objects"), len(total))
 
-    def line(name, count, cells):
-        padded = "".join(f"  {cell:>{len(title)}}" for cell, title in zip(cells, titles))
-        return f"{name:<{name_width}}  {count:>{count_width}}{padded}".rstrip()
+    def row(name, count, values):
+        return [name, count, *("-" if math.isnan(v) else f"{100 * v:.2f}" for v in values)]
 
-    def percent(values):
-        return ["-" if math.isnan(value) else f"{100 * value:.2f}" for value in values]
-
-    header = line("class", "objects", titles)
-    rule = "-" * len(header)
-    body = [line(name, count, percent(values)) for name, count, values in rows]
-    return "\n".join([header, rule, *body, rule, line(mean[0], mean[1], percent(mean[2]))])
+    rows = [["class", "objects", *(METRIC_TITLES[one.metric] for one in evaluations)]]
+    for name in first.ap:
+        rows.append(row(name, first.objects.get(name, ""), [one.ap[name] for one in evaluations]))
+    total = sum(first.objects.values()) if first.objects else ""
+    rows.append(row("mAP", total, [one.mean_ap for one in evaluations]))
+    head, *lines, mean = aligned(
+        [[str(cell) for cell in row] for row in rows], right=range(1, len(rows[0]))
+    ).splitlines()
+    rule = "-" * len(head)
+    return "\n".join([head, rule, *lines, rule, mean])
 
 
 def _gluoncv_metric(name: str, detector, dataset: Dataset | None):
     if name == "coco":
         if dataset is None:
-            raise ValueError("metric 'coco': give the data set that the batches are of")
+            raise ValueError("metric 'coco': give the data set of the batches")
         return COCOMetric(dataset, detector.data_shape)  # None: boxes are in pixels of the image
     import gan_kd_ssd.util.mxnet  # noqa: F401  isort: skip
     from gluoncv.utils.metrics.voc_detection import VOC07MApMetric, VOCMApMetric
@@ -234,19 +256,19 @@ def _gluoncv_metric(name: str, detector, dataset: Dataset | None):
     return kinds[name](iou_thresh=IOU_THRESHOLD, class_names=list(detector.classes))
 
 
-def _read(metric, classes, counts) -> tuple[dict[str, float], float, COCOFigures | None]:
-    """AP by class, their mean, COCO's figures; GluonCV's VOC metrics need an object to average."""
-    if isinstance(metric, COCOMetric):
-        figures = metric.get()
+def _read(meter, objects: dict[str, int]) -> tuple[dict[str, float], float, COCOFigures | None]:
+    """AP by class, their mean, and COCO's figures; nan if there are no objects."""
+    if isinstance(meter, COCOMetric):
+        figures = meter.get()
         return figures.ap, figures.mean_ap, figures
-    if counts.sum() == 0:
-        return dict.fromkeys(classes, math.nan), math.nan, None
-    _, values = metric.get()
-    return dict(zip(classes, map(float, values))), float(values[-1]), None
+    if not any(objects.values()):  # GluonCV's VOC metrics fail without objects
+        return dict.fromkeys(objects, math.nan), math.nan, None
+    _, values = meter.get()
+    return dict(zip(objects, map(float, values))), float(values[-1]), None
 
 
 def _count_objects(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Objects (C,) that count for recall, by class, of labels (B, M, 6)."""
+    """Count the objects (C,) of labels (B, M, 6) that count for recall, by class."""
     counted = (labels[..., 4] >= 0) & (labels[..., 5] <= 0)
     return np.bincount(labels[..., 4][counted].astype(np.int64), minlength=classes)
 

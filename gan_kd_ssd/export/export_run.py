@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_kd_ssd.config.export_options import PROGRAM
-from gan_kd_ssd.data.batches.ssd_augment import MEAN, STD
+from gan_kd_ssd.data.batches.normalise import MEAN, STD
 from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.engine import checkpoint, runlog
 from gan_kd_ssd.engine import load_trained as trained

@@ -1,16 +1,18 @@
-"""What is wrong with a data set: each fault found, counted, shown; a clean set is clean."""
+"""Checks of a data set: each problem is found, counted, shown, and marked with its effect."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import cv2
 import pytest
 
-from gan_kd_ssd.cli import data_commands as cli
-from gan_kd_ssd.data.check import check_set
-from gan_kd_ssd.data.check.check_set import check, report_text
-from gan_kd_ssd.data.check.faults import FAULTS, NOTES
+from gan_kd_ssd.cli.main import main
+from gan_kd_ssd.data.check import check_dataset
+from gan_kd_ssd.data.check.check_dataset import check
+from gan_kd_ssd.data.check.check_report import KEPT, KINDS, LEFT_OUT, LEGEND, STOPS, report_text
+from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.data.formats.coco import COCO_CLASSES
 from gan_kd_ssd.util.errors import UserError
 from helpers.coco_folders import entry, write_split
@@ -124,9 +126,9 @@ def test_an_image_of_another_size_is_found(folder):
 )
 def test_boxes_that_cannot_be_used_are_found_as_they_stand_in_the_file(folder, box, kind):
     (folder / "Annotations" / "002.xml").write_text(annotation([CAT, ("dog", *box)]))
-    told = example(folder, kind)
-    assert told.split == "trainval, val" or told.split == "val, trainval"
-    assert told.detail == f"dog: {' '.join(map(str, box))} in 60x48"
+    first = example(folder, kind)
+    assert first.split == "trainval, val" or first.split == "val, trainval"
+    assert first.detail == f"dog: {' '.join(map(str, box))} in 60x48"
 
 
 def test_unknown_classes_are_found_where_classes_are_named(folder):
@@ -138,8 +140,8 @@ def test_unknown_classes_are_found_where_classes_are_named(folder):
 
 def test_an_image_that_two_splits_share_is_found_but_trainval_is_train_and_val(folder):
     write_list(folder, "val", "002", "001")
-    told = example(folder, "image_in_two_splits")
-    assert told.split == "train, val" and told.where.endswith("001.jpg")
+    first = example(folder, "image_in_two_splits")
+    assert first.split == "train, val" and first.where.endswith("001.jpg")
     write_list(folder, "val", "002")
     write_list(folder, "test", "002")
     assert found(folder) == {"image_in_two_splits": 1}
@@ -151,8 +153,8 @@ def test_a_copy_of_a_picture_is_found_across_splits_and_noted_within_one(folder)
     picture = cv2.imread(str(images / "000.jpg"))
     (images / "002.jpg").unlink()
     assert cv2.imwrite(str(images / "002.png"), picture)  # other bytes, the same pixels
-    told = example(folder, "copy_in_two_splits")
-    assert told.split == "train, val" and told.detail == f"as {images / '000.jpg'}"
+    first = example(folder, "copy_in_two_splits")
+    assert first.split == "train, val" and first.detail == f"as {images / '000.jpg'}"
     shutil.copy(images / "000.jpg", images / "001.jpg")
     assert found(folder) == {"copy": 1, "copy_in_two_splits": 1}
     assert found(folder, splits=["train"])["copy"] == 1
@@ -165,8 +167,8 @@ def test_a_copy_is_held_against_the_copies_of_each_split(folder):
         write_list(folder, split, image)
     report = check(str(folder), splits=["trainval", "train", "val"], quiet=True)
     assert report.findings["copy"].count == 1  # 001: trainval may have it as well
-    (told,) = report.findings["copy_in_two_splits"].examples
-    assert told.split == "train, val" and told.detail.endswith("001.jpg")
+    (first,) = report.findings["copy_in_two_splits"].examples
+    assert first.split == "train, val" and first.detail.endswith("001.jpg")
 
 
 def test_the_same_pixels_in_another_shape_are_no_copy(folder):
@@ -208,22 +210,22 @@ def test_files_of_splits_that_are_not_checked_are_listed_all_the_same(folder):
         ({"bbox": [10, 5, 0, 9]}, "box_empty", "annotation 1, cat: 10 5 0 9 in 60x48 (image 1)"),
         ({"area": 0}, "box_empty", "annotation 1, cat"),
         ({"bbox": [10, 5, -4, 9]}, "box_reversed", "annotation 1, cat"),
-        ({"bbox": [50, 5, 12, 9]}, "box_outside", "annotation 1, cat: 50 5 12 9"),
-        ({"bbox": [-2, 5, 12, 9]}, "box_outside", "annotation 1, cat"),
+        ({"bbox": [50, 5, 12, 9]}, "box_clipped", "annotation 1, cat: 50 5 12 9"),
+        ({"bbox": [-2, 5, 12, 9]}, "box_clipped", "annotation 1, cat"),
         ({"bbox": [70, 5, 12, 9]}, "box_outside", "annotation 1, cat"),
         ({"image_id": 9}, "object_without_image", "annotation 1 of image 9"),
         ({"category_id": 9}, "damaged_annotation", "annotation 1 has category 9"),
         ({"bbox": "no"}, "damaged_annotation", 'annotation 1 has no "bbox"'),
-        ({"id": 2}, "damaged_annotation", "annotation 2 stands twice"),
+        ({"id": 2}, "object_twice", "annotation 2 stands twice"),
     ],
 )
 def test_each_fault_of_an_annotation_in_coco_layout_is_found(coco_folder, change, kind, detail):
     objects = [{**entry(1, 1, 7, (10, 5, 20, 15)), **change}, entry(2, 2, 3, (0, 0, 60, 48))]
     objects += [entry(3, 1, 3, (1, 1, 5, 5))]  # image 1 has objects either way
     write_split(coco_folder, "train", objects, (1, 2))
-    told = example(coco_folder, kind)
-    assert told.detail.startswith(detail) and told.split == "train"
-    assert told.where.endswith("instances_train.json")
+    first = example(coco_folder, kind)
+    assert first.detail.startswith(detail) and first.split == "train"
+    assert first.where.endswith("instances_train.json")
 
 
 def test_boxes_rounded_over_the_border_are_no_fault(coco_folder):
@@ -251,8 +253,8 @@ def test_an_image_file_in_two_splits_or_twice_in_one_is_found(coco_folder):
     objects = [entry(1, 8, 7, (10, 5, 20, 15))]
     write_split(coco_folder, "val", objects, (), images=[image])
     (coco_folder / "val" / f"{3:012d}.jpg").unlink()
-    told = example(coco_folder, "image_in_two_splits")
-    assert told.split == "train, val" and told.where.endswith(f"train/{name}")
+    first = example(coco_folder, "image_in_two_splits")
+    assert first.split == "train, val" and first.where.endswith(f"train/{name}")
     objects.append(entry(2, 9, 7, (10, 5, 20, 15)))
     write_split(coco_folder, "val", objects, (), images=[image, {**image, "id": 9}])
     assert found(coco_folder) == {"image_in_two_splits": 1, "listed_twice": 1}
@@ -282,14 +284,26 @@ def test_processes_find_the_same(folder):
     assert one.to_json() == other.to_json() and one.faults == 2
 
 
-def test_many_images_are_read_by_a_process_a_processor(folder, monkeypatch):
+def test_many_images_are_read_by_one_process_per_processor(folder, monkeypatch):
     used = []
-    monkeypatch.setattr(
-        check_set, "check_images", lambda _report, number, _bar: used.append(number)
-    )
-    monkeypatch.setattr(check_set, "_processors", lambda: 7)
+
+    class InThisProcess(check_dataset.Workers):
+        def __init__(self, function, num_workers):
+            used.append(num_workers)
+            super().__init__(function)
+
+    monkeypatch.setattr(check_dataset, "Workers", InThisProcess)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(7)), raising=False)
     check(str(folder), quiet=True)
-    monkeypatch.setattr(check_set, "_MANY", 3)
+    image, xml = (
+        folder / part / f"000.{end}"
+        for part, end in (("JPEGImages", "jpg"), ("Annotations", "xml"))
+    )
+    ids = [f"copy{i}" for i in range(253)]
+    for name in ids:
+        os.link(image, image.with_name(f"{name}.jpg"))
+        os.link(xml, xml.with_name(f"{name}.xml"))
+    write_list(folder, "many", *ids)
     check(str(folder), quiet=True)
     check(str(folder), quiet=True, num_workers=1)
     assert used == [0, 7, 1]
@@ -336,7 +350,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(folder, tmp_path, capsys):
         [str(folder), "--classes", "a,,b"],
         [],
     ):
-        assert cli.main(["check", *words]) == 2
+        assert main(["data", "check", *words]) == 2
         lines.append(capsys.readouterr().err)
     assert all(len(line.splitlines()) == 1 for line in lines)
     assert "trian" in lines[2] and "train, trainval, val" in lines[2]
@@ -351,21 +365,26 @@ def test_a_folder_without_splits_is_refused(folder):
 
 
 def test_the_command_prints_a_table_and_exits_with_1_for_faults_alone(folder, capsys):
-    assert cli.main(["check", str(folder), "--quiet"]) == 0
+    assert main(["data", "check", str(folder), "--quiet"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{folder}: VOC layout, 3 images read" and lines[-1] == "no faults"
     assert lines[2].split() == ["split", "images", "without", "objects", "objects", "cat"]
     assert len({len(line) for line in lines[2:7]}) == 1
     (folder / "Annotations" / "001.xml").write_text(annotation([("cat", 5, 5, 5, 9)] * 3))
-    assert cli.main(["check", str(folder), "--examples", "2"]) == 1
+    assert main(["data", "check", str(folder), "--examples", "2"]) == 1
     out, err = capsys.readouterr()
-    assert "fault        3  box without area" in out and "… and 1 more" in out
-    assert out.endswith("3 faults\n") and "100%" in err
+    assert "fault  left out        3  box without area" in out and "… and 1 more" in out
+    assert LEGEND in out and out.endswith("\n3 faults\n") and "100%" in err
+    (folder / "JPEGImages" / "002.jpg").unlink()
+    assert main(["data", "check", str(folder), "--quiet"]) == 1
+    out = capsys.readouterr().out
+    assert "fault  stops           1  image is missing" in out
+    assert out.endswith("\n4 faults, 1 of which stop a training\n")
 
 
 def test_the_command_prints_json(folder, capsys):
     (folder / "Annotations" / "001.xml").write_text(annotation([]))
-    assert cli.main(["check", str(folder), "--json", "--quiet"]) == 0
+    assert main(["data", "check", str(folder), "--json", "--quiet"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["faults"] == 0 and data["layout"] == "voc" and data["images_read"] == 3
     assert data["splits"]["train"] == {
@@ -374,15 +393,109 @@ def test_the_command_prints_json(folder, capsys):
         "objects": 1,
         "classes": {"cat": 1},
     }
-    assert [(f["kind"], f["fault"], f["count"]) for f in data["findings"]] == [
-        ("without_objects", False, 1)
+    assert [(f["kind"], f["fault"], f["effect"], f["count"]) for f in data["findings"]] == [
+        ("without_objects", False, "kept", 1)
     ]
     assert data["findings"][0]["examples"][0]["split"] == "train, trainval"
 
 
-def test_every_kind_of_problem_has_a_title_of_its_own():
-    titles = [*FAULTS.values(), *NOTES.values()]
-    assert len(set(titles)) == len(titles) and not set(FAULTS) & set(NOTES)
+def test_every_kind_of_problem_has_its_own_title_and_a_known_effect():
+    assert len({kind.title for kind in KINDS.values()}) == len(KINDS)
+    assert {kind.effect for kind in KINDS.values()} == {STOPS, LEFT_OUT, KEPT}
+    assert all(kind.effect == KEPT for kind in KINDS.values() if not kind.fault)
+
+
+def train_on(folder):
+    """Open a split for training and read all its images, as a training does."""
+    data = open_dataset(str(folder), "train")
+    for i in range(len(data)):
+        data.image(i)
+    return data
+
+
+def reported_effect(folder):
+    (kind,) = found(folder)
+    return KINDS[kind].effect
+
+
+def unlink(path):
+    path.unlink()
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("JPEGImages/001.jpg", unlink),
+        ("JPEGImages/001.jpg", truncate),
+        ("JPEGImages/001.jpg", lambda path: write_image(path, width=80, seed=9)),
+        ("Annotations/001.xml", unlink),
+        ("Annotations/001.xml", truncate),
+        ("ImageSets/Main/train.txt", lambda path: path.write_text("")),
+    ],
+)
+def test_problems_that_stop_a_training_are_marked_so_in_voc_layout(folder, file, change):
+    change(folder / file)
+    assert reported_effect(folder) == STOPS
+    with pytest.raises(UserError):
+        train_on(folder)
+
+
+@pytest.mark.parametrize("box", [(11, 6, 62, 26), (11, 6, 11, 26), (31, 6, 11, 26)])
+def test_objects_that_a_training_leaves_out_are_marked_so_in_voc_layout(folder, box):
+    (folder / "Annotations" / "001.xml").write_text(annotation([CAT, ("cat", *box)]))
+    assert reported_effect(folder) == LEFT_OUT
+    assert train_on(folder).summary["objects"] == 2
+
+
+def test_an_image_listed_twice_is_kept_twice_in_a_training(folder):
+    write_list(folder, "train", "000", "001", "000")
+    assert reported_effect(folder) == KEPT and len(train_on(folder)) == 3
+
+
+BAD_OBJECTS = [
+    {"bbox": [10, 5, 0, 9]},
+    {"bbox": [10, 5, -4, 9]},
+    {"bbox": [70, 5, 12, 9]},
+    {"bbox": [50, 5, 12, 9]},
+    {"image_id": 9},
+    {"category_id": 9},
+    {"bbox": "no"},
+    {"id": 2},
+]
+
+
+@pytest.mark.parametrize("change", BAD_OBJECTS)
+def test_the_marks_of_objects_in_coco_layout_are_what_a_training_does(coco_folder, change):
+    good = [entry(2, 2, 3, (0, 0, 60, 48)), entry(3, 1, 3, (1, 1, 5, 5))]
+    bad = {**entry(1, 1, 7, (10, 5, 20, 15)), **change}
+    write_split(coco_folder, "train", [bad, *good], (1, 2))
+    effect = reported_effect(coco_folder)
+    if effect == STOPS:
+        with pytest.raises(UserError):
+            train_on(coco_folder)
+    else:
+        assert train_on(coco_folder).summary["objects"] == (2 if effect == LEFT_OUT else 3)
+
+
+def test_an_image_that_a_coco_file_lists_twice_stops_a_training(coco_folder):
+    path = coco_folder / "annotations" / "instances_train.json"
+    data = json.loads(path.read_text())
+    data["images"].append(data["images"][0])
+    path.write_text(json.dumps(data))
+    assert example(coco_folder, "damaged_annotation").detail == "image 1 stands twice"
+    with pytest.raises(UserError):
+        train_on(coco_folder)
+
+
+def test_a_data_set_one_folder_below_is_named(folder):
+    with pytest.raises(
+        UserError, match=f"has no Annotations, but pets below it has; give {folder}"
+    ):
+        check(str(folder.parent), quiet=True)
 
 
 def test_many_classes_are_counted_and_not_listed(folder, capsys):

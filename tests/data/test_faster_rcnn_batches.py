@@ -1,16 +1,16 @@
-"""Faster R-CNN's data: GluonCV's transforms and targets, the same batches for any number of workers."""
+"""Faster R-CNN's transforms, targets and batches, compared with GluonCV's."""
 
 import numpy as np
 import pytest
 
 from gan_kd_ssd.data.batches import faster_rcnn_transform as rcnn_transform
-from gan_kd_ssd.data.batches.faster_rcnn_batches import TrainBatches, ValBatches
-from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets
+from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, TrainBatches, ValBatches
+from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
 from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.util.errors import UserError
 from helpers.voc_folders import annotation, make_folder, make_random_folder, write_image
 
-SHORT, MAX = 64, 90
+SIZE = InputSize(64, 90)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def grids(levels=1):
 
 def train_batches(dataset, devices=2, batch_size=2, num_workers=0, seed=3, samples=64):
     targets = RPNTargets(*grids(), samples=samples)
-    return TrainBatches(dataset, SHORT, MAX, targets, batch_size, devices, seed, num_workers)
+    return TrainBatches(dataset, SIZE, targets, batch_size, devices, seed, num_workers)
 
 
 def as_numpy(batches):
@@ -133,7 +133,7 @@ def test_each_device_has_a_part_of_its_own_size(dataset):
         for part in batch:
             images, boxes, labels, classes, offsets, weights = (array.asnumpy() for array in part)
             assert weights.tolist() == [1]
-            assert images.shape[0] == 1 and min(images.shape[2:]) == SHORT
+            assert images.shape[0] == 1 and min(images.shape[2:]) == SIZE.short
             cells = -(-images.shape[2] // 8) * -(-images.shape[3] // 8)
             assert classes.shape == (1, 3 * cells) and offsets.shape == (1, 3 * cells, 4)
             assert boxes.shape[2] == 4 and labels.shape == (*boxes.shape[:2], 1)
@@ -174,7 +174,7 @@ def test_seeds_and_epochs_differ(dataset):
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_validation_has_every_image_in_order_with_its_scale(dataset, num_workers):
-    batches = ValBatches(dataset, SHORT, MAX, 2, num_workers)
+    batches = ValBatches(dataset, SIZE, 2, num_workers)
     lists = list(batches)
     assert [len(batch) for batch in lists] == [2, 2, 2, 1] and len(batches) == 4
     got = [part for batch in lists for part in batch]
@@ -191,7 +191,7 @@ def test_images_without_objects_train_and_validate(tmp_path):
     data = open_dataset(str(folder), "train", classes=["dog"])
     (batch,) = train_batches(data).epoch(0)
     assert sorted(bool((part.labels.asnumpy() >= 0).any()) for part in batch) == [False, True]
-    ((_, label, _),), *_ = ValBatches(data, SHORT, MAX)
+    ((_, label, _),), *_ = ValBatches(data, SIZE)
     assert (label.asnumpy() == -1).all()
 
 
@@ -212,12 +212,13 @@ def test_a_mixture_is_gluoncv_s_with_a_ratio_of_one_half(sizes):
 
 def test_mixtures_are_of_two_images_until_their_last_epoch(dataset):
     targets = RPNTargets(*grids(), samples=64)
-    args = (dataset, SHORT, MAX, targets, 7, 1, 3)
+    args = (dataset, SIZE, targets, 7, 1, 3)
     mixed, plain = TrainBatches(*args, mixup_before=1), TrainBatches(*args)
     counts = []
     for batches in (mixed, plain):
         (part,) = next(iter(batches.epoch(0)))
         counts.append(int((part.labels.asnumpy() >= 0).sum()))
+        assert set(part.weights.asnumpy()) == {0.5 if batches is mixed else 1.0}
     assert counts[0] > counts[1]
     assert_same(as_numpy(mixed.epoch(1)), as_numpy(plain.epoch(1)))
     again = TrainBatches(*args, num_workers=2, mixup_before=1)
@@ -237,7 +238,7 @@ def test_a_mixture_is_of_two_different_images_and_any_may_be_the_other(dataset, 
 
     monkeypatch.setattr(rcnn_pipeline, "mixture", watched)
     batches = TrainBatches(
-        dataset, SHORT, MAX, RPNTargets(*grids(), samples=64), 7, 1, 3, mixup_before=30
+        dataset, SIZE, RPNTargets(*grids(), samples=64), 7, 1, 3, mixup_before=30
     )
     for epoch in range(30):
         list(batches.epoch(epoch))

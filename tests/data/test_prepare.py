@@ -1,4 +1,4 @@
-"""VOC and COCO from small archives of the same layout: fetched, checked, laid out, and left alone."""
+"""Preparation of VOC and COCO, with small archives of the same layout."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_kd_ssd.cli import data_commands as cli
+from gan_kd_ssd.cli.main import main
 from gan_kd_ssd.data.fetch.prepare import MIRROR, SETS, Archive, missing, prepare
 from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.data.formats.coco import COCO_CLASSES
@@ -122,12 +122,12 @@ def test_what_is_there_is_not_fetched_again(packed, server, tmp_path, said, name
     said.clear()
     ready(name, packed, tmp_path, said, mirror=server.url)
     assert len(server.requests) == asked == 3
-    assert said == [f"{a.name}: what it holds is there" for a in packed[1][name]]
+    assert said == [f"{a.name}: already complete" for a in packed[1][name]]
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("[!.]*")} == before
 
 
 @pytest.mark.parametrize(
-    ("name", "lost", "told"),
+    ("name", "lost", "message"),
     [
         ("voc", "VOC2007/JPEGImages/test001.jpg", "1 of 2 files of test in VOC2007/JPEGImages"),
         ("voc", "VOC2007/Annotations/test000.xml", "1 of 2 files of test in VOC2007/Annotations"),
@@ -137,7 +137,7 @@ def test_what_is_there_is_not_fetched_again(packed, server, tmp_path, said, name
     ],
 )
 def test_only_the_archive_of_what_is_lost_is_fetched_again(
-    packed, server, tmp_path, said, name, lost, told
+    packed, server, tmp_path, said, name, lost, message
 ):
     folder = ready(name, packed, tmp_path, said, mirror=server.url)
     (folder / lost).unlink()
@@ -145,7 +145,7 @@ def test_only_the_archive_of_what_is_lost_is_fetched_again(
     server.requests.clear()
     ready(name, packed, tmp_path, said, mirror=server.url)
     assert (folder / lost).is_file() and len(server.requests) == 1
-    assert any(told in line for line in said) and len(said) == 4
+    assert any(message in line for line in said) and len(said) == 4
 
 
 def test_a_list_that_is_shorter_than_the_published_one_is_not_taken_for_whole(packed, tmp_path):
@@ -162,7 +162,9 @@ def test_archives_that_are_fetched_already_are_taken_and_left(packed, tmp_path, 
     assert not (folder / "downloads").exists()
     assert {p: p.stat().st_mtime_ns for p in root.iterdir()} == before
     shutil.rmtree(folder)
-    with pytest.raises(UserError, match=r"--from .*: has no annotations_trainval2017.zip; get it"):
+    with pytest.raises(
+        UserError, match=r"--from .*: has no annotations_trainval2017.zip; download it"
+    ):
         ready("coco", packed, tmp_path, said, source=tmp_path)
 
 
@@ -175,7 +177,9 @@ def test_a_damaged_archive_is_not_unpacked(packed, tmp_path, said):
     data = bytearray(damaged.read_bytes())
     data[1000] ^= 1
     damaged.write_bytes(data)
-    with pytest.raises(UserError, match=r"VOC2007-test.tar: sha1 .* instead of .*; get it again"):
+    with pytest.raises(
+        UserError, match=r"VOC2007-test.tar: sha1 .* instead of .*; download it again"
+    ):
         ready("voc", packed, tmp_path, said, source=source)
     assert not (tmp_path / "voc" / "VOC2007" / "ImageSets" / "Main" / "test.txt").exists()
 
@@ -205,8 +209,8 @@ def test_the_mirror_may_come_from_the_environment(packed, server, tmp_path, said
     assert len(server.requests) == 3
 
 
-def test_without_a_network_the_way_by_hand_is_told(packed, tmp_path, said):
-    with pytest.raises(UserError, match="no connection") as caught:
+def test_without_a_network_the_manual_download_is_described(packed, tmp_path, said):
+    with pytest.raises(UserError, match="no answer") as caught:
         ready("voc", packed, tmp_path, said)
     assert "--from" in str(caught.value) and packed[1]["voc"][0].url in str(caught.value)
 
@@ -244,12 +248,12 @@ def test_the_published_archives_are_described_completely():
 
 def test_the_command_prepares_a_set_and_says_where(packed, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(SETS, "voc", packed[1]["voc"])
-    words = ["prepare", "voc", "--root", str(tmp_path), "--from", str(packed[0])]
-    assert cli.main(words) == 0
+    words = ["data", "prepare", "voc", "--root", str(tmp_path), "--from", str(packed[0])]
+    assert main(words) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == f"voc is ready in {tmp_path / 'voc'}"
     assert "unpacking VOC2012-trainval.tar: 100%" in err
-    assert cli.main([*words, "--quiet"]) == 0
+    assert main([*words, "--quiet"]) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -258,30 +262,33 @@ def test_the_command_prepares_the_built_in_set(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(shapes, "COUNTS", {"train": 3, "val": 2, "test": 2})
     for name in ("shapes", "shapes_coco"):
-        assert cli.main(["prepare", name, "--root", str(tmp_path)]) == 0
+        assert main(["data", "prepare", name, "--root", str(tmp_path)]) == 0
         assert len(open_dataset(name, "val", data_root=tmp_path)) == 2
     assert str(tmp_path / f"shapes-coco-{shapes.VERSION}") in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [[], ["prepare"], ["prepare", "imagenet"], ["fetch"]])
 def test_wrong_use_is_one_line_and_exit_code_2(words, capsys):
-    assert cli.main(words) == 2
+    assert main(["data", *words]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_stopped_command_says_that_it_goes_on(packed, tmp_path, capsys, monkeypatch):
+def test_a_stopped_command_says_how_to_resume(packed, tmp_path, capsys, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setitem(SETS, "voc", packed[1]["voc"])
     monkeypatch.setattr("gan_kd_ssd.data.fetch.prepare.unpack", stopped)
-    assert cli.main(["prepare", "voc", "--root", str(tmp_path), "--from", str(packed[0])]) == 130
-    assert "goes on" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        main(["data", "prepare", "voc", "--root", str(tmp_path), "--from", str(packed[0])]) == 130
+    )
+    said = "gan-kd data: stopped; run the same command again to resume"
+    assert capsys.readouterr().err.splitlines()[-1] == said
 
 
 def test_help_is_answered_without_mxnet():
     code = (
-        "import sys; from gan_kd_ssd.data import cli\n"
+        "import sys; from gan_kd_ssd.cli import data_commands as cli\n"
         "try: cli.run(['prepare', '--help'])\n"
         "except SystemExit: print(json.dumps(sorted(sys.modules)))"
     )

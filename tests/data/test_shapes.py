@@ -1,4 +1,4 @@
-"""The built-in set: reproducible, atomic, readable by the VOC reader, never over other files."""
+"""The generated data set: reproducible, atomic, readable, and never written over other files."""
 
 import os
 import subprocess
@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from gan_kd_ssd.cli.main import main
 from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.data.formats.voc import VOCFolder
-from gan_kd_ssd.data.synthetic import scene, shapes
+from gan_kd_ssd.data.synthetic import picture, shapes
 from gan_kd_ssd.util.errors import UserError
 
 FEW = {"train": 12, "val": 4, "test": 5}
@@ -34,13 +35,13 @@ def test_the_set_is_read_as_any_folder_in_voc_layout(folder):
         for i in range(count):
             height, width = data.image(i).shape[:2]
             assert 130 < height < 190 and 130 < width < 190
-            assert 1 <= len(data.label(i)) <= scene.OBJECTS[1]
+            assert 1 <= len(data.label(i)) <= picture.OBJECTS[1]
 
 
 def test_boxes_in_the_files_follow_vocs_1_based_convention(folder):
     for i in range(FEW["train"]):
         key = np.random.SeedSequence((shapes.SEED, 0, i))
-        _, drawn = scene.draw_scene(shapes.SIZE, np.random.default_rng(key))
+        _, drawn = picture.draw_picture(shapes.SIZE, np.random.default_rng(key))
         label = VOCFolder([(folder, "train")], shapes.CLASSES).label(i)
         expected = [(x0, y0, x1 - 1, y1 - 1) for _, (x0, y0, x1, y1), _ in drawn]
         assert label[:, :4].tolist() == [list(map(float, box)) for box in expected]
@@ -112,9 +113,9 @@ def test_two_processes_at_once_both_end_well(folder, tmp_path):
     assert contents(tmp_path / "set") == contents(folder)
 
 
-@pytest.mark.parametrize("option", ["--train=0", "--size=10", "--seed=-1"])
+@pytest.mark.parametrize("option", ["--train=0", "--val=x", "--size=10", "--size=0.5", "--seed=-1"])
 def test_wrong_options_are_named(tmp_path, capsys, option):
-    assert shapes.main([str(tmp_path / "set"), option]) == 2
+    assert main(["data", "shapes", str(tmp_path / "set"), option]) == 2
     assert option.split("=")[0] in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
@@ -127,14 +128,14 @@ def test_shapes_by_name_are_generated_on_first_use(tmp_path, monkeypatch):
 
 
 def test_hidden_objects_are_difficult_and_invisible_ones_left_out():
-    polygons = [scene.outline("square")[0] * 20 + 50]
-    mask = scene._fill((100, 100), polygons)
+    polygons = [picture.outline("square")[0] * 20 + 50]
+    mask = picture.fill_mask((100, 100), polygons)
     shown = []
     for hidden in (0.0, 0.8, 0.95):
         owner = np.where(mask > 127, 0, -1)
         rows, _ = np.nonzero(owner == 0)
         owner[: int(np.quantile(rows, hidden)) + 1 if hidden else 0] = -1
-        shown.append(scene._describe(0, ("square", polygons), owner))
+        shown.append(picture.describe(0, ("square", polygons), owner))
     assert shown[0].difficult == 0 and shown[1].difficult == 1 and shown[2] is None
     x, y, width, height = cv2.boundingRect((mask > 127).astype(np.uint8))
     assert shown[0].box == (x, y, x + width, y + height)

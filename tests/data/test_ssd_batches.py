@@ -1,4 +1,4 @@
-"""Batches: the same for any number of workers, each sample once an epoch, errors in one line."""
+"""SSD's batches: the same bits for any number of workers, each sample once per epoch."""
 
 import os
 import select
@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_kd_ssd.data.batches.ssd_augment import val_transform
+from gan_kd_ssd.data.batches.sampler import BatchSampler, sample_rng
 from gan_kd_ssd.data.batches.ssd_batches import TrainBatches, ValBatches
+from gan_kd_ssd.data.batches.ssd_transform import val_transform
 from gan_kd_ssd.data.batches.workers import Workers
 from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.util.errors import UserError
@@ -72,17 +73,23 @@ def test_an_epoch_can_be_asked_for_at_any_time_and_from_any_batch(dataset):
 
 
 def test_left_over_samples_open_the_next_epoch_with_their_own_key(dataset):
-    batches = train_batches(dataset)
+    sampler, batches = BatchSampler(dataset, BATCH, seed=3), train_batches(dataset)
     keys = []
     for epoch in range(8):
-        of_epoch = batches._order.keys(epoch, 0)
-        assert len(of_epoch) == batches.batches(epoch)
+        of_epoch = sampler.keys(epoch)
+        assert len(of_epoch) == sampler.batches(epoch) == batches.batches(epoch)
         assert {len(batch) for batch in of_epoch} == {BATCH}
         keys += [key for batch in of_epoch for key in batch]
     # 8 epochs of 11 samples are 22 whole batches: every key once, in the order of the epochs.
     assert keys == sorted(keys, key=lambda key: key[0])
     assert Counter(keys) == Counter((e, i) for e in range(8) for i in range(11))
     assert [batches.batches(e) for e in range(4)] == [2, 3, 3, 3]
+
+
+def test_order_and_draws_are_those_that_earlier_states_resume_in(dataset):
+    keys = BatchSampler(dataset, BATCH, seed=3).keys(0)
+    assert [index for batch in keys for _, index in batch] == [4, 1, 7, 3, 6, 10, 8, 2]
+    assert sample_rng(3, 1, 2).random() == 0.43696838798137627
 
 
 def test_epochs_and_seeds_differ_in_order_and_augmentation(dataset):
@@ -102,10 +109,10 @@ def test_validation_keeps_order_and_the_last_small_batch(dataset, num_workers):
     batches = ValBatches(dataset, SIZE, BATCH, num_workers)
     got = list(batches)
     assert len(got) == len(batches) == 3
-    assert [len(images) for images, _ in got] == [4, 4, 3]
+    assert [len(batch.images) for batch in got] == [4, 4, 3]
     index = 0
-    for images, labels in got:
-        for pixels, label in zip(images.asnumpy(), labels.asnumpy()):
+    for batch in got:
+        for pixels, label in zip(batch.images.asnumpy(), batch.labels.asnumpy()):
             expected, boxes = val_transform(dataset.image(index), dataset.label(index), SIZE)
             np.testing.assert_array_equal(pixels, expected)
             np.testing.assert_array_equal(label[: len(boxes)], boxes)
@@ -121,8 +128,8 @@ def test_images_without_objects_train_as_background_and_validate(tmp_path):
     batch = next(TrainBatches(data, SIZE, random_anchors(50, SIZE), 2, 0).epoch(0))
     positive = np.count_nonzero(batch.class_targets.asnumpy(), axis=1)
     assert sorted(positive > 0) == [False, True]
-    (_, labels), *_ = ValBatches(data, SIZE, 1)
-    assert (labels.asnumpy() == -1).all()
+    first, *_ = ValBatches(data, SIZE, 1)
+    assert (first.labels.asnumpy() == -1).all()
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -1,4 +1,4 @@
-"""Data sets in VOC layout: what is read, what is left out, what is refused."""
+"""Data sets in VOC layout: what is read, what is left out, and what is refused."""
 
 import shutil
 from pathlib import Path

@@ -100,7 +100,7 @@ def test_counted_figures_are_those_computed_by_hand():
 
 def test_a_mixture_of_two_images_counts_half():
     from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
-    from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets
+    from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
 
     detector = tiny(per_device=2)
     x, boxes, labels = sample(images=2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
-from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets
+from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
 from gan_kd_ssd.detectors import faster_rcnn
 from gan_kd_ssd.distill.adapter import align
 from gan_kd_ssd.distill.head import inherit_head

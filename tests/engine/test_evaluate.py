@@ -88,7 +88,7 @@ def test_the_script_prints_a_table_and_writes_json_and_pictures(folder, params, 
     done = run_script(
         *("--network", NETWORK, "--data_shape", 64, "--params", params, "--dataset", folder),
         *("--batch_size=3", "--cpu-devices", 2, "--gpus", "", "--metric", "both"),
-        *("--json", results, "--plot", plots, "--plot-images", 3, "--score-threshold", 0.3),
+        *("--json", results, "--plot", plots, "--plot-images", 3, "--score-threshold", 1),
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -96,6 +96,7 @@ def test_the_script_prints_a_table_and_writes_json_and_pictures(folder, params, 
     assert "4 images, 4 objects" in lines[1]
     assert "VOC07 11-point AP" in lines[2] and "VOC12 area AP" in lines[2]
     assert lines[4].split() == ["disc", "0", "-", "-"]  # named by the training split alone
+    assert lines[-1] == "no detection above 1 in any picture: lower --score-threshold"
     assert "4/4" in done.stderr  # the progress bar's end
     read = json.loads(results.read_text(encoding="utf-8"))
     assert (read["images"], read["timed_images"], read["warm"]) == (4, 1, True)

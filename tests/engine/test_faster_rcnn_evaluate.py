@@ -49,7 +49,7 @@ def test_the_map_is_that_of_gluoncv_s_own_transform_network_and_metric(
     from gluoncv.nn.bbox import BBoxClipToImage
     from gluoncv.utils.metrics.voc_detection import VOC07MApMetric
 
-    from gan_kd_ssd.data.batches.faster_rcnn_batches import ValBatches
+    from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, ValBatches
     from gan_kd_ssd.data.batches.faster_rcnn_transform import val_transform
     from gan_kd_ssd.data.formats.catalog import open_dataset
     from gan_kd_ssd.evaluation.metrics import evaluate
@@ -60,7 +60,7 @@ def test_the_map_is_that_of_gluoncv_s_own_transform_network_and_metric(
     params = tmp_path / "t_best.params"
     sizes = {"short": 64, "max_size": 96}
     detector = faster_rcnn.load("resnet10_v1_0.25", CLASSES, params, [mx.cpu()], "--x", **sizes)
-    ours = evaluate(detector, ValBatches(data, 64, 96), [mx.cpu()])
+    ours = evaluate(detector, ValBatches(data, InputSize(64, 96)), [mx.cpu()])
 
     metric, clip = VOC07MApMetric(iou_thresh=0.5, class_names=CLASSES), BBoxClipToImage()
     transform = FasterRCNNDefaultValTransform(64, 96)

@@ -70,13 +70,13 @@ def test_states_are_saved_each_interval_and_at_the_end(distil, tmp_path):
 
 
 def test_a_best_map_of_zero_is_kept_but_not_told_as_better_than_zero(distil, tmp_path, monkeypatch):
-    from gan_kd_ssd.evaluation.metrics import Evaluation
+    from gan_kd_ssd.evaluation.metrics import Evaluation, Timing
 
     maps = iter([0.5, 0.0, 0.3, 0.2, 0.4])  # the teacher's first
 
     def measured(*_args, **_kwargs):
         value = next(maps)
-        return Evaluation([], {"disc": value}, value, 1, 1.0, "voc07", 1, 1.0, True)
+        return Evaluation("voc07", {"disc": value}, value, 1, Timing(1, 1.0, 1.0, True))
 
     monkeypatch.setattr(run, "evaluate", measured)
     assert distil(tmp_path / "y") == 0

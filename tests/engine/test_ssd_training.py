@@ -114,7 +114,7 @@ def test_the_learning_rate_falls_in_the_run_and_in_the_log(train, tmp_path):
 
 
 def test_only_a_better_map_is_kept_as_the_best(train, tmp_path, monkeypatch):
-    from gan_kd_ssd.evaluation.metrics import Evaluation
+    from gan_kd_ssd.evaluation.metrics import Evaluation, Timing
 
     maps = iter([0.3, 0.2, 0.4])
     kept = []
@@ -123,7 +123,7 @@ def test_only_a_better_map_is_kept_as_the_best(train, tmp_path, monkeypatch):
         path = tmp_path / "y_best.params"
         kept.append(path.read_bytes() if path.exists() else None)
         value = next(maps)
-        return Evaluation([], {"disc": value}, value, 1, 1.0, "voc07", 1, 1.0, True)
+        return Evaluation("voc07", {"disc": value}, value, 1, Timing(1, 1.0, 1.0, True))
 
     monkeypatch.setattr(run, "evaluate", measured)
     train("--distill", "none", "--epochs", 3, "--save-prefix", tmp_path / "y")

@@ -1,4 +1,4 @@
-"""COCO's figures: those of pycocotools on the file itself, and of GluonCV's own metric."""
+"""COCO's figures, compared with pycocotools on the file and with GluonCV's metric."""
 
 import json
 import math
@@ -250,8 +250,8 @@ def test_an_evaluation_of_batches_on_two_devices_has_the_same_figures(folder):
     expected = measured(data, clipped(found, [(SHAPE, SHAPE)] * len(data)), SHAPE)
     assert result.coco == expected and result.mean_ap == expected.mean_ap == result.coco.mean_ap
     assert result.ap == expected.ap and result.images == len(data)
-    told = result.to_json()
-    assert told["figures"]["AP"] == result.mean_ap and told["iou_threshold"] == "0.50:0.95"
+    written = result.to_json()
+    assert written["figures"]["AP"] == result.mean_ap and written["iou_threshold"] == "0.50:0.95"
 
 
 def test_boxes_of_a_detector_of_any_size_are_brought_to_the_pixels_of_the_image(folder):

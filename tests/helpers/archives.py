@@ -1,4 +1,4 @@
-"""Archives made in tests."""
+"""Small tar and zip files."""
 
 import io
 import tarfile

@@ -1,4 +1,4 @@
-"""Small data sets in COCO layout for the tests."""
+"""Small data sets in COCO layout."""
 
 import json
 

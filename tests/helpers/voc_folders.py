@@ -1,4 +1,4 @@
-"""Small data sets in VOC layout for the tests."""
+"""Small data sets in VOC layout."""
 
 import cv2
 import numpy as np

@@ -1,1 +1,1 @@
-"""From samples to training batches: order, workers, augmentation and targets."""
+"""Training and validation batches: sample order, worker processes, transforms and targets."""

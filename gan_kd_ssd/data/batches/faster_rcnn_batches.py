@@ -1,4 +1,4 @@
-"""Faster R-CNN's batches: one part a device, each of its own size."""
+"""Faster R-CNN's batches: a list with one part per device, each part of its own size."""
 
 from __future__ import annotations
 
@@ -7,54 +7,67 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gan_kd_ssd.data.batches.faster_rcnn_transform import (
-    RPNTargets,
-    mixture,
-    train_transform,
-    val_transform,
-)
-from gan_kd_ssd.data.batches.order import SampleOrder, sample_rng
+from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
+from gan_kd_ssd.data.batches.faster_rcnn_transform import mixture, train_transform, val_transform
+from gan_kd_ssd.data.batches.sampler import BatchSampler, sample_rng
 from gan_kd_ssd.data.batches.workers import Workers
 from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.util.errors import UserError
 
-if TYPE_CHECKING:  # worker processes import this module: MXNet only where batches are handed out
+if TYPE_CHECKING:  # worker processes import this module and must not import MXNet
     from mxnet.nd import NDArray
 
 
+class InputSize(NamedTuple):
+    """Size of the input in pixels: its short side, unless the long side would exceed the maximum."""
+
+    short: int
+    max_size: int
+
+
 class DevicePart(NamedTuple):
-    """What one device gets of a batch, on the CPU; images are padded with 0 to the largest."""
+    """The part of a training batch for one device, on the CPU. 0 pads images to the largest one."""
 
     images: NDArray  # (B, 3, H, W), normalised
     boxes: NDArray  # (B, M, 4): corners in pixels of the input; -1 pads
     labels: NDArray  # (B, M, 1): class; -1 pads
     rpn_classes: NDArray  # (B, A): 1 object, 0 background, -1 ignored
-    rpn_boxes: NDArray  # (B, A, 4): encoded, 0 but for objects
-    weights: NDArray  # (B,): of the losses; 1/2 for a mixture of two images, else 1
+    rpn_boxes: NDArray  # (B, A, 4): encoded, 0 except for objects
+    weights: NDArray  # (B,): weight of the losses; 1/2 for a mixture of two images, otherwise 1
+
+
+class ValPart(NamedTuple):
+    """The part of a validation batch for one device, on the CPU: one image."""
+
+    images: NDArray  # (1, 3, H, W), normalised
+    labels: NDArray  # (1, M, 6): x0, y0, x1, y1 in pixels of the input, class, difficult; -1 pads
+    scale: float  # from pixels of the input to pixels of the image
 
 
 class TrainBatches:
-    """Shuffled, flipped batches with the targets of the proposals; a list of one part a device.
+    """Shuffled, flipped batches with the targets of the region proposal network.
 
-    Order, flips and sampled anchors depend on (seed, epoch, index) alone, see
-    :class:`~gan_kd_ssd.data.batches.order.SampleOrder`.
+    Order, flips and sampled anchors depend only on (seed, epoch, index), see BatchSampler.
 
     Args:
-        dataset: images and labels. short, max_size: of the input, pixels.
-        targets: of the proposals. batch_size: on all devices. devices: how many.
-        seed: 0 or more. num_workers: processes; 0 for the calling process.
-        mixup_before: samples of epochs before this one are mixtures of two images.
+        dataset: Images and labels.
+        size: Size of the input.
+        targets: Targets of the region proposal network.
+        batch_size: Images on all devices.
+        devices: Number of devices.
+        seed: 0 or more.
+        num_workers: Number of processes; 0 for the calling process.
+        mixup_before: Samples of epochs before this one are mixtures of two images.
 
     Raises:
-        UserError: the batch does not divide by the devices, or is larger than the data set; a single
-            image to mix.
+        UserError: The batch size is not divisible by the number of devices or exceeds the number of
+            images, or there is only one image to mix.
     """
 
     def __init__(
         self,
         dataset: Dataset,
-        short: int,
-        max_size: int,
+        size: InputSize,
         targets: RPNTargets,
         batch_size: int,
         devices: int,
@@ -68,74 +81,66 @@ class TrainBatches:
             raise UserError(
                 f"--batch-size {batch_size}: give a multiple of the number of devices, {devices}"
             )
-        self._order = SampleOrder(dataset, batch_size, seed)
-        make = _MakeTrainBatch(dataset, short, max_size, targets, devices, seed, mixup_before)
+        self._sampler = BatchSampler(dataset, batch_size, seed)
+        make = _MakeTrainBatch(dataset, size, targets, devices, seed, mixup_before)
         self._workers = Workers(make, num_workers)
 
     def batches(self, epoch: int) -> int:
-        """Number of (whole) batches of an epoch, the first being 0."""
-        return self._order.batches(epoch)
+        """Number of (whole) batches of an epoch (0-based)."""
+        return self._sampler.batches(epoch)
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[list[DevicePart]]:
-        """The batches of an epoch, from batch first_batch on (0-based)."""
+        """The batches of an epoch, starting at batch first_batch (0-based)."""
         from gan_kd_ssd.util.mxnet import mx
 
-        for parts in self._workers.map(self._order.keys(epoch, first_batch)):
-            yield [DevicePart(*[mx.nd.array(array) for array in part]) for part in parts]
+        for parts in self._workers.map(self._sampler.keys(epoch, first_batch)):
+            yield [DevicePart(*map(mx.nd.array, part)) for part in parts]
 
     def close(self) -> None:
-        """Stop the worker processes; they start again when needed."""
+        """Stop the worker processes. They start again when needed."""
         self._workers.close()
 
 
 class ValBatches:
-    """Single images in the data set's order, as many in a batch as there are devices."""
+    """Batches of one image per device in the order of the data set; lists of :class:`ValPart`."""
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        short: int,
-        max_size: int,
-        devices: int = 1,
-        num_workers: int = 0,
-    ):
+    def __init__(self, dataset: Dataset, size: InputSize, devices: int = 1, num_workers: int = 0):
         self._count, self._devices = len(dataset), devices
-        self._workers = Workers(_MakeValBatch(dataset, short, max_size), num_workers)
+        self._workers = Workers(_MakeValPart(dataset, size), num_workers)
 
     def __len__(self) -> int:
         return -(-self._count // self._devices)
 
-    def __iter__(self) -> Iterator[list[tuple[NDArray, NDArray, float]]]:
-        """Lists of: image (1, 3, H, W), label (1, M, 6) in pixels of the input, and the scale from
-        them to those of the image file; -1 pads a label without objects."""
+    def __iter__(self) -> Iterator[list[ValPart]]:
         from gan_kd_ssd.util.mxnet import mx
 
         batch = []
-        for number, (image, label, scale) in enumerate(self._workers.map(range(self._count)), 1):
-            batch.append((mx.nd.array(image), mx.nd.array(label), scale))
+        for number, part in enumerate(self._workers.map(range(self._count)), 1):
+            batch.append(ValPart(*map(mx.nd.array, part[:2]), part.scale))
             if len(batch) == self._devices or number == self._count:
                 yield batch
                 batch = []
 
     def close(self) -> None:
-        """Stop the worker processes; they start again when needed."""
+        """Stop the worker processes. They start again when needed."""
         self._workers.close()
 
 
 class _MakeTrainBatch:
-    def __init__(self, dataset, short, max_size, targets, devices, seed, mixup_before):
-        self._dataset, self._short, self._max_size = dataset, short, max_size
-        self._targets, self._devices, self._seed = targets, devices, seed
-        self._mixup_before = mixup_before
+    """Makes the parts of a training batch, of numpy arrays, from its keys."""
 
-    def __call__(self, keys: Sequence[tuple[int, int]]) -> list[tuple]:
+    def __init__(self, dataset, size: InputSize, targets, devices, seed, mixup_before):
+        self._dataset, self._size, self._targets = dataset, size, targets
+        self._devices, self._seed, self._mixup_before = devices, seed, mixup_before
+
+    def __call__(self, keys: Sequence[tuple[int, int]]) -> list[DevicePart]:
         each = len(keys) // self._devices
         return [self._part(keys[first : first + each]) for first in range(0, len(keys), each)]
 
-    def _part(self, keys) -> tuple:
+    def _part(self, keys) -> DevicePart:
         rngs = [sample_rng(self._seed, *key) for key in keys]
         samples = [
-            train_transform(*self._read(epoch, index, rng), self._short, self._max_size, rng)
+            train_transform(*self._read(epoch, index, rng), *self._size, rng)
             for (epoch, index), rng in zip(keys, rngs)
         ]
         padded = tuple(max(image.shape[axis] for image, _ in samples) for axis in (1, 2))
@@ -151,10 +156,10 @@ class _MakeTrainBatch:
             targets.append(self._targets(label[:, :4], size, padded, rng))
         weights = [0.5 if epoch < self._mixup_before else 1.0 for epoch, _ in keys]
         classes, encoded = (np.stack(arrays) for arrays in zip(*targets))
-        return images, boxes, labels, classes, encoded, np.array(weights, np.float32)
+        return DevicePart(images, boxes, labels, classes, encoded, np.array(weights, np.float32))
 
     def _read(self, epoch: int, index: int, rng) -> tuple[np.ndarray, np.ndarray]:
-        """Image and label of a sample, mixed with another while the epoch asks for it."""
+        """Image and label of a sample, mixed with another one in the epochs before mixup_before."""
         indices = [index]
         if epoch < self._mixup_before:
             other = int(rng.integers(len(self._dataset) - 1))
@@ -164,14 +169,16 @@ class _MakeTrainBatch:
         return mixture(images, labels) if len(indices) > 1 else (images[0], labels[0])
 
 
-class _MakeValBatch:
-    def __init__(self, dataset, short, max_size):
-        self._dataset, self._short, self._max_size = dataset, short, max_size
+class _MakeValPart:
+    """Makes a ValPart of numpy arrays from the index of its image."""
 
-    def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray, float]:
+    def __init__(self, dataset, size: InputSize):
+        self._dataset, self._size = dataset, size
+
+    def __call__(self, index: int) -> ValPart:
         image, label, scale = val_transform(
-            self._dataset.image(index), self._dataset.label(index), self._short, self._max_size
+            self._dataset.image(index), self._dataset.label(index), *self._size
         )
         if not len(label):
             label = np.full((1, 6), -1, np.float32)
-        return image[None], label[None], scale
+        return ValPart(image[None], label[None], scale)

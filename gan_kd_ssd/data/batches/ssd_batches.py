@@ -1,4 +1,4 @@
-"""Batches for training and validation, the same for any number of worker processes."""
+"""SSD's batches, the same bits for any number of worker processes."""
 
 from __future__ import annotations
 
@@ -7,41 +7,46 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gan_kd_ssd.data.batches.order import SampleOrder, sample_rng
-from gan_kd_ssd.data.batches.ssd_augment import train_transform, val_transform
+from gan_kd_ssd.data.batches.sampler import BatchSampler, sample_rng
 from gan_kd_ssd.data.batches.ssd_targets import SSDTargets
+from gan_kd_ssd.data.batches.ssd_transform import train_transform, val_transform
 from gan_kd_ssd.data.batches.workers import Workers
 from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.util.errors import UserError
 
-if TYPE_CHECKING:  # worker processes import this module: MXNet only where batches are handed out
+if TYPE_CHECKING:  # worker processes import this module and must not import MXNet
     from mxnet.nd import NDArray
 
 
-class Batch(NamedTuple):
+class TrainBatch(NamedTuple):
     """One training batch on the CPU."""
 
     images: NDArray  # (B, 3, S, S), normalised
-    class_targets: NDArray  # (B, N): 0 background, 1 + class else
+    class_targets: NDArray  # (B, N): 0 for background, otherwise 1 + class
     box_targets: NDArray  # (B, N, 4): encoded, 0 for background
-    positives: int  # anchors that are not background, of the whole batch
+    positives: int  # anchors of the whole batch that are not background
+
+
+class ValBatch(NamedTuple):
+    """One validation batch on the CPU."""
+
+    images: NDArray  # (B, 3, S, S), normalised
+    labels: NDArray  # (B, M, 6): x0, y0, x1, y1 in pixels of the input, class, difficult; -1 pads
 
 
 class TrainBatches:
-    """Shuffled, augmented batches with SSD targets.
+    """Shuffled, augmented batches with SSD targets. All batches are whole, see BatchSampler.
 
-    Order and augmentation depend on (seed, epoch, index) alone. Every batch is whole: samples left
-    over at the end of an epoch come first in the next, with the augmentation of their own epoch
-    (GluonCV's last_batch='rollover', but without state: any epoch can be asked for at any time).
+    Order and augmentation depend only on (seed, epoch, index).
 
     Args:
-        dataset: images and labels.
-        size: side S of the input in pixels.
+        dataset: Images and labels.
+        size: Side S of the input in pixels.
         anchors: (N, 4) or (1, N, 4): centre x, centre y, width, height in pixels of the input.
-        batch_size: B; UserError if there are fewer images.
+        batch_size: B, at most the number of images.
         seed: 0 or more.
-        num_workers: processes; 0 for the calling process.
-        augmentation: see :func:`~gan_kd_ssd.data.batches.ssd_augment.train_transform`.
+        num_workers: Number of processes; 0 for the calling process.
+        augmentation: See :func:`~gan_kd_ssd.data.batches.ssd_transform.train_transform`.
     """
 
     def __init__(
@@ -54,29 +59,28 @@ class TrainBatches:
         num_workers: int = 0,
         augmentation: str = "ssd",
     ):
-        self._order = SampleOrder(dataset, batch_size, seed)
+        self._sampler = BatchSampler(dataset, batch_size, seed)
         make = _MakeTrainBatch(dataset, size, SSDTargets(anchors), seed, augmentation)
         self._workers = Workers(make, num_workers)
 
     def batches(self, epoch: int) -> int:
-        """Number of (whole) batches of an epoch, the first being 0."""
-        return self._order.batches(epoch)
+        """Number of (whole) batches of an epoch (0-based)."""
+        return self._sampler.batches(epoch)
 
-    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from batch first_batch on (0-based)."""
+    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[TrainBatch]:
+        """The batches of an epoch, starting at batch first_batch (0-based)."""
         from gan_kd_ssd.util.mxnet import mx
 
-        keys = self._order.keys(epoch, first_batch)
-        for images, classes, boxes, positives in self._workers.map(keys):
-            yield Batch(mx.nd.array(images), mx.nd.array(classes), mx.nd.array(boxes), positives)
+        for batch in self._workers.map(self._sampler.keys(epoch, first_batch)):
+            yield TrainBatch(*map(mx.nd.array, batch[:3]), batch.positives)
 
     def close(self) -> None:
-        """Stop the worker processes; they start again when needed."""
+        """Stop the worker processes. They start again when needed."""
         self._workers.close()
 
 
 class ValBatches:
-    """Batches in the data set's order without augmentation; the last one may be smaller."""
+    """Batches in the order of the data set, without augmentation. The last one may be smaller."""
 
     def __init__(self, dataset: Dataset, size: int, batch_size: int, num_workers: int = 0):
         if batch_size < 1:
@@ -87,51 +91,53 @@ class ValBatches:
     def __len__(self) -> int:
         return -(-self._count // self._batch_size)
 
-    def __iter__(self) -> Iterator[tuple[NDArray, NDArray]]:
-        """Images (B, 3, S, S) and labels (B, M, 6) padded with -1; boxes in pixels of the input."""
+    def __iter__(self) -> Iterator[ValBatch]:
         from gan_kd_ssd.util.mxnet import mx
 
         size = self._batch_size
         indices = [
             range(first, min(first + size, self._count)) for first in range(0, self._count, size)
         ]
-        for images, labels in self._workers.map(indices):
-            yield mx.nd.array(images), mx.nd.array(labels)
+        for batch in self._workers.map(indices):
+            yield ValBatch(*map(mx.nd.array, batch))
 
     def close(self) -> None:
-        """Stop the worker processes; they start again when needed."""
+        """Stop the worker processes. They start again when needed."""
         self._workers.close()
 
 
 class _MakeTrainBatch:
+    """Makes a TrainBatch of numpy arrays from its keys."""
+
     def __init__(
         self, dataset: Dataset, size: int, targets: SSDTargets, seed: int, augmentation: str
     ):
         self._dataset, self._size, self._targets = dataset, size, targets
         self._seed, self._augmentation = seed, augmentation
 
-    def __call__(self, keys: Sequence[tuple[int, int]]) -> tuple:
+    def __call__(self, keys: Sequence[tuple[int, int]]) -> TrainBatch:
         images = np.empty((len(keys), 3, self._size, self._size), np.float32)
         classes = np.empty((len(keys), len(self._targets)), np.float32)
         boxes = np.empty((len(keys), len(self._targets), 4), np.float32)
         for row, (epoch, index) in enumerate(keys):
-            rng = sample_rng(self._seed, epoch, index)
             images[row], label = train_transform(
                 self._dataset.image(index),
                 self._dataset.label(index),
                 self._size,
-                rng,
+                sample_rng(self._seed, epoch, index),
                 self._augmentation,
             )
             classes[row], boxes[row] = self._targets(label)
-        return images, classes, boxes, int(np.count_nonzero(classes))
+        return TrainBatch(images, classes, boxes, int(np.count_nonzero(classes)))
 
 
 class _MakeValBatch:
+    """Makes a ValBatch of numpy arrays from the indices of its images."""
+
     def __init__(self, dataset: Dataset, size: int):
         self._dataset, self._size = dataset, size
 
-    def __call__(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, indices: Sequence[int]) -> ValBatch:
         samples = [
             val_transform(self._dataset.image(i), self._dataset.label(i), self._size)
             for i in indices
@@ -141,4 +147,4 @@ class _MakeValBatch:
         labels = np.full((len(samples), most, 6), -1, np.float32)
         for row, (_, label) in enumerate(samples):
             labels[row, : len(label)] = label
-        return np.stack([image for image, _ in samples]), labels
+        return ValBatch(np.stack([image for image, _ in samples]), labels)

@@ -1,20 +1,20 @@
-"""SSD's training targets: which anchor shall find which object. numpy only."""
+"""SSD's training targets: the object that each anchor should find, in numpy."""
 
 from __future__ import annotations
 
 import numpy as np
 
-STDS = (0.1, 0.1, 0.2, 0.2)  # of the encoded box (GluonCV's SSD)
+STDS = (0.1, 0.1, 0.2, 0.2)  # standard deviations of the encoded box (GluonCV's SSD)
 IOU_THRESHOLD = 0.5
 _EPS = np.float32(1e-12)
 
 
 class SSDTargets:
-    """Class and box targets of an image, as GluonCV's SSDTargetGenerator without negative mining.
+    """Class and box targets of an image, as in GluonCV's SSDTargetGenerator without negative mining.
 
-    An anchor is positive if it is (a) given to an object by greedy one-to-one matching in falling
-    order of IoU, or (b) as good for its best object as that object's best anchor, or (c) has an IoU
-    of at least 0.5 with its best object. All others are background.
+    An anchor is positive if (a) greedy one-to-one matching in descending order of IoU assigns it to
+    an object, or (b) it is as good for its best object as that object's best anchor, or (c) its IoU
+    with its best object is at least 0.5. All other anchors are background.
 
     Args:
         anchors: float32 (N, 4): centre x, centre y, width, height in pixels of the input.
@@ -26,7 +26,7 @@ class SSDTargets:
         corners = np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
         self._corners = np.ascontiguousarray(corners.T)  # (4, N)
         size = corners[:, 2:] - corners[:, :2]
-        # Encoded against the corners' centre and size, as GluonCV does (it differs in the last bit).
+        # Centre and size computed from the corners, as in GluonCV: they differ in the last bit.
         self._centre, self._size = corners[:, :2] + size * np.float32(0.5), size
         self._area = np.maximum(size[:, 0], 0) * np.maximum(size[:, 1], 0)
         self._stds = np.array(STDS, np.float32)
@@ -35,14 +35,14 @@ class SSDTargets:
         return len(self._area)
 
     def __call__(self, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Targets of one image.
+        """Compute the targets of one image.
 
         Args:
             label: (M, 5 or more): x0, y0, x1, y1 in pixels of the input, class; M may be 0.
 
         Returns:
-            Classes float32 (N,): 0 for background, 1 + class else; boxes float32 (N, 4): encoded
-            centre and size, 0 for background.
+            Classes float32 (N,): 0 for background, otherwise 1 + class; and boxes float32 (N, 4):
+            encoded centre and size, 0 for background.
         """
         classes = np.zeros(len(self), np.float32)
         boxes = np.zeros((len(self), 4), np.float32)
@@ -63,7 +63,7 @@ class SSDTargets:
     def _ious(self, boxes: np.ndarray) -> np.ndarray:
         """Intersection over union of boxes (M, 4) and the anchors: (M, N), float32.
 
-        One object at a time: its temporaries stay in the processor's cache.
+        The loop handles one object at a time, so that its temporaries stay in the processor's cache.
         """
         x0, y0, x1, y1 = self._corners
         ious = np.empty((len(boxes), len(self)), np.float32)
@@ -84,9 +84,9 @@ class SSDTargets:
 
 
 def match_anchors(ious: np.ndarray) -> np.ndarray:
-    """The object that each anchor shall find, -1 for none: int (N,), from IoUs (M, N).
+    """The object that each anchor should find, -1 for none: int (N,), from IoUs (M, N).
 
-    Ties go as in GluonCV: the anchor with the lower index first, then the object.
+    Ties are resolved as in GluonCV: by the lower index of the anchor, then of the object.
     """
     match = _one_to_one(ious)
     best_object = np.zeros(ious.shape[1], np.intp)
@@ -101,7 +101,7 @@ def match_anchors(ious: np.ndarray) -> np.ndarray:
 
 
 def _one_to_one(ious: np.ndarray) -> np.ndarray:
-    """Greedy matching in falling order of IoU, each object and each anchor once: int (N,)."""
+    """Greedy one-to-one matching of objects and anchors in descending order of IoU: int (N,)."""
     match = np.full(ious.shape[1], -1, np.intp)
     anchor_of = ious.argmax(axis=1)
     best = ious[np.arange(len(ious)), anchor_of]

@@ -1,4 +1,4 @@
-"""A pool of worker processes that makes batches ahead of time, in order."""
+"""A pool of worker processes that prepares batches ahead of time, in order."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from concurrent.futures.process import BrokenProcessPool
 
 from gan_kd_ssd.util.errors import UserError
 
-_AHEAD = 2  # batches in the making or waiting, for each worker
+_AHEAD = 2  # batches per worker that are being made or waiting
 
 
 class Workers:
     """Apply a function to items in order, in the calling process or in worker processes.
 
-    The workers are forked from a clean server process, not from this one: they hold no MXNet, no
-    threads and no locks. They start at the first use and serve until close(). An exception in a
-    worker is raised here; a worker that dies (killed, out of memory) gives a UserError.
+    The workers are forked from a clean server process, not from this one, so they hold no MXNet, no
+    threads and no locks. They start at the first use and run until close(). An exception in a worker
+    is raised here; a worker that dies (killed, out of memory) causes a UserError.
 
     Args:
-        function: called with one item; picklable, as are the items and the results.
-        num_workers: 0 for the calling process.
+        function: Called with one item. It, the items and the results must be picklable.
+        num_workers: Number of processes; 0 for the calling process.
     """
 
     def __init__(self, function: Callable, num_workers: int = 0):
@@ -36,7 +36,7 @@ class Workers:
         self._pool: ProcessPoolExecutor | None = None
 
     def map(self, items: Iterable) -> Iterator:
-        """Results of the function, in the order of the items."""
+        """Yield the results of the function in the order of the items."""
         if not self._num_workers:
             yield from map(self._function, items)
             return
@@ -75,22 +75,19 @@ _function: Callable | None = None
 
 
 def _start(function: Callable) -> None:
-    """Set up a worker process."""
+    """Initialise a worker process."""
     import cv2
 
     global _function
     _function = function
-    cv2.setNumThreads(0)  # one process a core is enough
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # the parent's to handle, which needs its workers
+    cv2.setNumThreads(0)  # one thread per worker is enough
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent handles them and needs its workers
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 
 def _follow_parent() -> None:
-    """End this worker when its parent is gone, killed included."""
+    """End this worker when its parent has ended, even if it was killed."""
     multiprocessing.parent_process().join()
     os._exit(1)
 

@@ -1,1 +1,1 @@
-"""Check a data set for faults before a training."""
+"""Checks of a whole data set before a training."""

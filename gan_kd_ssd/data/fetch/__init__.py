@@ -1,1 +1,1 @@
-"""Download and unpack the public data sets."""
+"""Download and unpacking of the published data sets."""

@@ -1,4 +1,4 @@
-"""VOC and COCO fetched, checked, and laid out as GluonCV expects them."""
+"""Downloads VOC and COCO, verifies them, and lays them out as GluonCV expects."""
 
 from __future__ import annotations
 
@@ -15,21 +15,25 @@ from gan_kd_ssd.util.download import Patience, fetch
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import Expected
 
-#: Base address that serves all archives instead of their own ones.
+#: Environment variable with the base address of a server that has copies of all archives.
 MIRROR = "GAN_KD_SSD_DATA_URL"
 _DOWNLOADS = "downloads"
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One archive of a data set, and what the set must hold once it is unpacked.
+    """One archive of a data set, and what the data set must hold once the archive is unpacked.
 
     Attributes:
-        url: its own address. sha1: hexadecimal. size: bytes.
-        inside: the folder in it that becomes the data set's.
-        split: VOC2007/trainval: a list of ``images`` ids, each with its annotation and its image; or
-        folder: train2017: a folder of ``images`` images.
-        files: that must be there as well.
+        url: The published address.
+        sha1: Hexadecimal digest.
+        size: Bytes.
+        inside: The folder of the archive whose content becomes the data set's.
+        split: A list of ``images`` ids, each with an annotation and an image, such as
+            VOC2007/trainval.
+        folder: A folder of ``images`` images, such as train2017.
+        images: Number of images.
+        files: Further files.
     """
 
     url: str
@@ -43,15 +47,17 @@ class Archive:
 
     @property
     def name(self) -> str:
+        """The file name."""
         return self.url.rpartition("/")[2]
 
     @property
     def expected(self) -> Expected:
+        """The known digest and size."""
         return Expected(sha1=self.sha1, size=self.size)
 
 
-# Addresses and sha1: those that GluonCV's scripts/datasets publish. Sizes: as the servers tell them.
-# Numbers of images: as the sets' own pages say.
+# Addresses and digests are published in GluonCV's scripts/datasets, sizes by the servers, numbers of
+# images by the pages of the data sets.
 _VOC = "http://host.robots.ox.ac.uk/pascal/VOC"
 _COCO = "http://images.cocodataset.org"
 SETS: dict[str, tuple[Archive, ...]] = {
@@ -86,10 +92,7 @@ SETS: dict[str, tuple[Archive, ...]] = {
             f"{_COCO}/annotations/annotations_trainval2017.zip",
             "8551ee4bb5860311e79dace7e79cb91e432e78b3",
             252_907_541,
-            files=(
-                "annotations/instances_train2017.json",
-                "annotations/instances_val2017.json",
-            ),
+            files=("annotations/instances_train2017.json", "annotations/instances_val2017.json"),
         ),
         Archive(
             f"{_COCO}/zips/val2017.zip",
@@ -121,25 +124,29 @@ def prepare(
     say: Callable[[str], object] = print,
     patience: Patience | None = None,
 ) -> Path:
-    """Bring a data set to ``root``/``name``; what is there is left as it is. Returns the folder.
+    """Download and unpack what is missing of a data set in ``root``/``name``; return that folder.
 
-    An interrupted call is made good by the next: a download goes on where it stopped, an archive that
-    was not unpacked to its end is unpacked again.
+    The next call completes an interrupted one: it resumes a download and repeats an unfinished
+    unpacking.
 
     Args:
-        name: of SETS. archives: others than its own (tests).
-        source: a folder with archives that are fetched already. mirror: a base address for all of them
-            (default: $GAN_KD_SSD_DATA_URL). keep: do not remove downloaded archives.
-        quiet: no progress bars. say: takes a line for each step. patience: with the network.
+        name: A name of SETS.
+        root: The folder of the data sets.
+        archives: The archives (default: those of SETS).
+        source: A folder with downloaded archives, which are used instead of the network.
+        mirror: The base address of a server with copies of the archives (default: the value of
+            $GAN_KD_SSD_DATA_URL).
+        keep: Keep downloaded archives.
+        quiet: Show no progress bars.
+        say: Called with a line about each step.
+        patience: Time-outs and retries of the network.
 
     Raises:
-        UserError: an archive cannot be had, is not the right one, or there is no room.
+        UserError: An archive cannot be downloaded or is the wrong one, or the disk is full.
     """
     archives = SETS[name] if archives is None else archives
-    folder, mirror = (
-        files.writable_folder(Path(root) / name, "--root"),
-        mirror or os.environ.get(MIRROR),
-    )
+    folder = files.writable_folder(Path(root) / name, "--root")
+    mirror = mirror or os.environ.get(MIRROR)
     with files.locked(folder / ".prepare.lock", quiet):
         todo = [archive for archive in archives if _lacks(archive, folder, say)]
         if todo:
@@ -152,23 +159,25 @@ def prepare(
             unpack(path, folder, archive.inside, quiet)
             lacking = missing(archive, folder)
             if lacking:
-                raise UserError(f"{path}: unpacked, and still {lacking}: is it the right archive?")
+                raise UserError(f"{path}: unpacked, but still {lacking}; is it the right archive?")
             say(f"{archive.name}: unpacked")
             if source is None and not keep:
                 path.unlink()
-                _remove_empty(folder / _DOWNLOADS)
+    downloads = folder / _DOWNLOADS
+    if all(name.endswith(".lock") for name in _names(downloads)):  # no archives and no parts
+        shutil.rmtree(downloads, ignore_errors=True)
     return folder
 
 
 def _lacks(archive: Archive, folder: Path, say: Callable[[str], object]) -> bool:
-    """Whether anything of an archive's contents is lacking, which is said."""
+    """Say whether content of an archive is missing, and return it."""
     lacking = missing(archive, folder)
-    say(f"{archive.name}: {lacking or 'what it holds is there'}")
+    say(f"{archive.name}: {lacking or 'already complete'}")
     return bool(lacking)
 
 
 def missing(archive: Archive, folder: Path) -> str:
-    """What a data set lacks of an archive's contents, in a few words; '' for nothing."""
+    """Describe which content of an archive is missing from a data set; '' if none is."""
     for name in archive.files:
         if not (folder / name).is_file():
             return f"no {name}"
@@ -202,32 +211,23 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _size(folder: Path) -> int:
-    return sum((folder / name).stat().st_size for name in _names(folder))
-
-
-def _remove_empty(folder: Path) -> None:
-    """Remove the folder of downloads once no archive, and no part of one, is in it."""
-    names = _names(folder)
-    if all(name.endswith(".lock") for name in names):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _check_space(folder: Path, todo: Sequence[Archive], packed: bool) -> None:
-    """UserError without room; the largest archive is there twice for a while: packed and unpacked."""
+    """Check the free space. The largest archive needs it twice, packed and unpacked."""
     sizes = [archive.size for archive in todo]
     needed = sum(sizes) + (max(sizes) if packed else 0)
-    files.check_space(folder, needed - _size(folder / _DOWNLOADS), f"{folder.name} at least")
+    downloads = folder / _DOWNLOADS
+    there = sum((downloads / name).stat().st_size for name in _names(downloads))
+    files.check_space(folder, needed - there, f"{folder.name} at least")
 
 
 def _given(archive: Archive, source: Path, quiet: bool) -> Path:
-    """The archive that is fetched already, checked."""
+    """The verified archive of a folder of downloaded ones."""
     path = source / archive.name
     if not path.is_file():
-        raise UserError(f"--from {source}: has no {archive.name}; get it from {archive.url}")
+        raise UserError(f"--from {source}: has no {archive.name}; download it from {archive.url}")
     wrong = files.damage(path, archive.expected, quiet)
     if wrong:
-        raise UserError(f"{path}: {wrong}; get it again from {archive.url}")
+        raise UserError(f"{path}: {wrong}; download it again from {archive.url}")
     return path
 
 
@@ -239,7 +239,7 @@ def _download(
         folder / _DOWNLOADS / archive.name,
         archive.expected,
         patience=patience,
-        remedy=f"ask again, or get {archive.name} by hand from {archive.url} or a copy of it, and name "
-        "its folder with --from",
+        remedy=f"run the command again, or download {archive.name} by hand from {archive.url} or a copy "
+        "and give its folder with --from",
         quiet=quiet,
     )

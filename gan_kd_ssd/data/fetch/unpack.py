@@ -1,4 +1,4 @@
-"""Archives of data sets, unpacked without trust in their names: whole, or not at all."""
+"""Safe unpacking of archives: all files or none, and no file outside of the folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import bar, check_space
 
 _PIECE = 1 << 20
-# What the libraries raise over bytes that are no archive; RuntimeError over encrypted members.
+# Exceptions of the libraries for damaged archives; RuntimeError is for encrypted members.
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 class Member(NamedTuple):
-    """A file in an archive: its name there, its size in bytes, and what opens it."""
+    """A file in an archive: its name, its size in bytes, and a function that opens it."""
 
     name: str
     size: int
@@ -30,38 +30,43 @@ class Member(NamedTuple):
 
 
 def unpack(archive: Path, folder: Path, inside: str = "", quiet: bool = False) -> None:
-    """Unpack a tar or zip file into a folder that exists, over what is there.
+    """Unpack a tar or zip file into an existing folder; files with the same names are replaced.
 
-    The files appear under their names only when all of them are unpacked and on the disk. Nothing but
-    their contents is taken over: no owners, modes, links or devices.
+    The files appear under their names only when all of them are on the disk. Owners, modes, links and
+    devices are not restored.
 
     Args:
-        inside: the folder in the archive that is unpacked, without its own name; '' is the archive.
+        archive: The tar or zip file.
+        folder: The folder to unpack into.
+        inside: The folder of the archive whose content is unpacked; '' for the whole archive.
+        quiet: Show no progress bar.
 
     Raises:
-        UserError: no such archive, a damaged one, one with a member that is neither a file nor a
-            folder or leads out of the folder, or no room.
+        UserError: The archive is missing or damaged, a member is neither a file nor a folder or
+            leads out of the folder, or the disk is full.
     """
     draft = folder / f".unpacking-{archive.name}"
     try:
-        shutil.rmtree(draft, ignore_errors=True)  # of one that was interrupted
+        shutil.rmtree(draft, ignore_errors=True)  # left by an interrupted call
         with _members(archive, folder) as members:
             members = _below(members, inside)
             if not members:
-                raise UserError(f"{archive}: holds nothing in {inside or '.'}: another archive?")
+                raise UserError(
+                    f"{archive}: holds nothing in {inside or '.'}; is it another archive?"
+                )
             total = sum(member.size for _, member in members)
             check_space(folder, total, f"unpacking {archive.name}")
             with bar(total, f"unpacking {archive.name}", quiet=quiet) as progress:
                 for path, member in members:
                     _write(draft / path, member, progress.update)
-        os.sync()  # once for 100,000 files, before their names say that they are whole
+        os.sync()  # once for 100,000 files, before they get their names
         _merge(draft, folder)
     except _DAMAGED as error:
-        raise UserError(f"{archive}: is damaged ({error}); fetch it again") from error
+        raise UserError(f"{archive}: is damaged ({error}); download it again") from error
     except OSError as error:
         raise UserError(
             f"{archive}: cannot be unpacked into {folder} ({error.strerror or error}); free some "
-            f"space, or choose another folder"
+            f"space or choose another folder"
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -69,10 +74,9 @@ def unpack(archive: Path, folder: Path, inside: str = "", quiet: bool = False) -
 
 @contextlib.contextmanager
 def _members(archive: Path, folder: Path) -> Iterator[list[Member]]:
-    """The files of an archive, every member being safe."""
-    if tarfile.is_tarfile(
-        archive
-    ):  # first: the last file in a tar may be a zip, which looks the same
+    """Yield the files of an archive after checking that every member is safe."""
+    # A tar whose last file is a zip also looks like a zip file: test for tar first.
+    if tarfile.is_tarfile(archive):
         with tarfile.open(archive) as file:
             infos = [_checked(archive, folder, info) for info in file]
             yield [_of_tar(file, info) for info in infos if info.isfile()]
@@ -80,13 +84,13 @@ def _members(archive: Path, folder: Path) -> Iterator[list[Member]]:
         with zipfile.ZipFile(archive) as file:
             yield [_of_zip(archive, file, info) for info in file.infolist() if not info.is_dir()]
     else:
-        raise UserError(f"{archive}: is neither a tar nor a zip file; fetch it again")
+        raise UserError(f"{archive}: is neither a tar nor a zip file; download it again")
 
 
 def _of_zip(archive: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
-        raise _unsafe(archive, info.filename, "is no file")
+        raise _unsafe(archive, info.filename, "is not a file")
     _check_name(archive, info.filename)
     return Member(info.filename, info.file_size, lambda: file.open(info))
 
@@ -99,7 +103,7 @@ def _checked(archive: Path, folder: Path, info: tarfile.TarInfo) -> tarfile.TarI
     if not (info.isfile() or info.isdir()):
         raise _unsafe(archive, info.name, "is neither a file nor a folder")
     _check_name(archive, info.name)
-    if hasattr(tarfile, "data_filter"):  # Python's own check as well, where it has one
+    if hasattr(tarfile, "data_filter"):  # newer versions of Python have a check of their own
         try:
             tarfile.data_filter(info, str(folder))
         except tarfile.FilterError as error:
@@ -109,17 +113,17 @@ def _checked(archive: Path, folder: Path, info: tarfile.TarInfo) -> tarfile.TarI
 
 def _check_name(archive: Path, name: str) -> None:
     parts = PurePosixPath(name).parts
-    windows = "\\" in name or ":" in name  # a path or a drive there
+    windows = "\\" in name or ":" in name  # a path or a drive on Windows
     if not parts or name.startswith("/") or ".." in parts or windows or "\0" in name:
         raise _unsafe(archive, name, "leads out of the folder")
 
 
 def _unsafe(archive: Path, name: str, why: str) -> UserError:
-    return UserError(f"{archive}: member {name!r} {why}: nothing is unpacked; get another archive")
+    return UserError(f"{archive}: member {name!r} {why}; nothing was unpacked, use another archive")
 
 
 def _below(members: list[Member], inside: str) -> list[tuple[PurePosixPath, Member]]:
-    """Members in the folder ``inside``, with their paths from there."""
+    """Members in the folder ``inside`` and their paths relative to it."""
     start, found = PurePosixPath(inside), []
     for member in members:
         path = PurePosixPath(member.name)
@@ -141,7 +145,7 @@ def _write(path: Path, member: Member, progress: Callable[[int], object]) -> Non
 
 
 def _merge(draft: Path, folder: Path) -> None:
-    """Move all files of one folder into another, over those that are there."""
+    """Move all files of one folder into another and replace files with the same names."""
     for source, _, names in os.walk(draft):
         target = folder / Path(source).relative_to(draft)
         target.mkdir(exist_ok=True)

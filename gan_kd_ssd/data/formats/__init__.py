@@ -1,1 +1,1 @@
-"""Data sets as they lie on the disk: VOC, COCO, and the one `Dataset` that both become."""
+"""Readers of the VOC and COCO layouts, which both give a `Dataset`."""

@@ -1,18 +1,22 @@
-"""What every data set offers, whatever the layout that it was read from."""
+"""The data set that training and evaluation read, whatever its layout on the disk."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from gan_kd_ssd.data.formats.images import read_image
 from gan_kd_ssd.util.errors import UserError
 
-#: Annotated objects as COCO's metric takes them: image (its place in the data set), class, box as
-#: x, y, width, height in pixels, area in pixels, whether a crowd, whether to be ignored in training.
+#: Why a box cannot be used.
+BOX_FAULTS = ("outside", "empty", "reversed")
+
+#: Annotated objects as COCO's metric needs them: index of the image, class, box as x, y, width,
+#: height in pixels, area in pixels, whether it is a crowd, whether training ignores it.
 OBJECTS = np.dtype(
     [
         *(("image", "i4"), ("class", "i4"), ("box", "f8", 4)),
@@ -21,19 +25,29 @@ OBJECTS = np.dtype(
 )
 
 
+class ImageRecord(NamedTuple):
+    """One image of a data set: id, file, and annotated width and height in pixels."""
+
+    id: str | int
+    path: str
+    size: tuple[int, int]
+
+
 class Dataset:
-    """Images and labels in a fixed order; the images are read when they are asked for.
+    """Images and labels in a fixed order. Image files are read on access.
 
     Args:
-        name: of the set and its splits, for messages. layout: 'voc' or 'coco'.
-        classes: names in the order of their ids.
-        ids: of the images. paths: their files. sizes: width and height in pixels, as annotated.
-        labels: of each image, float32 (M, 6): x0, y0, x1, y1 (pixels, 0-based), class, difficult.
-        summary: counts of what was kept and left out: images, objects, images_without_objects,
-            dropped (reason -> boxes), unknown (class name -> objects).
+        name: Name of the data set and its splits, for messages.
+        layout: 'voc' or 'coco'.
+        classes: Class names in the order of their ids.
+        images: The images.
+        labels: The objects of each image, float32 (M, 6): x0, y0, x1, y1 (pixels, 0-based), class,
+            difficult.
+        summary: Counts of what was kept and left out: images, objects, images_without_objects,
+            dropped (boxes by reason), unknown (objects by class name).
 
     Raises:
-        UserError: no object is left.
+        UserError: No object is left.
     """
 
     def __init__(
@@ -41,38 +55,36 @@ class Dataset:
         name: str,
         layout: str,
         classes: Sequence[str],
-        ids: Sequence,
-        paths: Sequence[Path],
-        sizes: Sequence[tuple[int, int]],
+        images: Sequence[ImageRecord],
         labels: Sequence[np.ndarray],
         summary: dict,
     ):
         self.name, self.layout, self.classes, self.summary = name, layout, list(classes), summary
-        self._ids, self._image_paths, self._sizes, self._labels = ids, paths, sizes, labels
+        self._images, self._labels = images, labels
         if not summary["objects"]:
             left_out = self.summary_line() or f"{self.name}: no objects"
             raise UserError(
-                f"{left_out}: none is left of the classes {some(self.classes)}; name the classes "
+                f"{left_out}: no object of the classes {some(self.classes)} is left; name the classes "
                 f"with --classes or correct the annotations"
             )
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._images)
 
     def image_id(self, i: int) -> str:
-        """The id of image i, as the data set lists it."""
-        return str(self._ids[i])
+        """The id of image i in the data set."""
+        return str(self._images[i].id)
 
     def image_path(self, i: int) -> Path:
         """The file of image i."""
-        return Path(self._image_paths[i])
+        return Path(self._images[i].path)
 
     def image_size(self, i: int) -> tuple[int, int]:
-        """Width and height of image i in pixels, as its annotation says."""
-        return self._sizes[i]
+        """Annotated width and height of image i in pixels."""
+        return self._images[i].size
 
     def annotation_path(self, i: int) -> Path:
-        """The file that image i is annotated in."""
+        """The file that holds the annotation of image i."""
         raise NotImplementedError
 
     def label(self, i: int) -> np.ndarray:
@@ -80,8 +92,11 @@ class Dataset:
         return self._labels[i].copy()
 
     def objects(self) -> np.ndarray:
-        """All objects as COCO's metric takes them, see OBJECTS: boxes to their last pixel, difficult
-        ones as crowds, which it does not ask for."""
+        """All objects as an array of OBJECTS, for COCO's metric.
+
+        A box includes its last pixel. Difficult objects are marked as crowds: the metric requires
+        neither to be found.
+        """
         count = [len(label) for label in self._labels]
         labels = np.concatenate(self._labels).astype(np.float64)
         objects = np.zeros(len(labels), OBJECTS)
@@ -93,16 +108,17 @@ class Dataset:
         return objects
 
     def image(self, i: int) -> np.ndarray:
-        """Image i, uint8 (H, W, 3), RGB.
+        """Read image i as uint8 (H, W, 3), RGB.
 
-        Raises UserError where the file is missing, truncated, not an image, or of another size than
-        its annotation says (its boxes would be wrong).
+        Raises:
+            UserError: The file is missing, truncated or not an image, or its size differs from the
+                annotated one (its boxes would be wrong).
         """
         path = self.image_path(i)
         pixels = read_image(path)
         height, width = pixels.shape[:2]
-        if (width, height) != tuple(self._sizes[i]):
-            said = "{}x{}".format(*self._sizes[i])
+        if (width, height) != tuple(self.image_size(i)):
+            said = "{}x{}".format(*self.image_size(i))
             raise UserError(
                 f"{path}: is {width}x{height} pixels, but {self.annotation_path(i)} says {said}; "
                 f"correct the size there or the image"
@@ -110,7 +126,7 @@ class Dataset:
         return pixels
 
     def summary_line(self) -> str | None:
-        """What was left out, in one line; None where nothing was."""
+        """One line about what was left out, or None if nothing was."""
         parts = []
         dropped = {reason: n for reason, n in self.summary["dropped"].items() if n}
         if dropped:
@@ -128,7 +144,7 @@ class Dataset:
 
 
 def class_ids(classes: Sequence[str]) -> Callable[[str], int | None]:
-    """A function from a name to its class: the exact one, else one that differs in case alone."""
+    """A function from a name to a class id: exact matches first, then matches in another case."""
     exact = {name: i for i, name in enumerate(classes)}
     folded: dict[str, int] = {}
     for name, i in exact.items():
@@ -137,7 +153,7 @@ def class_ids(classes: Sequence[str]) -> Callable[[str], int | None]:
 
 
 def check_classes(classes: Sequence[str]) -> list[str]:
-    """The classes without blanks around them; UserError for empty names or names given twice."""
+    """Strip the class names; raise a UserError for empty or repeated names."""
     classes = [name.strip() for name in classes]
     if not all(classes) or not classes:
         raise UserError("--classes: a class name is empty; give names separated by commas")
@@ -148,7 +164,7 @@ def check_classes(classes: Sequence[str]) -> list[str]:
 
 
 def some(names: Sequence[str], most: int = 10) -> str:
-    """The first few of many names, for messages."""
+    """The first names of a long list, for messages."""
     names = list(names)
     more = f", … ({len(names)} in all)" if len(names) > most else ""
     return ", ".join(names[:most]) + more if names else "none"

@@ -1,4 +1,4 @@
-"""Reading one image file, with damage told apart from a picture."""
+"""Reader of image files that detects truncated and damaged ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 def read_image(path: Path) -> np.ndarray:
     """Decode an image file into uint8 (H, W, 3), RGB.
 
-    Raises UserError that names the file where it is missing, truncated or not an image.
+    Raises:
+        UserError: The file is missing, truncated or not an image.
     """
     try:
         data = path.read_bytes()
@@ -38,8 +39,8 @@ def read_image(path: Path) -> np.ndarray:
 def _truncated(data: bytes) -> bool:
     """Whether a JPEG or PNG file ends before its end marker.
 
-    OpenCV decodes such a JPEG all the same, with grey where the rest should be. Bytes after the
-    marker are fine: some cameras and web servers add them.
+    OpenCV decodes a truncated JPEG without an error and fills the rest with grey. Bytes after the
+    end marker are accepted: some cameras and web servers add them.
     """
     if data.startswith(_PNG):
         return _PNG_END not in data[-65536:] and _PNG_END not in data
@@ -51,15 +52,15 @@ def _truncated(data: bytes) -> bool:
 
 
 def _first_scan(data: bytes) -> int | None:
-    """Where the first scan of a JPEG file begins; None if the file ends before.
+    """Offset of the first scan of a JPEG file, or None if the file ends before it.
 
-    The segments before it are skipped by their lengths: one may hold a thumbnail, a JPEG file with
-    an end marker of its own.
+    The segments before it are skipped by their lengths: one may hold a thumbnail, which is a JPEG
+    file with its own end marker.
     """
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:
-            return at  # not a marker: leave the judgement to the decoder
+            return at  # not a marker: leave the decision to the decoder
         marker = data[at + 1]
         if marker == 0xFF:  # fill byte
             at += 1

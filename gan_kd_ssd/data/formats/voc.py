@@ -9,70 +9,63 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_kd_ssd.data.formats.annotation import REASONS, Annotation, read_annotation
-from gan_kd_ssd.data.formats.dataset import Dataset, check_classes, class_ids, some
+from gan_kd_ssd.data.formats.dataset import (
+    BOX_FAULTS,
+    Dataset,
+    ImageRecord,
+    check_classes,
+    class_ids,
+    some,
+)
+from gan_kd_ssd.data.formats.voc_annotation import Annotation, read_annotation
 from gan_kd_ssd.util.errors import UserError
 
 VOC_CLASSES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
 )
 PARTS = ("Annotations", "JPEGImages", "ImageSets/Main")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp")
 
 
 class VOCFolder(Dataset):
-    """One or more splits in VOC layout, all annotations read at construction.
+    """One or more splits in VOC layout. All annotations are read at construction.
+
+    Class names are matched exactly, else regardless of case (GluonCV lower-cases names). Objects of
+    other classes and boxes that :func:`~gan_kd_ssd.data.formats.voc_annotation.box_fault` refuses
+    are counted in ``summary`` and left out. An image without objects is kept with a label of shape
+    (0, 6): it is background in training, and in evaluation it can only have false positives.
 
     Args:
-        folders: (folder, split) pairs; a split is a file ImageSets/Main/<split>.txt.
-        classes: class names in the order of their ids; None: the names found, sorted.
+        folders: Pairs of folder and split; a split is a file ImageSets/Main/<split>.txt.
+        classes: Class names in the order of their ids; None takes the names found, sorted.
 
-    A name is matched exactly, else without regard to case (GluonCV lower-cases names); objects of
-    other classes are counted in ``summary`` and left out, as are boxes that
-    :func:`~gan_kd_ssd.data.formats.annotation.box_fault` refuses. An image without any object left is kept
-    with a label of shape (0, 6): for training it is background, for evaluation it can only have
-    false positives.
-
-    Raises UserError for what a user can mend: missing folders, lists, annotations or images,
-    malformed XML, a split without images, or no object of a known class.
+    Raises:
+        UserError: A folder, list, annotation or image is missing, an XML file is malformed, a split
+            is empty, or there is no object of a known class.
     """
 
     def __init__(self, folders: Sequence[tuple[Path, str]], classes: Sequence[str] | None = None):
         folders = [(Path(folder), split) for folder, split in folders]
         self._annotation_paths: list[Path] = []
-        ids, paths, annotations = [], [], []
+        images, annotations = [], []
         for folder, split in folders:
             for image_id in read_split(folder, split):
                 path = annotation_path(folder, image_id)
                 annotation = read_annotation(path)
                 self._annotation_paths.append(path)
-                ids.append(image_id)
-                paths.append(find_image(folder, image_id, annotation.filename))
+                file = find_image(folder, image_id, annotation.filename)
+                images.append(ImageRecord(image_id, file, (annotation.width, annotation.height)))
                 annotations.append(annotation)
-        classes = check_classes(classes) if classes is not None else _found(annotations)
+        if classes is None:
+            found = (o for annotation in annotations for o in annotation.objects)
+            classes = sorted({o.name for o in found if o.fault is None})
+        else:
+            classes = check_classes(classes)
         labels, summary = _labels(annotations, classes)
-        sizes = [(annotation.width, annotation.height) for annotation in annotations]
         name = " + ".join(f"{folder.name} {split}" for folder, split in folders)
-        super().__init__(name, "voc", classes, ids, paths, sizes, labels, summary)
+        super().__init__(name, "voc", classes, images, labels, summary)
 
     def annotation_path(self, i: int) -> Path:
         """The XML file of image i."""
@@ -80,20 +73,21 @@ class VOCFolder(Dataset):
 
 
 def annotation_path(folder: Path, image_id: str) -> Path:
-    """Where the annotation of an image stands."""
+    """The XML file of an image."""
     return folder / "Annotations" / f"{image_id}.xml"
 
 
 def list_splits(folder: Path) -> list[str]:
-    """The splits of a folder; VOC's lists of one class (<class>_<split>) are left out."""
+    """The splits of a folder, without VOC's lists of single classes (<class>_<split>)."""
     names = sorted(path.stem for path in (folder / "ImageSets" / "Main").glob("*.txt"))
     return [name for name in names if name.rpartition("_")[2] not in names or "_" not in name]
 
 
 def read_split(folder: Path, split: str) -> list[str]:
-    """The image ids of a split: the first word of each line that is not blank.
+    """Read the image ids of a split: the first word of each line that is not blank.
 
-    Raises UserError where there is no such list, or nothing in it.
+    Raises:
+        UserError: The list is missing or empty.
     """
     path = folder / "ImageSets" / "Main" / f"{split}.txt"
     try:
@@ -111,52 +105,45 @@ def read_split(folder: Path, split: str) -> list[str]:
     return ids
 
 
-def find_image(folder: Path, image_id: str, filename: str) -> Path:
-    """The file of an image; ``filename`` is what its annotation calls it.
+def find_image(folder: Path, image_id: str, filename: str) -> str:
+    """Find the file of an image; ``filename`` is its name in the annotation.
 
-    Raises UserError where there is none.
+    Raises:
+        UserError: There is no such file.
     """
     images = folder / "JPEGImages"
     for suffix in IMAGE_SUFFIXES:
         path = f"{images}/{image_id}{suffix}"
         if os.path.exists(path):
-            return Path(path)
+            return path
     if filename and os.path.isfile(images / os.path.basename(filename)):
-        return images / os.path.basename(filename)
+        return str(images / os.path.basename(filename))
     raise UserError(
-        f"{images / image_id}.jpg: no such image (nor .jpeg, .png); put it there, or take "
-        f"{image_id} out of the split's list"
+        f"{images / image_id}.jpg: no such image (nor .jpeg, .png); put it there, or remove "
+        f"{image_id} from the list of the split"
     )
 
 
-def _found(annotations: list[Annotation]) -> list[str]:
-    return sorted({o.name for a in annotations for o in a.objects if o.fault is None})
-
-
-def _labels(annotations, classes) -> tuple[list[np.ndarray], dict]:
+def _labels(annotations: list[Annotation], classes) -> tuple[list[np.ndarray], dict]:
     """Labels float32 (M, 6) of all images, and the counts of what was kept and left out."""
     class_id_of = class_ids(classes)
-    dropped = dict.fromkeys(REASONS, 0)
+    dropped = dict.fromkeys(BOX_FAULTS, 0)
     unknown: Counter = Counter()
-    labels, objects = [], 0
+    labels = []
     for annotation in annotations:
         rows = []
         for name, box, difficult, fault in annotation.objects:
             class_id = class_id_of(name)
-            if class_id is None:
-                if fault is None:
-                    unknown[name] += 1
-                else:
-                    dropped[fault] += 1
-            elif fault is not None:
+            if fault is not None:
                 dropped[fault] += 1
+            elif class_id is None:
+                unknown[name] += 1
             else:
                 rows.append((*box, class_id, difficult))
         labels.append(np.array(rows, np.float32).reshape(-1, 6))
-        objects += len(rows)
     summary = {
         "images": len(labels),
-        "objects": objects,
+        "objects": sum(map(len, labels)),
         "images_without_objects": sum(not len(label) for label in labels),
         "dropped": dropped,
         "unknown": dict(sorted(unknown.items())),

@@ -1,1 +1,1 @@
-"""A generated data set of coloured shapes."""
+"""The built-in data set of generated pictures of coloured shapes."""

@@ -1,4 +1,4 @@
-"""The built-in data set: generated pictures of shapes, in VOC or COCO layout."""
+"""Generator of the built-in data set, pictures of shapes, in VOC or COCO layout."""
 
 from __future__ import annotations
 
@@ -8,33 +8,51 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from gan_kd_ssd.data.synthetic.scene import CLASSES, draw_scene
-from gan_kd_ssd.data.synthetic.size import COUNTS, SEED, SIZE, SPLITS
-from gan_kd_ssd.data.synthetic.to_coco import voc_to_coco
+from gan_kd_ssd.data.formats import coco, voc
+from gan_kd_ssd.data.synthetic.defaults import COUNTS, SEED, SIZE, SPLITS
+from gan_kd_ssd.data.synthetic.picture import CLASSES, Drawn, draw_picture
 from gan_kd_ssd.util.errors import UserError
 
-VERSION = 1  # of the pictures: raise it when scene.py draws others
-RECORD = "shapes.json"  # written last: a folder with it is complete and ours
+VERSION = 1  # of the pictures: increase it when picture.py draws different ones
+RECORD = "shapes.json"  # written last: a folder that holds it is complete and generated
 
 __all__ = ["CLASSES", "COUNTS", "VERSION", "ensure", "ensure_coco", "generate"]
 
 _CHUNK = 50
 
 
+class Settings(NamedTuple):
+    """What determines the pictures: images of each split, approximate side in pixels, seed, layout."""
+
+    counts: dict[str, int]
+    size: int
+    seed: int
+    layout: str
+
+
+class Picture(NamedTuple):
+    """One generated image: its id, shape (H, W, 3) and objects."""
+
+    id: str
+    shape: tuple[int, int, int]
+    objects: list[Drawn]
+
+
 def ensure(data_root: Path) -> Path:
-    """The folder of the built-in set under data_root, generated on first use."""
+    """The folder of the built-in set in VOC layout under data_root, generated on first use."""
     return generate(Path(data_root) / f"shapes-{VERSION}")
 
 
 def ensure_coco(data_root: Path) -> Path:
-    """The folder of the built-in set in COCO layout under data_root, the same pictures."""
+    """The folder of the same pictures in COCO layout under data_root, generated on first use."""
     return generate(Path(data_root) / f"shapes-coco-{VERSION}", layout="coco")
 
 
@@ -46,25 +64,26 @@ def generate(
     progress: bool | None = None,
     layout: str = "voc",
 ) -> Path:
-    """Generate a data set, the same bytes for the same arguments.
+    """Generate a data set. The same arguments give the same bytes.
 
-    The folder appears complete or not at all; processes that generate it at once all end well. One
-    that is there and was made with the same arguments is left as it is.
+    The folder appears only when it is complete. Several processes may generate it at the same time.
+    A folder that was generated with the same arguments is kept.
 
     Args:
-        folder: to be made; its parents are made as well.
-        counts: images of each split; COUNTS by default.
-        size: about the side of the images in pixels.
+        folder: The folder to create, with its parents.
+        counts: Number of images of each split (default: COUNTS).
+        size: Approximate side of the images in pixels.
         seed: 0 or more.
-        progress: show a progress bar; by default where standard error is a terminal.
+        progress: Show a progress bar (default: if standard error is a terminal).
         layout: 'voc' or 'coco'; pictures and labels are the same.
 
-    Raises UserError where the folder holds anything else, or cannot be written.
+    Raises:
+        UserError: The folder holds something else or cannot be written.
     """
     folder = Path(folder).expanduser()
-    counts = dict(COUNTS if counts is None else counts)
-    _check(counts, size, seed)
-    record = {"version": VERSION, "seed": seed, "size": size, "counts": counts}
+    settings = Settings(dict(COUNTS if counts is None else counts), size, seed, layout)
+    _check(settings)
+    record = {"version": VERSION, "seed": seed, "size": size, "counts": settings.counts}
     if layout == "coco":
         record["layout"] = layout
     if _is_ready(folder, record):
@@ -73,15 +92,13 @@ def generate(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        _fill_folder(draft, counts, size, seed, progress)
-        if layout == "coco":
-            voc_to_coco(draft, CLASSES)
+        _fill_folder(draft, settings, progress)
         (draft / RECORD).write_text(json.dumps(record) + "\n")
-        draft.chmod(0o755)  # mkdtemp's folder is for its owner alone
+        draft.chmod(0o755)  # mkdtemp lets only the owner in
         try:
             os.rename(draft, folder)
         except OSError:
-            if not _is_ready(folder, record):  # else another process was faster
+            if not _is_ready(folder, record):  # otherwise another process was faster
                 raise
     except OSError as error:
         raise UserError(
@@ -94,55 +111,64 @@ def generate(
     return folder
 
 
-def _check(counts: dict[str, int], size: int, seed: int) -> None:
+def _check(settings: Settings) -> None:
     for split in SPLITS:
-        if counts[split] < 1:
-            raise UserError(f"--{split} {counts[split]}: must be 1 or more images")
-    if not 64 <= size <= 2048:
-        raise UserError(f"--size {size}: must be from 64 to 2048 pixels")
-    if seed < 0:
-        raise UserError(f"--seed {seed}: must be 0 or more")
+        if settings.counts[split] < 1:
+            raise UserError(f"--{split} {settings.counts[split]}: must be 1 or more images")
+    if not 64 <= settings.size <= 2048:
+        raise UserError(f"--size {settings.size}: must be from 64 to 2048 pixels")
+    if settings.seed < 0:
+        raise UserError(f"--seed {settings.seed}: must be 0 or more")
 
 
 def _is_ready(folder: Path, record: dict) -> bool:
-    """Whether the folder holds this very set; UserError if it holds anything else."""
+    """Whether the folder holds exactly this data set; raise a UserError if it holds anything else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
         found = json.loads((folder / RECORD).read_text())
     except (OSError, ValueError):
         raise UserError(
-            f"{folder}: is there already and is not a generated set; choose another folder"
+            f"{folder}: exists and is not a generated data set; choose another folder"
         ) from None
     if found != record:
         raise UserError(
-            f"{folder}: holds a set generated with other settings ({json.dumps(found)}); choose "
+            f"{folder}: holds a data set generated with other settings ({json.dumps(found)}); choose "
             f"another folder or remove it"
         )
     return True
 
 
-def _fill_folder(folder: Path, counts: dict[str, int], size: int, seed: int, progress) -> None:
+def _fill_folder(folder: Path, settings: Settings, progress: bool | None) -> None:
     from tqdm import tqdm
 
-    for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
+    for part in ("annotations", *SPLITS) if settings.layout == "coco" else voc.PARTS:
         (folder / part).mkdir(parents=True)
-    tasks = []
-    for split in SPLITS:
-        ids = [_image_id(split, i) for i in range(counts[split])]
-        (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(ids) + "\n")
-        for first in range(0, counts[split], _CHUNK):
-            indices = range(first, min(first + _CHUNK, counts[split]))
-            tasks.append((folder, split, indices, size, seed))
-    hide = not sys.stderr.isatty() if progress is None else not progress
+    tasks = [
+        (folder, split, range(first, min(first + _CHUNK, settings.counts[split])), settings)
+        for split in SPLITS
+        for first in range(0, settings.counts[split], _CHUNK)
+    ]
+    pictures: dict[str, list[Picture]] = {split: [] for split in SPLITS}
     with tqdm(
-        total=sum(counts.values()), desc="generating shapes", unit="image", disable=hide
+        total=sum(settings.counts.values()),
+        desc="generating shapes",
+        unit="image",
+        disable=not sys.stderr.isatty() if progress is None else not progress,
     ) as bar:
-        for done in _run(tasks):
-            bar.update(done)
+        for (_, split, *_), drawn in zip(tasks, _run(tasks)):
+            pictures[split] += drawn
+            bar.update(len(drawn))
+    for split, drawn in pictures.items():
+        if settings.layout == "coco":
+            text = json.dumps(_coco_entries(split, drawn)) + "\n"
+            coco.annotation_file(folder, split).write_text(text, "utf-8")
+        else:
+            ids = "".join(f"{picture.id}\n" for picture in drawn)
+            (folder / "ImageSets" / "Main" / f"{split}.txt").write_text(ids)
 
 
-def _run(tasks: list[tuple]):
+def _run(tasks: list[tuple]) -> Iterator[list[Picture]]:
     processes = min(len(os.sched_getaffinity(0)), 8) if hasattr(os, "sched_getaffinity") else 1
     if processes == 1 or len(tasks) < 4:
         yield from map(_draw_images, tasks)
@@ -152,40 +178,59 @@ def _run(tasks: list[tuple]):
         yield from pool.map(_draw_images, tasks)
 
 
-def _draw_images(task: tuple) -> int:
-    folder, split, indices, size, seed = task
+def _draw_images(task: tuple[Path, str, Sequence[int], Settings]) -> list[Picture]:
+    """Draw some images of a split and write their files, with the XML files in VOC layout."""
+    folder, split, indices, settings = task
     cv2.setNumThreads(0)
     cv2.ipp.setUseIPP(False)  # IPP's results depend on the processor
+    images = folder / (split if settings.layout == "coco" else "JPEGImages")
+    pictures = []
     for index in indices:
-        # One generator an image: a picture does not depend on the number of others.
-        key = np.random.SeedSequence((seed, SPLITS.index(split), index))
-        image, objects = draw_scene(size, np.random.default_rng(key))
-        name = _image_id(split, index)
+        # One generator per image: a picture does not depend on the number of others.
+        key = np.random.SeedSequence((settings.seed, SPLITS.index(split), index))
+        image, objects = draw_picture(settings.size, np.random.default_rng(key))
+        picture = Picture(f"{split}_{index:05d}", image.shape, objects)
         _, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-        (folder / "JPEGImages" / f"{name}.jpg").write_bytes(data.tobytes())
-        (folder / "Annotations" / f"{name}.xml").write_text(_xml(name, image.shape, objects))
-    return len(indices)
+        (images / f"{picture.id}.jpg").write_bytes(data.tobytes())
+        if settings.layout == "voc":
+            voc.annotation_path(folder, picture.id).write_text(_xml(picture))
+        pictures.append(picture)
+    return pictures
 
 
-def _image_id(split: str, index: int) -> str:
-    return f"{split}_{index:05d}"
-
-
-def _xml(name: str, shape, objects: Sequence) -> str:
+def _xml(picture: Picture) -> str:
+    height, width, _ = picture.shape
     lines = [
         "<annotation>",
-        f"  <filename>{name}.jpg</filename>",
-        f"  <size><width>{shape[1]}</width><height>{shape[0]}</height><depth>3</depth></size>",
+        f"  <filename>{picture.id}.jpg</filename>",
+        f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
     ]
-    for item in objects:
-        # VOC counts pixels from 1, and the last one is inside.
-        x0, y0, x1, y1 = item.box[0] + 1, item.box[1] + 1, item.box[2], item.box[3]
+    for name, (x0, y0, x1, y1), difficult in picture.objects:
         lines += [
             "  <object>",
-            f"    <name>{item.name}</name>",
-            f"    <difficult>{item.difficult}</difficult>",
-            f"    <bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
+            f"    <name>{name}</name>",
+            f"    <difficult>{difficult}</difficult>",
+            # VOC counts pixels from 1, and a box includes its last pixel.
+            f"    <bndbox><xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin>"
             f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox>",
             "  </object>",
         ]
     return "\n".join([*lines, "</annotation>", ""])
+
+
+def _coco_entries(split: str, pictures: Sequence[Picture]) -> dict:
+    """A split in COCO's format. Difficult objects become crowds: no metric requires either."""
+    images, objects = [], []
+    for number, picture in enumerate(pictures, 1):
+        height, width, _ = picture.shape
+        name = f"{picture.id}.jpg"
+        url = f"{split}/{name}"  # the only field from which GluonCV's COCODetection takes the file
+        entry = {"id": number, "file_name": name, "coco_url": url, "width": width, "height": height}
+        images.append(entry)
+        for class_name, (x0, y0, x1, y1), difficult in picture.objects:
+            box = [float(value) for value in (x0, y0, x1 - x0, y1 - y0)]
+            entry = {"id": len(objects) + 1, "image_id": number}
+            entry |= {"category_id": CLASSES.index(class_name) + 1, "bbox": box}
+            objects.append({**entry, "area": box[2] * box[3], "iscrowd": difficult})
+    categories = [{"id": i, "name": name} for i, name in enumerate(CLASSES, 1)]
+    return {"info": {}, "images": images, "annotations": objects, "categories": categories}

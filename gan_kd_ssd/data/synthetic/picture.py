@@ -1,4 +1,7 @@
-"""One generated picture: textured shapes on clutter. How hard it is stands at the top."""
+"""Drawing of one picture: textured shapes on a cluttered background.
+
+The constants below set how difficult the pictures are.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +10,47 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-# How hard the pictures are; lengths in pixels for pictures with sides of about 160.
+# Lengths are in pixels, for pictures with sides of about 160 pixels.
 OBJECTS = (1, 5)  # fewest, most
-SIDE = (28.0, 80.0)  # longest extent of an object
-TURN = 0.35  # largest rotation from upright, in radians
-STRETCH = 1.3  # largest ratio of an object's axes to those of its regular shape
-SIZE_JITTER = 0.15  # of the picture's sides
-CONTRAST = 90.0  # smallest distance of an object's first colour from the background's, in RGB
-TEXTURE_CONTRAST = (0.1, 0.4)  # how far a texture's second colour is from the first, of all RGB
-OVERLAP = 0.45  # largest share of an object that a later one may cover when it is placed
+SIDE = (28.0, 80.0)  # longer side of an object
+TURN = 0.35  # greatest rotation from upright, in radians
+STRETCH = 1.3  # greatest ratio between the stretches of the two axes of an object
+SIZE_JITTER = 0.15  # greatest relative change of the sides of the picture
+CONTRAST = 90.0  # least distance between the colours of an object and of the background, in RGB
+TEXTURE_CONTRAST = (0.1, 0.4)  # share of the way from a texture's first colour to a random one
+OVERLAP = 0.45  # greatest share of an object that a later one may cover
 LINES = (0, 3)
 BLOBS = (0, 3)
-FRAGMENTS = (0, 1)  # pieces of outlines that look like parts of objects
-OCCLUDED = 0.2  # probability that something is drawn over an object
+FRAGMENTS = (0, 1)  # pieces of outlines, which look like parts of objects
+OCCLUDED = 0.2  # probability that a bar or blob is drawn over an object
 DIFFICULT = 0.3  # visible share below which an object is marked difficult
 INVISIBLE = 0.1  # visible share below which it is not annotated
 BLUR = (0.0, 0.8)  # standard deviation
-NOISE = (2.0, 9.0)  # standard deviation, of 255
-DIM = (0.65, 1.1)  # factor on all values
+NOISE = (2.0, 9.0)  # standard deviation, in values of 0 to 255
+DIM = (0.65, 1.1)  # factor of all values
 
 CLASSES = ("cross", "disc", "ring", "square", "star", "triangle")
 
-_SHIFT = 4  # fractional bits of the coordinates given to OpenCV
+_SHIFT = 4  # fractional bits of the coordinates passed to OpenCV
 
 
 class Drawn(NamedTuple):
-    """One object: class name; box in pixels, 0-based, end excluded; whether difficult."""
+    """One object: class name, box in pixels (0-based, end excluded), whether it is difficult."""
 
     name: str
     box: tuple[int, int, int, int]
     difficult: int
 
 
-def draw_scene(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[Drawn]]:
-    """A picture, uint8 (H, W, 3) RGB, H and W about ``size`` pixels, and its objects, at least one.
+def draw_picture(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[Drawn]]:
+    """Draw a picture with at least one object. All lengths scale with size / 160.
 
-    All lengths scale with size / 160.
+    Args:
+        size: Approximate side of the picture in pixels.
+        rng: The random generator of the picture.
+
+    Returns:
+        The picture, uint8 (H, W, 3), RGB, and its objects.
     """
     unit = size / 160
     while True:
@@ -55,20 +63,20 @@ def draw_scene(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[Dr
             if shape is None:
                 continue
             name, polygons = shape
-            mask = _fill(owner.shape, polygons)
+            mask = fill_mask(owner.shape, polygons)
             _blend(canvas, mask, _Textured(_colour(ground, rng), unit, rng))
             owner[mask > 127] = len(shapes)
             shapes.append((name, polygons))
         for i in range(len(shapes)):
             if rng.random() < OCCLUDED:
                 _occlude(canvas, owner, shapes[i][1], unit, rng)
-        drawn = [d for i, s in enumerate(shapes) if (d := _describe(i, s, owner)) is not None]
-        if drawn:  # an empty picture is drawn anew
+        drawn = [d for i, s in enumerate(shapes) if (d := describe(i, s, owner)) is not None]
+        if drawn:  # otherwise draw another picture
             return _degrade(canvas, unit, rng), drawn
 
 
 def outline(name: str) -> list[np.ndarray]:
-    """The polygons (n, 2) of a shape about the origin, of radius 1; a second one is a hole."""
+    """The polygons (n, 2) of a shape of radius 1 around the origin; the second one is a hole."""
     if name == "disc":
         return [_regular(40)]
     if name == "ring":
@@ -95,7 +103,7 @@ def _regular(n: int) -> np.ndarray:
 
 
 def _place(owner: np.ndarray, unit: float, rng) -> tuple[str, list[np.ndarray]] | None:
-    """A shape of a random class at a place where it covers no earlier one too much."""
+    """Place a shape of a random class so that it covers little of earlier ones."""
     height, width = owner.shape
     name = CLASSES[rng.integers(len(CLASSES))]
     polygons = outline(name)
@@ -108,7 +116,7 @@ def _place(owner: np.ndarray, unit: float, rng) -> tuple[str, list[np.ndarray]] 
     for _ in range(20):
         centre = rng.uniform((0.05 * width, 0.05 * height), (0.95 * width, 0.95 * height))
         placed = [p * scale + centre for p in polygons]
-        covered = owner[_fill(owner.shape, placed) > 127]
+        covered = owner[fill_mask(owner.shape, placed) > 127]
         covered = np.bincount(covered[covered >= 0], minlength=1)
         areas = np.bincount(owner[owner >= 0], minlength=len(covered))[: len(covered)]
         if (covered <= OVERLAP * np.maximum(areas, 1)).all():
@@ -116,11 +124,11 @@ def _place(owner: np.ndarray, unit: float, rng) -> tuple[str, list[np.ndarray]] 
     return None
 
 
-def _describe(i: int, shape, owner: np.ndarray) -> Drawn | None:
+def describe(i: int, shape, owner: np.ndarray) -> Drawn | None:
     name, polygons = shape
     height, width = owner.shape
     x, y = polygons[0].T
-    # The share is of the whole shape, the part beyond the picture's edge included.
+    # The visible share relates to the whole shape, including the part outside the picture.
     area = sum(s * _area(p) for s, p in zip((1, -1), polygons))
     visible = np.count_nonzero(owner == i) / area
     # Whole coordinates are the centres of pixels, as OpenCV draws.
@@ -137,14 +145,14 @@ def _area(polygon: np.ndarray) -> float:
 
 
 def _background(height: int, width: int, unit: float, rng) -> tuple[np.ndarray, np.ndarray]:
-    """A textured, cluttered background float32 (H, W, 3), and its base colour."""
+    """Draw a textured, cluttered background, float32 (H, W, 3); also return its base colour."""
     ground = rng.uniform(30, 225, 3)
     canvas = _texture(height, width, ground, unit, rng, contrast=0.35)
     for _ in range(rng.integers(BLOBS[0], BLOBS[1] + 1)):
         axes = rng.uniform(3, 16, 2) * unit
         blob = _regular(24) * axes * rng.uniform(0.7, 1.3, (24, 1))
         centre = rng.uniform((0, 0), (width, height))
-        _blend(canvas, _fill((height, width), [blob + centre]), rng.uniform(0, 255, 3), 0.6)
+        _blend(canvas, fill_mask((height, width), [blob + centre]), rng.uniform(0, 255, 3), 0.6)
     for _ in range(rng.integers(LINES[0], LINES[1] + 1)):
         ends = rng.uniform((0, 0), (width, height), (2, 2))
         _stroke(canvas, ends, rng.uniform(0, 255, 3), rng.uniform(1, 3.5) * unit)
@@ -157,7 +165,7 @@ def _background(height: int, width: int, unit: float, rng) -> tuple[np.ndarray, 
 
 
 def _texture(height, width, colour, unit: float, rng, contrast: float | None = None) -> np.ndarray:
-    """Stripes, checks, smooth noise or a gradient between two colours, float32 (H, W, 3)."""
+    """Draw stripes, checks, smooth noise or a gradient of two colours, float32 (H, W, 3)."""
     contrast = rng.uniform(*TEXTURE_CONTRAST) if contrast is None else contrast
     second = colour + contrast * (rng.uniform(0, 255, 3) - colour)
     y, x = np.ogrid[0:height, 0:width]
@@ -180,7 +188,7 @@ def _texture(height, width, colour, unit: float, rng, contrast: float | None = N
 
 
 def _colour(ground: np.ndarray, rng) -> np.ndarray:
-    """A colour that can be told from the background's."""
+    """A random colour that differs from the colour of the background."""
     while True:
         colour = rng.uniform(0, 255, 3)
         if np.linalg.norm(colour - ground) >= CONTRAST:
@@ -188,7 +196,7 @@ def _colour(ground: np.ndarray, rng) -> np.ndarray:
 
 
 def _occlude(canvas, owner, polygons, unit: float, rng) -> None:
-    """Draw a bar or a blob over a part of an object."""
+    """Draw a bar or a blob over part of an object."""
     low, high = polygons[0].min(axis=0), polygons[0].max(axis=0)
     centre = rng.uniform(low, high)
     extent = float((high - low).max())
@@ -199,13 +207,13 @@ def _occlude(canvas, owner, polygons, unit: float, rng) -> None:
         along = np.array([np.cos(angle), np.sin(angle)]) * extent
         across = np.array([-along[1], along[0]]) * rng.uniform(0.06, 0.18)
         blob = np.array([along + across, along - across, -along - across, -along + across])
-    mask = _fill(owner.shape, [blob + centre])
+    mask = fill_mask(owner.shape, [blob + centre])
     _blend(canvas, mask, _Textured(rng.uniform(20, 235, 3), unit, rng))
     owner[mask > 127] = -1
 
 
 def _degrade(canvas: np.ndarray, unit: float, rng) -> np.ndarray:
-    """Blur, dim and add noise, as a poor camera does."""
+    """Blur, dim and add noise, like a poor camera."""
     blur = rng.uniform(*BLUR) * unit
     if blur > 0.3:
         canvas = cv2.GaussianBlur(canvas, (0, 0), blur)
@@ -218,8 +226,8 @@ def _fixed(points: np.ndarray) -> np.ndarray:
     return np.rint(points * (1 << _SHIFT)).astype(np.int32)
 
 
-def _fill(shape, polygons: list[np.ndarray]) -> np.ndarray:
-    """Mask uint8 (H, W) of polygons, anti-aliased; where two overlap is a hole."""
+def fill_mask(shape, polygons: list[np.ndarray]) -> np.ndarray:
+    """Anti-aliased mask, uint8 (H, W), of polygons; the overlap of two polygons is a hole."""
     mask = np.zeros(shape, np.uint8)
     cv2.fillPoly(mask, [_fixed(p) for p in polygons], 255, cv2.LINE_AA, _SHIFT)
     return mask
@@ -233,7 +241,7 @@ def _stroke(canvas: np.ndarray, points: np.ndarray, colour: np.ndarray, thicknes
 
 
 class _Textured(NamedTuple):
-    """Paint for _blend: a random texture with this first colour."""
+    """Paint for _blend: a random texture with the given first colour."""
 
     colour: np.ndarray
     unit: float
@@ -241,7 +249,7 @@ class _Textured(NamedTuple):
 
 
 def _blend(canvas: np.ndarray, mask: np.ndarray, paint, opacity: float = 1.0) -> None:
-    """Lay a colour (3,) or a texture over the canvas where the mask is set."""
+    """Blend a colour (3,) or a texture into the canvas under the mask."""
     x, y, width, height = cv2.boundingRect(mask)
     if isinstance(paint, _Textured):
         paint = _texture(max(height, 1), max(width, 1), *paint)

@@ -1,13 +1,13 @@
 """SSD's augmentation and its validation transform, in numpy and OpenCV.
 
 Steps, probabilities and ranges are those of GluonCV's SSDDefaultTrainTransform (after arXiv
-1512.02325, section 2.2); every draw comes from the Generator that is passed in. Three facts make it
-fast without changing the result:
+1512.02325, section 2.2). All random numbers come from the Generator that is passed in. Three facts
+make the transform fast without changing its result:
 
-- Colour distortion and normalisation are affine in the pixel's three values: one 3x4 matrix.
+- Colour distortion and normalisation are affine maps of the three channels: one 3x4 matrix.
 - Resizing is a weighted mean, so it may be done before or after that matrix, whichever is cheaper.
-- The canvas of an expanded image has the mean colour, which is 0 once normalised: only the part of
-  the canvas that is cropped is ever made, from zeros.
+- The canvas of an expanded image has the mean colour, which is 0 after normalisation: only the
+  cropped part of the canvas is created, from zeros.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1 (ImageNet), as GluonCV's pretrained backbones expect
-STD = (0.229, 0.224, 0.225)
+from gan_kd_ssd.data.batches.normalise import MEAN, STD, normalised_planes, planes, recolour
 
 BRIGHTNESS = 32.0  # added, of 255, either sign
 CONTRAST = (0.5, 1.5)
 SATURATION = (0.5, 1.5)
-HUE = 18.0  # times pi, either sign: GluonCV's figure; it comes to any angle with equal probability
+HUE = 18.0  # times pi, either sign (GluonCV's value): every angle is equally probable
 EXPAND = 4.0  # largest ratio of the canvas to the image
 CROP_SCALE = (0.3, 1.0)
 CROP_ASPECT = 2.0
-CROP_IOUS = (0.1, 0.3, 0.5, 0.7, 0.9)  # smallest IoU with every object; then once without any
+CROP_IOUS = (0.1, 0.3, 0.5, 0.7, 0.9)  # least IoU with every object; one crop has no minimum
 CROP_TRIALS = 50
 INTERPOLATIONS = (  # by MXNet's numbers 0..4
     cv2.INTER_NEAREST,
@@ -35,13 +34,9 @@ INTERPOLATIONS = (  # by MXNet's numbers 0..4
     cv2.INTER_LANCZOS4,
 )
 
-_NORMALISE = np.array(
-    [[*(np.eye(3)[c] / (255 * STD[c])), -MEAN[c] / STD[c]] for c in range(3)], np.float32
-)
 _GREY = np.array([0.299, 0.587, 0.114])
 _TO_YIQ = np.array([_GREY, [0.596, -0.274, -0.321], [0.211, -0.523, 0.311]])
 _FROM_YIQ = np.array([[1, 0.956, 0.621], [1, -0.272, -0.647], [1, -1.107, 1.705]])
-
 
 AUGMENTATIONS = ("ssd", "flip")
 
@@ -58,13 +53,14 @@ def train_transform(
     Args:
         image: uint8 (H, W, 3), RGB.
         label: (M, 6): x0, y0, x1, y1 in pixels, class, difficult; M may be 0.
-        size: side S of the input in pixels.
-        augmentation: 'ssd' (GluonCV's, published), or 'flip': colours and flips alone, the whole
-            image; for trainings too short to learn objects of every size.
+        size: Side S of the input in pixels.
+        rng: The random generator of the sample.
+        augmentation: 'ssd' (GluonCV's, published), or 'flip': only colour distortion and flips of
+            the whole image, for runs too short to learn objects of every size.
 
     Returns:
-        float32 (3, S, S), normalised; label float32 (M', 6) in pixels of the S x S input, without
-        the objects whose centre was cropped away.
+        The normalised image, float32 (3, S, S), and its label, float32 (M', 6), in pixels of the
+        S x S input, without the objects whose centre was cropped away.
     """
     height, width = image.shape[:2]
     label = label.astype(np.float64)
@@ -81,16 +77,16 @@ def train_transform(
     if augmentation == "ssd":
         label, (x, y, width, height) = random_crop(label, (width, height), rng)
     interpolation = INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))]
-    pixels = _render(image, (x - left, y - top, width, height), size, interpolation, colour)
+    pixels = render_crop(image, (x - left, y - top, width, height), size, interpolation, colour)
     label[:, 0:4] *= np.tile((size / width, size / height), 2)
     if rng.random() < 0.5:
         pixels = cv2.flip(pixels, 1)
         label[:, [0, 2]] = size - label[:, [2, 0]]
-    return _planes(pixels), label.astype(np.float32)
+    return planes(pixels), label.astype(np.float32)
 
 
 def val_transform(image: np.ndarray, label: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Resize and normalise, as GluonCV's SSDDefaultValTransform; shapes as train_transform's."""
+    """Resize and normalise like GluonCV's SSDDefaultValTransform. Shapes are those of train_transform."""
     height, width = image.shape[:2]
     if size > height and size > width:
         interpolation = cv2.INTER_CUBIC
@@ -101,14 +97,14 @@ def val_transform(image: np.ndarray, label: np.ndarray, size: int) -> tuple[np.n
     pixels = _resize(image, size, interpolation)
     label = label.astype(np.float64)
     label[:, 0:4] *= np.tile((size / width, size / height), 2)
-    return _planes(_recolour(pixels, _NORMALISE)), label.astype(np.float32)
+    return normalised_planes(pixels), label.astype(np.float32)
 
 
 def colour_matrix(rng: np.random.Generator) -> np.ndarray:
-    """A random colour distortion of RGB in 0..255, then normalised, as a matrix float32 (3, 4).
+    """A random colour distortion of RGB in 0..255 and the normalisation, as one matrix float32 (3, 4).
 
-    Brightness, contrast, saturation and hue happen with probability 1/2 each; contrast comes
-    before or after the other two.
+    Brightness, contrast, saturation and hue each change with probability 1/2; contrast changes
+    before or after saturation and hue.
     """
     matrix = np.eye(3, 4)
     happens = rng.random(5) > 0.5
@@ -136,16 +132,17 @@ def colour_matrix(rng: np.random.Generator) -> np.ndarray:
 def random_crop(
     label: np.ndarray, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """SSD's random crop: for each smallest IoU the first of 50 trials that holds; then one of them.
+    """SSD's random crop: for each least IoU the first of 50 trials that satisfies it; then one of them.
 
-    The same distribution as GluonCV's random_crop_with_constraints; all trials are drawn at once.
+    The distribution is that of GluonCV's random_crop_with_constraints; all trials are drawn at once.
 
     Args:
         label: float64 (M, 6), boxes in pixels of the canvas.
-        size: width and height of the canvas in pixels.
+        size: Width and height of the canvas in pixels.
+        rng: The random generator of the sample.
 
     Returns:
-        The objects whose centre is inside, clipped and moved: (M', 6), M' >= 1 where M >= 1 and a
+        The objects whose centre is inside, clipped and moved: (M', 6), M' >= 1 if M >= 1 and a
         centre lies on the canvas; and the crop: x, y, width, height.
     """
     width, height = size
@@ -176,7 +173,7 @@ def _draw_crops(n: int, size: tuple[int, int], rng: np.random.Generator) -> np.n
     crops = np.empty((n, 4), np.int64)
     crops[:, 2] = np.clip(width * scale * root, 1, width)
     crops[:, 3] = np.clip(height * scale / root, 1, height)
-    # As GluonCV: the last possible place is not used, except where it is the only one.
+    # As in GluonCV, the last possible place is used only if it is the only one.
     crops[:, :2] = draws[2:].T * np.maximum((width, height) - crops[:, 2:], 1)
     return crops
 
@@ -193,7 +190,7 @@ def _least_iou(label: np.ndarray, crops: np.ndarray) -> np.ndarray:
 
 
 def _crop_label(label: np.ndarray, crop: np.ndarray) -> np.ndarray:
-    """The objects whose centre lies in the crop, clipped to it, in its coordinates."""
+    """The objects whose centre lies in the crop, clipped and in the coordinates of the crop."""
     low = crop[:2]
     high = low + crop[2:]
     centre = (label[:, 0:2] + label[:, 2:4]) / 2
@@ -203,8 +200,8 @@ def _crop_label(label: np.ndarray, crop: np.ndarray) -> np.ndarray:
     return label[(label[:, 0:2] < label[:, 2:4]).all(axis=1)]
 
 
-def _render(image, crop, size: int, interpolation: int, colour: np.ndarray) -> np.ndarray:
-    """The crop (x, y, width, height; may reach beyond the image), float32 (size, size, 3)."""
+def render_crop(image, crop, size: int, interpolation: int, colour: np.ndarray) -> np.ndarray:
+    """Render a crop (x, y, width, height), which may exceed the image: float32 (size, size, 3)."""
     x, y, width, height = crop
     x0, y0 = max(x, 0), max(y, 0)
     part = image[y0 : max(y + height, 0), x0 : max(x + width, 0)].astype(np.float32)
@@ -213,35 +210,19 @@ def _render(image, crop, size: int, interpolation: int, colour: np.ndarray) -> n
         canvas = np.zeros((height, width, 3), np.float32)
         if part.size:
             rows, columns = part.shape[:2]
-            canvas[y0 - y : y0 - y + rows, x0 - x : x0 - x + columns] = _recolour(part, colour)
+            canvas[y0 - y : y0 - y + rows, x0 - x : x0 - x + columns] = recolour(part, colour)
         part = canvas
     elif shrinks:
-        return _recolour(_resize(part, size, interpolation), colour)
+        return recolour(_resize(part, size, interpolation), colour)
     else:
-        part = _recolour(part, colour)
+        part = recolour(part, colour)
     return _resize(part, size, interpolation)
 
 
 def _resize(pixels: np.ndarray, size: int, interpolation: int) -> np.ndarray:
-    # Intel's IPP rounds otherwise than OpenCV's own code, which MXNet uses; it is no faster here.
+    # Intel's IPP rounds differently from OpenCV's own code, which MXNet uses; it is no faster here.
     cv2.ipp.setUseIPP(False)  # a setting of the calling thread
     return cv2.resize(pixels, (size, size), interpolation=interpolation)
-
-
-def normalised_planes(image: np.ndarray) -> np.ndarray:
-    """Image uint8 (H, W, 3), RGB, as float32 (3, H, W) less MEAN, over STD."""
-    return _planes(_recolour(image, _NORMALISE))
-
-
-def _recolour(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    return cv2.transform(np.asarray(pixels, np.float32), matrix)
-
-
-def _planes(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, 3) to (3, H, W), contiguous."""
-    planes = np.empty((3, *pixels.shape[:2]), np.float32)
-    cv2.split(pixels, list(planes))
-    return planes
 
 
 def _between(bounds: tuple[float, float], share):

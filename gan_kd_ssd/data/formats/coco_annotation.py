@@ -1,4 +1,4 @@
-"""One annotation file in COCO's JSON format, read and checked; segmentations are left out."""
+"""Reader of one annotation file in COCO's JSON format. Segmentations are dropped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LISTS = ("images", "annotations", "categories")
 
 
 class ImageEntry(NamedTuple):
-    """One of "images"; ``url`` is its coco_url, '' where there is none."""
+    """One entry of "images"; ``url`` is its coco_url, '' if it has none."""
 
     id: int | str
     width: int
@@ -24,9 +24,10 @@ class ImageEntry(NamedTuple):
 
 
 class ObjectEntry(NamedTuple):
-    """One of "annotations": box as x, y, width, height (pixels, 0-based); area in pixels.
+    """One entry of "annotations": box as x, y, width, height (pixels, 0-based), area in pixels.
 
-    ``crowd``: the box is about a group. ``ignore``: GluonCV does not train on it.
+    The box of a ``crowd`` covers a group of objects. GluonCV does not train on objects marked
+    ``ignore``.
     """
 
     id: int | str
@@ -39,9 +40,10 @@ class ObjectEntry(NamedTuple):
 
 
 def load(path: Path) -> dict[str, list]:
-    """The lists "images", "annotations" and "categories" of a file, with the entries as they stand.
+    """Load the lists "images", "annotations" and "categories" of a file; entries stay unchecked.
 
-    Raises UserError that names the file where it is missing, not JSON, or lacks one of the lists.
+    Raises:
+        UserError: The file is missing, is not JSON, or lacks one of the lists.
     """
     try:
         data = json.loads(path.read_bytes(), object_hook=_without_segmentation)
@@ -49,7 +51,7 @@ def load(path: Path) -> dict[str, list]:
         raise UserError(f"{path}: no such annotation file; put it there") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:  # of JSON, of its encoding, nested too deeply
+    except (ValueError, RecursionError) as error:  # syntax, encoding, or nested too deeply
         raise UserError(f"{path}: is not JSON ({error}); fetch the file again") from error
     for name in _LISTS:
         if not isinstance(data, dict) or not isinstance(data.get(name), list):
@@ -60,7 +62,7 @@ def load(path: Path) -> dict[str, list]:
 
 
 def parse_image(entry, path: Path) -> ImageEntry:
-    """One entry of "images"; UserError where it has no id, size or file name."""
+    """Parse one entry of "images"; raise a UserError if it has no id, size or file name."""
     where = _where(entry, "image", path)
     name = entry.get("file_name")
     if not isinstance(name, str) or not name:
@@ -75,7 +77,7 @@ def parse_image(entry, path: Path) -> ImageEntry:
 
 
 def parse_category(entry, path: Path) -> tuple[int | str, str]:
-    """Id and name of one entry of "categories"; UserError where it has none."""
+    """Parse id and name of one entry of "categories"; raise a UserError if one is missing."""
     where = _where(entry, "category", path)
     if not _is_text(entry.get("name")):
         raise UserError(f'{where} has no "name"; give the name of the class')
@@ -83,9 +85,10 @@ def parse_category(entry, path: Path) -> tuple[int | str, str]:
 
 
 def parse_object(entry, path: Path) -> ObjectEntry:
-    """One entry of "annotations"; UserError where it has no image, category or box of numbers.
+    """Parse one entry of "annotations"; a missing area is the area of the box.
 
-    A missing area is that of the box.
+    Raises:
+        UserError: The entry has no image, no category, or no box of four numbers.
     """
     where = _where(entry, "annotation", path)
     for key in ("image_id", "category_id"):
@@ -107,7 +110,7 @@ def parse_object(entry, path: Path) -> ObjectEntry:
 
 
 def _without_segmentation(entry: dict) -> dict:
-    """Outlines are most of COCO's files, and are not used here: they go as soon as they are read."""
+    # Outlines are most of COCO's files and are not used: dropping them while parsing saves memory.
     entry.pop("segmentation", None)
     return entry
 

@@ -1,4 +1,4 @@
-"""One annotation file of a data set in VOC layout, read safely and checked."""
+"""Reader of one annotation file in VOC's XML format."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from defusedxml.ElementTree import fromstring
 
 from gan_kd_ssd.util.errors import UserError
 
-REASONS = ("outside", "empty", "reversed")
-
 
 class Object(NamedTuple):
-    """One <object>: its class name, its box (x0, y0, x1, y1; pixels, 0-based), whether difficult.
+    """One <object> of an annotation file.
 
-    ``fault`` says why the box cannot be used (one of REASONS), None where it can.
+    ``box`` is x0, y0, x1, y1 in pixels, 0-based. ``fault`` says why the box cannot be used (one of
+    ``dataset.BOX_FAULTS``); it is None for a usable box.
     """
 
     name: str
@@ -28,7 +27,7 @@ class Object(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """What one annotation file says; width and height in pixels, filename '' where not given."""
+    """The content of one annotation file: size in pixels, file name ('' if not given), objects."""
 
     width: int
     height: int
@@ -37,10 +36,10 @@ class Annotation(NamedTuple):
 
 
 def box_fault(box, width: float, height: float) -> str | None:
-    """Why a 0-based box (x0, y0, x1, y1) is not usable, None where it is.
+    """Return why a 0-based box (x0, y0, x1, y1) cannot be used, or None if it can.
 
-    The rule is that of GluonCV's VOCDetection: 0 <= x0 < width and x0 < x1 <= width, the same for
-    y. Names the worst fault only: reversed, else empty, else outside.
+    The rule is that of GluonCV's VOCDetection: 0 <= x0 < width and x0 < x1 <= width, and the same
+    for y. A box with several faults is named reversed before empty before outside.
     """
     x0, y0, x1, y1 = box
     if x1 < x0 or y1 < y0:
@@ -53,29 +52,15 @@ def box_fault(box, width: float, height: float) -> str | None:
 
 
 def read_annotation(path: Path) -> Annotation:
-    """Read one annotation file. Boxes are 1-based in the file, as in VOC, and 0-based here.
+    """Read one annotation file and convert its 1-based boxes to 0-based ones.
 
-    A missing <difficult> means not difficult. Raises UserError that names the file where it is
-    missing, not XML, declares a document type or entities, or lacks a size, a name or a box.
+    An object without <difficult> is not difficult.
+
+    Raises:
+        UserError: The file is missing, is not XML, declares a document type or entities, or lacks a
+            size, a name or a box.
     """
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such annotation file; add it, or take its id out of the split's list"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        root = fromstring(text, forbid_dtd=True)
-    except DTDForbidden:
-        raise UserError(
-            f"{path}: declares a document type, which could expand entities; remove <!DOCTYPE …>"
-        ) from None
-    except DefusedXmlException:
-        raise UserError(f"{path}: declares or uses XML entities; remove them") from None
-    except (ParseError, LookupError, ValueError) as error:
-        raise UserError(f"{path}: not well-formed XML ({error}); correct or remove it") from error
+    root = _parse(path)
     size = root.find("size")
     if size is None:
         raise UserError(f"{path}: has no <size>; add the image's <width> and <height>")
@@ -85,6 +70,25 @@ def read_annotation(path: Path) -> Annotation:
     objects = [_object(element, width, height, path) for element in root.iter("object")]
     filename = (root.findtext("filename") or "").strip()
     return Annotation(int(width), int(height), filename, objects)
+
+
+def _parse(path: Path) -> Element:
+    try:
+        return fromstring(path.read_bytes(), forbid_dtd=True)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such annotation file; add it or remove its id from the list of the split"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except DTDForbidden:
+        raise UserError(
+            f"{path}: declares a document type, which could expand entities; remove <!DOCTYPE …>"
+        ) from None
+    except DefusedXmlException:
+        raise UserError(f"{path}: declares or uses XML entities; remove them") from None
+    except (ParseError, LookupError, ValueError) as error:
+        raise UserError(f"{path}: not well-formed XML ({error}); correct or remove it") from error
 
 
 def _object(element: Element, width: float, height: float, path: Path) -> Object:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from gan_kd_ssd.data.batches import ssd_augment as augment
+from gan_kd_ssd.data.batches import ssd_transform as augment
+from gan_kd_ssd.data.batches.normalise import planes
 
 UNLIKELY = 1e-3  # the seeds are fixed: a sample this odd means another distribution
 
@@ -63,8 +64,8 @@ def test_rendering_equals_distort_expand_crop_resize_normalise(theirs, interpola
     expected = mx.nd.image.normalize(
         mx.nd.image.to_tensor(expected), mean=augment.MEAN, std=augment.STD
     )
-    ours = augment._render(image, crop, size, augment.INTERPOLATIONS[interpolation], colour)
-    np.testing.assert_allclose(augment._planes(ours), expected.asnumpy(), atol=2e-5)
+    ours = augment.render_crop(image, crop, size, augment.INTERPOLATIONS[interpolation], colour)
+    np.testing.assert_allclose(planes(ours), expected.asnumpy(), atol=2e-5)
 
 
 def test_the_figures_are_gluoncvs_defaults(theirs):
@@ -116,7 +117,7 @@ def test_colour_distortion_has_gluoncvs_distribution(theirs):
         ours.append((normalised * augment.STD + augment.MEAN) * 255)
         distorted = theirs.experimental.image.random_color_distort(theirs.mx.nd.array(basis[None]))
         expected.append(distorted[0].asnumpy())
-    # Rounded: values that no distortion touched shall tie.
+    # Rounded: values that no distortion touched must tie.
     ours, expected = (np.reshape(np.round(v, 1) + 0.0, (1500, 12)) for v in (ours, expected))
     assert min(ks_2samp(ours[:, k], expected[:, k]).pvalue for k in range(12)) > UNLIKELY
 

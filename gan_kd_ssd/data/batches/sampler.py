@@ -1,4 +1,4 @@
-"""Which sample is in which batch, and what its augmentation draws from: functions of a seed alone."""
+"""The samples of each batch and their random generators, as functions of a seed."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from gan_kd_ssd.util.errors import UserError
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The generator of one sample's augmentation, the same in any process."""
+    """The random generator of one sample, the same in every process."""
     return np.random.default_rng(np.random.SeedSequence((seed, epoch, index)))
 
 
-class SampleOrder:
-    """The order of a data set's samples in whole batches, without state.
+class BatchSampler:
+    """Shuffled samples in whole batches.
 
-    Samples left over at the end of an epoch come first in the next, with the augmentation of their own
-    epoch (GluonCV's last_batch='rollover'); any epoch can be asked for at any time.
+    Samples left over at the end of an epoch come first in the next one and are augmented as in their
+    own epoch (GluonCV's last_batch='rollover'). The sampler has no state: the batches of any epoch
+    can be computed at any time.
 
     Args:
-        dataset: with a length and a name. batch_size: images in a batch. seed: 0 or more.
+        dataset: The data set; its length and name are used.
+        batch_size: Images in a batch.
+        seed: 0 or more.
 
     Raises:
-        UserError: fewer images than a batch has, or a negative seed.
+        UserError: The data set has fewer images than a batch, or the seed is negative.
     """
 
     def __init__(self, dataset, batch_size: int, seed: int):
@@ -36,11 +39,11 @@ class SampleOrder:
         self._count, self._batch_size, self._seed = len(dataset), batch_size, seed
 
     def batches(self, epoch: int) -> int:
-        """Number of (whole) batches of an epoch, the first being 0."""
+        """Number of (whole) batches of an epoch (0-based)."""
         return (self._left_over(epoch) + self._count) // self._batch_size
 
     def keys(self, epoch: int, first_batch: int = 0) -> list[list[tuple[int, int]]]:
-        """(epoch, index) of the samples of each batch, from batch first_batch on (0-based)."""
+        """Pairs (epoch, index) of the samples of each batch, starting at batch first_batch."""
         left_over = self._left_over(epoch)
         keys = [(epoch, int(i)) for i in self._permutation(epoch)]
         if left_over:

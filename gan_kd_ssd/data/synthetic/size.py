@@ -1,6 +1,0 @@
-"""Size of the built-in data set. Imports nothing, so that ``--help`` is answered at once."""
-
-SPLITS = ("train", "val", "test")
-COUNTS = {"train": 2000, "val": 400, "test": 500}
-SIZE = 160  # side of an image in pixels
-SEED = 1
