@@ -14,7 +14,10 @@ def put(text: str) -> None:
 
 
 def aligned(
-    rows: Iterable[Sequence[str]], right: Iterable[int] = (), markdown: bool = False
+    rows: Iterable[Sequence[str]],
+    right: Iterable[int] = (),
+    markdown: bool = False,
+    widest: int | None = None,
 ) -> str:
     """Format a table with aligned columns, without a newline at its end.
 
@@ -22,6 +25,7 @@ def aligned(
         rows: The rows of cells; the first row is the head.
         right: Indices of the columns that are aligned to the right, such as numbers.
         markdown: Return a GitHub Markdown table instead of plain text.
+        widest: Wrap longer cells of plain text, except in the last column.
     """
     import tabulate
 
@@ -31,7 +35,10 @@ def aligned(
     right = set(right)
     sides = ["right" if column in right else "left" for column in range(len(cells[0]))]
     if not markdown:
-        return tabulate.tabulate(cells, tablefmt="plain", colalign=sides, disable_numparse=True)
+        widths = widest and [*[widest] * (len(sides) - 1), None]
+        return tabulate.tabulate(
+            cells, tablefmt="plain", colalign=sides, disable_numparse=True, maxcolwidths=widths
+        )
     head, *body = [[cell.replace("|", "\\|") for cell in row] for row in cells]
     empty = [""] * len(head)  # tabulate refuses ``colalign`` for a table without rows
     text = tabulate.tabulate(
