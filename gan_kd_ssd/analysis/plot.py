@@ -278,6 +278,7 @@ class _Block:
             )
             axes.bar_label(bars, fmt="%.3g", fontsize=8)
         axes.set_xticks(range(len(phases)), phases)
+        axes.set_xlim(-0.5, max(len(phases), 1) - 0.5)
         axes.margins(y=0.12)
 
     def _legend(self, part: SubFigure) -> None:
@@ -343,7 +344,9 @@ class _HorizontalAxis:
         if not by_epoch and not all(one.run.counts_exactly for one in drawn):
             self.label += " (estimated)"
         if beyond > 1.2 * 1.04 * longest:
-            self.label += f"\n(the {reference.run.role} run has {beyond / self.unit:,.3g})"
+            more = beyond / self.unit
+            more = f"{more:,.0f}" if more >= 100 else f"{more:.3g}"
+            self.label += f"\n(the {reference.run.role} run has {more})"
 
     @staticmethod
     def _begun(reference: Drawn, limit: float) -> int:

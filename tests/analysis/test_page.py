@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gan_kd_ssd.analysis.analysed_run import analyse
 from gan_kd_ssd.analysis.compare import compare
-from gan_kd_ssd.analysis.facts import subject
 from gan_kd_ssd.analysis.page import page
 from gan_kd_ssd.logs.parse import parse
 from helpers.log_runs import run
@@ -102,7 +102,7 @@ def test_of_many_rows_outside_eight_stand_first():
 def test_a_figure_that_diverged_stands_first_with_its_line():
     mine = run()
     text = mine.run.start.text() + "".join(e.text() for e in mine.run.segments[0].entries)
-    lost = subject(parse(text.replace("CrossEntropy=4.000", "CrossEntropy=nan", 1), "x.log"))
+    lost = analyse(parse(text.replace("CrossEntropy=4.000", "CrossEntropy=nan", 1), "x.log"))
     before = tree(lost, mine).text
     assert "CrossEntropy in phase gan: diverged: nan in line 2" in before[: before.index("Curves")]
 

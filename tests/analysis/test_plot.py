@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from gan_kd_ssd.analysis import canvas, plot
-from gan_kd_ssd.analysis.facts import subject
+from gan_kd_ssd.analysis.analysed_run import analyse
 from gan_kd_ssd.analysis.panel import Panel, Style, bars, tick_labels, ticks
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
@@ -34,11 +34,11 @@ def run(name="a_train.log", epochs=4, gan=2, scale=1.0, maps=True, images=100, *
         text += format_record(EpochEnd(epoch, figures, speed))
         if maps:
             text += format_record(Validation(epoch, {"x": 0.1 * epoch}, 0.1 * epoch))
-    return subject(parse(text, name))
+    return analyse(parse(text, name))
 
 
 def published(name):
-    return subject(reference(name), published=True)
+    return analyse(reference(name), published=True)
 
 
 class Picture:
@@ -125,7 +125,7 @@ def test_losses_that_are_not_ours_have_a_panel_each():
         + format_record(Validation(epoch, {"x": 0.5}, 0.5, style="ssd"))
         for epoch in (0, 1)
     )
-    mine = subject(parse(text, "yolo.log"))
+    mine = analyse(parse(text, "yolo.log"))
     picture = Picture([mine], [mine])
     assert {"ObjLoss", "BoxCenterLoss", "mAP (dotted: reference best, 0.5000)"} <= set(
         picture.texts
@@ -219,7 +219,7 @@ def test_runs_whose_losses_are_all_lost_are_drawn_as_empty_panels():
     text = format_record(RunStart({"batch_size": 1})) + format_record(
         Step(1, 9, 5.0, {"CrossEntropy": math.nan, "SmoothL1": math.inf})
     )
-    lost = subject(parse(text, "x"))
+    lost = analyse(parse(text, "x"))
     assert Picture([lost]).texts.count("not in these logs") == 5
     assert Picture([lost], [run("r")]).texts.count("not in these logs") == 1  # the reference is
     assert Picture([lost], [lost]).texts.count("not in these logs") == 5
@@ -267,9 +267,9 @@ def test_an_epoch_that_is_not_at_its_end_is_drawn_only_where_there_is_no_other()
     text = "".join(e.text() for e in run(epochs=2, gan=0).run.segments[0].entries)
     begun = format_record(Step(3, 0, 9.0, {"CrossEntropy": 9.0, "SmoothL1": 9.0}))
     head = format_record(RunStart({"batch_size": 1, "log_interval": 1, "dataset": "d"}))
-    picture = Picture([subject(parse(head + text + begun, "x"))])
+    picture = Picture([analyse(parse(head + text + begun, "x"))])
     assert [len(curve) for curve in picture.curves(BLUE, 0)] == [2, 2]
-    only = Picture([subject(parse(head + begun, "x"))])
+    only = Picture([analyse(parse(head + begun, "x"))])
     assert only.curves(BLUE, 0) == []
     assert len(only.marks(BLUE)) == 4  # two losses; the two ends of the line beside the name
 

@@ -2,19 +2,19 @@
 
 import pytest
 
-from gan_kd_ssd.analysis.compare import WITHIN, compare
-from gan_kd_ssd.analysis.facts import subject
-from gan_kd_ssd.analysis.figures import run_figures
+from gan_kd_ssd.analysis.analysed_run import analyse, remarks_on
+from gan_kd_ssd.analysis.compare import Verdict, compare
+from gan_kd_ssd.analysis.figures import epochs_before, run_figures
 from gan_kd_ssd.analysis.plot import draw
-from gan_kd_ssd.analysis.remarks import remarks_on
-from gan_kd_ssd.analysis.resume import epochs_before, resumed, with_resumed
-from gan_kd_ssd.analysis.show import show_text
-from gan_kd_ssd.analysis.summary import summarize
+from gan_kd_ssd.analysis.show import show_text, summarise
 from gan_kd_ssd.logs.jsonl import parse_json_lines
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.records import BestMap, EpochEnd, LearningRate, RunStart, Saved, Start, Step
 from gan_kd_ssd.logs.records import Validation as Val
+from gan_kd_ssd.logs.resume import resumed, with_resumed
 from gan_kd_ssd.logs.write import format_record, json_record
+
+WITHIN, OUTSIDE, NOT_COMPARABLE, NO_REFERENCE = Verdict
 
 STATE = "x_state.zip"
 
@@ -218,14 +218,14 @@ def test_faster_rcnn_counts_epochs_from_0():
 
 @pytest.mark.parametrize("of", [text, lines], ids=["text", "json"])
 def test_a_run_resumed_into_another_file_is_aligned_with_the_whole_one(of):
-    mine, whole = subject(of(SECOND)), subject(of(WHOLE))
+    mine, whole = analyse(of(SECOND)), analyse(of(WHOLE))
     assert (mine.images_seen, mine.curves()["CrossEntropy", "gan"][0].images) == (16, 12)
     found = compare(mine, whole)
-    row = next(row for row in found.rows if row.name == "CrossEntropy in phase gan")
+    row = next(row for row in found.rows if row.label == "CrossEntropy in phase gan")
     assert (row.verdict, row.gap) == (WITHIN, 0)
     assert row.why.startswith("epoch 3..4")
-    assert [row.name for row in found.rows if row.verdict != WITHIN] == ["cost of a phase"]
-    assert "mAP after 16 images" in [row.name for row in found.rows]
+    assert [row.label for row in found.rows if row.verdict != WITHIN] == ["cost of a phase"]
+    assert "mAP after 16 images" in [row.label for row in found.rows]
     assert found.remarks == [
         "resumed from x_state.zip: what came before epoch 3 is not in this file, and counts as"
         " 2 epochs"
@@ -236,14 +236,14 @@ def test_a_run_resumed_into_another_file_is_aligned_with_the_whole_one(of):
 
 @both(FIRST + SECOND)
 def test_show_says_what_is_resumed_and_tells_of_both_runs_together(log):
-    first, second = summarize(log)["runs"]
+    first, second = summarise(log)["runs"]
     assert (first["resumes"], second["resumes"]) == (None, 1)
     assert (first["remarks"], len(second["remarks"])) == ([], 1)
     assert second["mAP"]["validations"] == 4
     assert second["mAP"]["mean_of_last"] == pytest.approx(0.25)
     assert second["phases"]["gan"]["epochs"] == 4
     assert second["segments"][0]["phases"] == {"gan": "3..4"}
-    assert "goes on where run 1 stopped: phases and mAP are of both" in show_text(summarize(log))
+    assert "goes on where run 1 stopped: phases and mAP are of both" in show_text(summarise(log))
 
 
 def test_a_run_without_images_an_epoch_that_resumes_another_file_has_no_images():

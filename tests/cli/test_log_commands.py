@@ -16,7 +16,7 @@ from gan_kd_ssd.analysis.arguments import (
     command_of,
     student_and_teacher,
 )
-from gan_kd_ssd.cli.log_commands import main
+from gan_kd_ssd.cli.main import main
 from gan_kd_ssd.logs.log import encode
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
@@ -89,7 +89,7 @@ def test_the_program_runs_without_mxnet_numpy_or_matplotlib(published, tmp_path)
         ["plot", log, "--html", "--out", f"{tmp_path}/x.html"],
     ]
     code = (
-        f"import sys; from gan_kd_ssd.cli.log_commands import main; codes = [main(c) for c in {commands!r}]; "
+        f"import sys; from gan_kd_ssd.cli.main import main; codes = [main(c) for c in {commands!r}]; "
         "heavy = {'mxnet', 'gluoncv', 'matplotlib', 'numpy', 'PIL'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}, {codes}' if heavy or any(codes) else 0)"
     )

@@ -4,14 +4,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gan_kd_ssd.analysis.analysed_run import analyse
 from gan_kd_ssd.analysis.compare import compare
-from gan_kd_ssd.analysis.facts import subject
 from gan_kd_ssd.analysis.page import page
 from gan_kd_ssd.analysis.plot import draw
 from gan_kd_ssd.analysis.report import table_text
-from gan_kd_ssd.analysis.show import show_text
-from gan_kd_ssd.analysis.summary import summarize
-from gan_kd_ssd.cli.log_commands import main
+from gan_kd_ssd.analysis.show import show_text, summarise
+from gan_kd_ssd.cli.main import main
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import EpochEnd, NewBest, RunStart, Start, Step, Validation
@@ -97,9 +96,9 @@ def damaged(text, how):
 
 
 def look_at(log, text):
-    assert show_text(summarize(log))
-    mine = subject(log)
-    other = subject(reference(mine.detector or "ssd"), published=True)
+    assert show_text(summarise(log))
+    mine = analyse(log)
+    other = analyse(reference(mine.detector or "ssd"), published=True)
     found = compare(mine, other)
     assert found.exit_code in (0, 1, 3)
     assert table_text(found)
