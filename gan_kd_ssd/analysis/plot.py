@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import matplotlib
@@ -88,13 +89,13 @@ class Drawn:
         here = [f for f in self.figures if (f.kind, f.name) == (kind, name)]
         return [points_of(epochs) for epochs in epoch_lines(here).values()]
 
-    @property
+    @cached_property
     def end(self) -> float:
         """The horizontal position of its last point."""
         points = [lines[-1] for epochs in epoch_lines(self.figures).values() for lines in epochs]
         return max((f.place.images for f in points), default=0)
 
-    @property
+    @cached_property
     def end_of_gan(self) -> float | None:
         """The horizontal position at which the GAN stage ended; None if that is not in the log."""
         trained = [f for f in self.figures if f.kind == LOSS and f.place.images is not None]
@@ -313,7 +314,8 @@ class _Block:
                 name = one.run.name
             if epochs_before(one.run.run):
                 name += f" (from epoch {one.run.run.segments[0].epochs[0]} on)"
-            names.append(printable(name))
+            # matplotlib leaves out names that begin with an underscore
+            names.append(printable(f" {name}" if name.startswith("_") else name))
         return names
 
 

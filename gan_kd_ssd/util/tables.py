@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 
 
 def put(text: str) -> None:
@@ -35,10 +36,9 @@ def aligned(
     right = set(right)
     sides = ["right" if column in right else "left" for column in range(len(cells[0]))]
     if not markdown:
-        widths = widest and [*[widest] * (len(sides) - 1), None]
-        return tabulate.tabulate(
-            cells, tablefmt="plain", colalign=sides, disable_numparse=True, maxcolwidths=widths
-        )
+        if widest is not None:
+            cells = [[*(fill(cell, widest) for cell in row[:-1]), row[-1]] for row in cells]
+        return tabulate.tabulate(cells, tablefmt="plain", colalign=sides, disable_numparse=True)
     head, *body = [[cell.replace("|", "\\|") for cell in row] for row in cells]
     empty = [""] * len(head)  # tabulate refuses ``colalign`` for a table without rows
     text = tabulate.tabulate(

@@ -17,8 +17,8 @@ def test_columns_are_aligned_to_the_side_that_is_asked_for():
 
 
 def test_long_cells_are_wrapped_except_in_the_last_column():
-    text = aligned([["a", "b"], ["one two three", "four five six"]], widest=7)
-    assert text == "a        b\none two  four five six\nthree"
+    text = aligned([["a", "b"], ["one two three", "four five six"], ["True", "x"]], widest=7)
+    assert text == "a        b\none two  four five six\nthree\nTrue     x"
 
 
 def test_a_markdown_table_keeps_its_sides_and_bars_in_cells():
