@@ -44,7 +44,6 @@ LOSS_PANELS = {
 #: How many losses of other names are drawn.
 _MOST_OTHER_LOSSES = 4
 PHASES = ("discriminator", "gan", "detection")
-SUFFIXES = (".png", ".svg")
 #: Headings, if runs of several detectors are drawn.
 HEADINGS = {"ssd": "SSD", "faster_rcnn": "Faster R-CNN", None: "Other losses"}
 
@@ -124,18 +123,6 @@ def draw(
         metadata = {"Date": None} if kind == "svg" else None
         picture(runs, references).savefig(out, format=kind, dpi=110, metadata=metadata)
     return out.getvalue()
-
-
-def kind_of(path: str) -> str:
-    """``png`` or ``svg``, by the name of a file.
-
-    Raises:
-        UserError: The name has another suffix.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"--out {path}: name a file that ends in .png or .svg")
-    return suffix[1:]
 
 
 def picture(runs: Sequence[AnalysedRun], references: Sequence[AnalysedRun] = ()) -> Picture:

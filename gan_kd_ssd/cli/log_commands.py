@@ -151,21 +151,21 @@ def _plot(options) -> int:
     out = Path(
         options.out or Path(options.logs[0]).with_suffix(".html" if options.html else ".png")
     )
-    if options.html and out.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--out {out}: name a file that ends in .html")
+    suffixes = (".html", ".htm") if options.html else (".png", ".svg")
+    if out.suffix.lower() not in suffixes:
+        raise UserError(f"--out {out}: name a file that ends in {' or '.join(suffixes)}")
     if any(out.resolve() == Path(log).resolve() for log in options.logs):
         raise UserError(f"--out {out}: this is one of the logs: name another file")
 
-    from gan_kd_ssd.analysis import plot
     from gan_kd_ssd.analysis.analysed_run import analyse
+    from gan_kd_ssd.analysis.plot import draw
     from gan_kd_ssd.logs.read import read
     from gan_kd_ssd.util.files import write_atomically
 
-    kind = "svg" if options.html else plot.kind_of(str(out))
     logs = [read(path) for path in options.logs]
     runs = [analyse(log, options.number) for log in logs]
     references = [] if options.reference == NONE else _references(runs, options.reference)
-    content = plot.draw(runs, references, kind)
+    content = draw(runs, references, "svg" if options.html else out.suffix.lower()[1:])
     if options.html:
         content = _page(logs[0], runs[0], references[0], content)
     write_atomically(out, lambda file: file.write_bytes(content))
