@@ -13,12 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gan_kd_ssd.analysis.figures import last_trained
-from gan_kd_ssd.analysis.resume import with_resumed
 from gan_kd_ssd.evaluation import draw
 from gan_kd_ssd.evaluation import metrics as voc
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Unknown, Validation
+from gan_kd_ssd.logs.resume import with_resumed
 from gan_kd_ssd.logs.write import json_fields
 from gan_kd_ssd.util.errors import UserError
 
@@ -46,7 +45,7 @@ def read_metrics(path: Path) -> dict[str, list[dict]]:
         if not (ends and entry.record.text.startswith("{")):
             raise UserError(f"{path}: line {entry.line} is not one of a metrics file")
     kinds: dict[str, list[dict]] = {"step": [], "epoch": [], "validation": []}
-    run, before = last_trained(log), 0
+    run, before = log.last_trained, 0
     for segment in with_resumed(log, run).segments if run else ():
         for entry in segment.of(Step, EpochEnd, Validation):
             line = json_fields(entry.record)

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN, SSD, Command
+from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.detectors.names import BACKBONE
 from gan_kd_ssd.paper.rows import Row, cells, rows
 from gan_kd_ssd.util.errors import UserError

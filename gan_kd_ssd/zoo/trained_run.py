@@ -7,14 +7,14 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gan_kd_ssd.analysis.arguments import Command, command_of
-from gan_kd_ssd.analysis.figures import last_trained
-from gan_kd_ssd.analysis.resume import resumed
+from gan_kd_ssd.analysis.arguments import command_of
+from gan_kd_ssd.config.command import Command
 from gan_kd_ssd.detectors.names import kind_of, read_name
 from gan_kd_ssd.engine.runlog import prefix_of
 from gan_kd_ssd.logs.log import Log, Run
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, Validation
+from gan_kd_ssd.logs.resume import resumed
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.zoo.names import DATA, GLUONCV_PUBLISHES, KNOWN_DATA, Name, parse
 
@@ -97,10 +97,10 @@ def _prefix(text: str) -> str:
 def _chain(log: Log) -> list[Run]:
     """The last run of a log with figures, after the runs whose state it went on from.
 
-    Whole, other than :func:`gan_kd_ssd.analysis.resume.with_resumed` has them: the best weights may be of an
+    Whole, other than :func:`gan_kd_ssd.logs.resume.with_resumed` has them: the best weights may be of an
     epoch that was trained again, and came out worse.
     """
-    chain = [last_trained(log) or log.runs[-1]]
+    chain = [log.last_trained or log.runs[-1]]
     while str(chain[0].namespace.get("resume", "")).endswith(".zip"):
         before = resumed(log, chain[0])
         if before is None:

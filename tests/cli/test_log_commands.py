@@ -44,7 +44,7 @@ def our_records():
         phase = "gan" if epoch < 3 else "detection"
         figures = {**(GAN if phase == "gan" else {}), "CrossEntropy": 6.0 / epoch, "SmoothL1": 2.0}
         seen = 200 * (epoch - 1)
-        yield Step(epoch, 4, 70.0 * epoch, {**figures, "cosine": 0.2}, seen + 80, phase)
+        yield Step(epoch, 9, 70.0 * epoch, {**figures, "cosine": 0.2}, seen + 160, phase)
         yield EpochEnd(epoch, figures, 60.0 * epoch, images=seen + 200, phase=phase)
         yield Validation(epoch, {"disc": 0.2 * epoch, "ring <b>": 0.0}, 0.1 * epoch, phase=phase)
 
@@ -162,7 +162,7 @@ def test_show_takes_the_images_per_epoch_from_the_json_lines_next_to_the_log(
     assert "images    200 (12 batches) per epoch" in run(capsysbinary, "show", ours)[1]
     alone = tmp_path / "a_train.log"
     alone.write_bytes(ours.read_bytes())
-    assert "65 to 159" in run(capsysbinary, "show", alone)[1]
+    assert "145 to 239" in run(capsysbinary, "show", alone)[1]
 
 
 @pytest.mark.parametrize("name", ["ssd", "faster_rcnn"])
