@@ -4,13 +4,26 @@ The formats are those of the published SSD and Faster R-CNN logs (arXiv 1906.084
 (SSD of v0.3, Faster R-CNN of v0.4) print the same lines without Loss_D and Loss_G.
 """
 
-START = "Start training from [Epoch {epoch}]"
-BEST_MAP = "best_map is {value}"
-LEARNING_RATE = "[Epoch {epoch}] Set learning rate to {rate}"
-GAN_LEARNING_RATE = "[Epoch {epoch}] Set GAN learning rate to {rate}"
-WARM_UP_RATE = "[Epoch {epoch} Iteration {iteration}] Set learning rate to {rate}"
-SAVED = "[Epoch {epoch}] Saving parameters to {path}"
-NEW_BEST = "[Epoch {epoch}] mAP {value} higher than current best [{previous}] saving to {path}"
+from gan_kd_ssd.logs.records import BestMap, LearningRate, NewBest, Saved, Start
+
+#: Lines of events: type of the record, template, and values of fields that the line does not contain.
+#: The first line that fits a record is printed.
+EVENTS = (
+    (Start, "Start training from [Epoch {epoch}]", {}),
+    (BestMap, "best_map is {value}", {}),
+    (LearningRate, "[Epoch {epoch} Iteration {iteration}] Set learning rate to {rate}", {}),
+    (LearningRate, "[Epoch {epoch}] Set GAN learning rate to {rate}", {"gan": True}),
+    (LearningRate, "[Epoch {epoch}] Set learning rate to {rate}", {"gan": False}),
+    (Saved, "[Epoch {epoch}] Saving parameters to {path}", {}),
+    (
+        NewBest,
+        "[Epoch {epoch}] mAP {value} higher than current best [{previous}] saving to {path}",
+        {},
+    ),
+)
+
+#: Fields of events that are printed with as many digits as the number needs.
+NUMBERS = ("value", "previous", "rate")
 
 #: First line of a validation block, by style. The published logs have the trailing blank.
 VALIDATION = {

@@ -20,7 +20,6 @@ from gan_kd_ssd.logs.records import (
     NewBest,
     RunStart,
     Saved,
-    Start,
     Step,
     Unknown,
     Validation,
@@ -42,13 +41,7 @@ def _pattern(template: str) -> re.Pattern:
     return re.compile("".join(parts))
 
 
-_START = _pattern(lines.START)
-_BEST_MAP = _pattern(lines.BEST_MAP)
-_LEARNING_RATE = _pattern(lines.LEARNING_RATE)
-_GAN_LEARNING_RATE = _pattern(lines.GAN_LEARNING_RATE)
-_WARM_UP_RATE = _pattern(lines.WARM_UP_RATE)
-_SAVED = _pattern(lines.SAVED)
-_NEW_BEST = _pattern(lines.NEW_BEST)
+_EVENTS = [(kind, _pattern(template), fixed) for kind, template, fixed in lines.EVENTS]
 _SSD_GKD_STEP = re.compile(
     f"{_pattern(lines.SSD_GKD_STEP).pattern}(?:{_pattern(lines.SSD_GKD_COSINE).pattern})?"
 )
@@ -69,6 +62,13 @@ _MOST_PREFIX = 200
 def _number(text: str) -> float:
     """Parse a number. ``0`` stays an int, so that ``current best [0]`` is printed as it was."""
     return int(text) if text.isdigit() and len(text) < 16 else float(text)
+
+
+#: Parsers of the fields of events.
+_EVENT_FIELDS = {
+    **{"epoch": int, "iteration": int, "path": str},
+    **dict.fromkeys(lines.NUMBERS, _number),
+}
 
 
 def _unprefixed(line: str) -> tuple[str, str]:
@@ -123,7 +123,7 @@ def _step(body: str):
     return Step(epoch, batch, speed, figures, style=style)
 
 
-def _epoch_line(body: str):
+def _epoch_end(body: str):
     match = _SSD_GKD_EPOCH.fullmatch(body)
     if match:
         return EpochEnd(int(match["epoch"]), _ssd_gkd(match), speed=float(match["speed"]))
@@ -132,20 +132,16 @@ def _epoch_line(body: str):
     if found:
         figures, style = found
         return EpochEnd(int(match["epoch"]), figures, seconds=float(match["seconds"]), style=style)
-    for pattern, gan in ((_LEARNING_RATE, False), (_GAN_LEARNING_RATE, True)):
+    return None
+
+
+def _event(body: str):
+    for kind, pattern, fixed in _EVENTS:
         match = pattern.fullmatch(body)
         if match:
-            return LearningRate(int(match["epoch"]), _number(match["rate"]), gan)
-    match = _WARM_UP_RATE.fullmatch(body)
-    if match:
-        epoch, iteration = int(match["epoch"]), int(match["iteration"])
-        return LearningRate(epoch, _number(match["rate"]), iteration=iteration)
-    match = _NEW_BEST.fullmatch(body)
-    if match:
-        value, previous = _number(match["value"]), _number(match["previous"])
-        return NewBest(int(match["epoch"]), value, previous, match["path"])
-    match = _SAVED.fullmatch(body)
-    return Saved(int(match["epoch"]), match["path"]) if match else None
+            fields = {name: _EVENT_FIELDS[name](text) for name, text in match.groupdict().items()}
+            return kind(**fields, **fixed)
+    return None
 
 
 def parse_line(body: str):
@@ -153,16 +149,12 @@ def parse_line(body: str):
 
     Validation blocks have several lines: see :func:`parse`.
     """
-    if body.startswith("[Epoch "):
-        return _step(body) if "][Batch " in body else _epoch_line(body)
     if body.startswith("Namespace("):
         options = parse_namespace(body)
         return None if options is None else RunStart(options)
-    match = _START.fullmatch(body)
-    if match:
-        return Start(int(match["epoch"]))
-    match = _BEST_MAP.fullmatch(body)
-    return BestMap(_number(match["value"])) if match else None
+    if body.startswith("[Epoch ") and "][Batch " in body:
+        return _step(body)
+    return _epoch_end(body) or _event(body)
 
 
 def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] | None:

@@ -62,11 +62,6 @@ def _(record: RunStart) -> str:
     return namespace_text(record.namespace) + "\n"
 
 
-@format_record.register
-def _(record: Start) -> str:
-    return lines.START.format(epoch=record.epoch) + "\n"
-
-
 def _figures(record, json_only: tuple[str, ...]) -> str:
     hidden = json_only if record.style == "faster_rcnn" else ()
     shown = (f"{n}={fixed(v)}" for n, v in record.figures.items() if n not in hidden)
@@ -112,29 +107,22 @@ def _(record: Validation) -> str:
     return "\n".join(block) + "\n"
 
 
-@format_record.register
-def _(record: BestMap) -> str:
-    return lines.BEST_MAP.format(value=shortest(record.value)) + "\n"
-
-
-@format_record.register
-def _(record: LearningRate) -> str:
-    template = lines.GAN_LEARNING_RATE if record.gan else lines.LEARNING_RATE
-    if record.iteration is not None:
-        template = lines.WARM_UP_RATE
-    rate = shortest(record.rate)
-    return template.format(epoch=record.epoch, iteration=record.iteration, rate=rate) + "\n"
-
-
-@format_record.register
-def _(record: NewBest) -> str:
-    values = {"value": shortest(record.value), "previous": shortest(record.previous)}
-    return lines.NEW_BEST.format(epoch=record.epoch, path=record.path, **values) + "\n"
-
-
-@format_record.register
-def _(record: Saved) -> str:
-    return lines.SAVED.format(epoch=record.epoch, path=record.path) + "\n"
+@format_record.register(Start)
+@format_record.register(BestMap)
+@format_record.register(LearningRate)
+@format_record.register(NewBest)
+@format_record.register(Saved)
+def _(record) -> str:
+    fields = {name: value for name, value in vars(record).items() if value is not None}
+    template = next(
+        template
+        for kind, template, fixed_fields in lines.EVENTS
+        if isinstance(record, kind)
+        and fixed_fields.items() <= fields.items()
+        and ("{iteration}" in template) == ("iteration" in fields)
+    )
+    numbers = {name: shortest(fields[name]) for name in lines.NUMBERS if name in fields}
+    return template.format(**{**fields, **numbers}) + "\n"
 
 
 @format_record.register(Event)
