@@ -101,6 +101,11 @@ def test_a_run_stopped_in_its_validation_is_one_with_the_run_before():
     assert len(list(joined.of(Val))) == 2
 
 
+def test_a_run_that_begins_where_the_run_before_began_continues_nothing():
+    log = text([head(), Start(1), *epoch(1), head(STATE), Start(1), *epoch(1), *epoch(2)])
+    assert resumed(log, log.runs[1]) is None
+
+
 def test_three_runs_in_a_row_are_one():
     third = [head(STATE), Start(4), *epoch(4)]
     log = text(FIRST + SECOND[:-6] + third)

@@ -373,6 +373,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(capsysbinary, ours, tmp
     page = out.read_text(encoding="utf-8")
     assert "ring &lt;b&gt;" in page and "<b>" not in page
     assert "data:image/svg+xml;base64," in page
+    assert f"against the published {reference('ssd').source}" in page
     assert 'src="http' not in page and "href" not in page and "<script" not in page
     for part in ("Verdicts", "Curves", "Classes", "Arguments", "not comparable", "--gan-epochs 2"):
         assert part in page

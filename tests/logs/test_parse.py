@@ -23,7 +23,7 @@ from gan_kd_ssd.logs.records import (
     Unknown,
     Validation,
 )
-from gan_kd_ssd.logs.write import format_record
+from gan_kd_ssd.logs.write import format_record, json_record
 from gan_kd_ssd.util.errors import UserError
 
 GLUONCV_SSD = """Namespace(batch_size=32, data_shape=512, dataset='voc', network='mobilenet1.0')
@@ -244,6 +244,26 @@ def test_batches_that_go_back_within_an_epoch_begin_a_segment():
     line = "[Epoch 0][Batch {}], Speed: 9.000 samples/sec, CrossEntropy=5.000, SmoothL1=2.000\n"
     log = parse("Namespace(a=1)\n" + "".join(line.format(i) for i in (9, 19, 9, 19)))
     assert [segment.lines for segment in log.runs[0].segments] == [(2, 3), (4, 5)]
+
+
+def test_a_line_that_is_repeated_begins_a_segment():
+    line = "[Epoch 0][Batch 9], Speed: 9.000 samples/sec, CrossEntropy=5.000, SmoothL1=2.000\n"
+    end = "[Epoch 0] Training cost: 9.000, CrossEntropy=5.000, SmoothL1=2.000\n"
+    log = parse("Namespace(a=1)\n" + 2 * line + 2 * end)
+    assert [segment.lines for segment in log.runs[0].segments] == [(2, 2), (3, 4), (5, 5)]
+
+
+def test_a_text_log_takes_the_metadata_of_its_runs_from_the_json_lines_next_to_it(tmp_path):
+    first, second, third, fourth = (
+        RunStart({"lr": 0.1 * (number % 2)}, {"data": number}) for number in range(4)
+    )
+    lines = map(json_record, (first, second, third, fourth))
+    (tmp_path / "x_metrics.jsonl").write_text('{"kind": "run", "nam\n' + "".join(lines))
+    path = tmp_path / "x_train.log"
+    path.write_text("".join(map(format_record, (first, third, fourth, fourth))))
+    log = read(path)
+    assert [run.metadata.get("data") for run in log.runs] == [0, 2, 3, None]
+    assert log.text().encode() == path.read_bytes()
 
 
 def test_a_log_without_a_namespace_is_one_run():
