@@ -76,6 +76,8 @@ def test_the_summary_says_what_each_figure_averages_over():
     assert faster_rcnn["RPNAcc"] == faster_rcnn["RCNNL1Loss"] == "mean since the run's start"
     assert faster_rcnn["speed"] == "mean of one log interval"
     assert ssd["speed"] == "one batch"
+    ours = summarise(parse("Namespace(student='s')\n" + step(1, 9)))["runs"][0]["averaging"]
+    assert ours["speed"] == "mean of one log interval"
 
 
 def test_json_lines_count_images_exactly():
