@@ -197,7 +197,7 @@ def epochs_before(run: Run) -> int:
     first = next((segment.epochs[0] for segment in run.segments if segment.epochs), 0)
     if not options.get("resume"):
         return 0
-    origin = 1 if "lrD" in options and kind_of(options) == "ssd" else 0
+    origin = 1 if "lrD" in options and kind_of(options) != "faster_rcnn" else 0
     if str(options["resume"]).endswith(".zip") and isinstance(options.get("start_epoch"), int):
         origin = options["start_epoch"]
     return max(0, first - origin)

@@ -53,6 +53,8 @@ SSD_GKD_STEP = (
     "train_student_ori_net_CrossEntropy={CrossEntropy}. train_student_ori_net_SmoothL1={SmoothL1}."
 )
 SSD_GKD_COSINE = " cosine_length_loss_metric={cosine}."
+#: Further figures of a step, from distillation terms that the published runs did not have.
+SSD_GKD_FURTHER = " {name}={figure}."
 SSD_GKD_EPOCH = (
     "[Epoch {epoch}], Speed: {speed} samples/sec,Loss_D={Loss_D}. "
     "Loss_G={Loss_G}.Loss_D_real={Loss_D_real}. Loss_D_fake={Loss_D_fake}. "

@@ -44,6 +44,7 @@ def _pattern(template: str) -> re.Pattern:
 _EVENTS = [(kind, _pattern(template), fixed) for kind, template, fixed in lines.EVENTS]
 _SSD_GKD_STEP = re.compile(
     f"{_pattern(lines.SSD_GKD_STEP).pattern}(?:{_pattern(lines.SSD_GKD_COSINE).pattern})?"
+    rf"(?P<further>(?: [^\s=]+={_NUMBER}\.)*)"
 )
 _SSD_GKD_EPOCH = _pattern(lines.SSD_GKD_EPOCH)
 _STEP_HEAD = _pattern(lines.STEP_HEAD)
@@ -106,6 +107,9 @@ def _ssd_gkd(match: re.Match) -> dict[str, float]:
     figures = {name: float(found[name]) for name in lines.SSD_GKD_FIGURES}
     if found.get("cosine") is not None:
         figures["cosine"] = float(found["cosine"])
+    for item in (found.get("further") or "").split():
+        name, _, value = item[:-1].partition("=")
+        figures[name] = float(value)
     return figures
 
 

@@ -23,6 +23,8 @@ from gan_kd_ssd.logs.records import (
     Validation,
 )
 
+_SSD_GKD_NAMES = (*lines.SSD_GKD_FIGURES, "cosine")
+
 
 def fixed(value: float | None) -> str:
     """Format a figure of a training line: three decimals, or ``nan`` if it is inactive."""
@@ -78,8 +80,11 @@ def _(record: Step) -> str:
     if record.style == "ssd_gkd":
         line = _ssd_gkd(lines.SSD_GKD_STEP, record, batch=record.batch)
         cosine = record.figures.get("cosine")
-        more = "" if cosine is None else lines.SSD_GKD_COSINE.format(cosine=fixed(cosine))
-        return f"{line}{more}\n"
+        line += "" if cosine is None else lines.SSD_GKD_COSINE.format(cosine=fixed(cosine))
+        for name, value in record.figures.items():
+            if name not in _SSD_GKD_NAMES:
+                line += lines.SSD_GKD_FURTHER.format(name=name, figure=fixed(value))
+        return line + "\n"
     head = lines.STEP_HEAD.format(epoch=record.epoch, batch=record.batch, speed=fixed(record.speed))
     return head + _figures(record, lines.JSON_ONLY_STEP) + "\n"
 
@@ -142,7 +147,7 @@ def _json_figure(name: str, value: float | None):
 def _json_figures(record) -> dict:
     names = list(record.figures)
     if record.style == "ssd_gkd":  # the same keys in each line, for the reader's convenience
-        names = [*lines.SSD_GKD_FIGURES, "cosine"]
+        names = list(dict.fromkeys([*_SSD_GKD_NAMES, *names]))
     figures = {name: _json_figure(name, record.figures.get(name)) for name in names}
     return {"images": record.images, "phase": record.phase, **figures}
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gan_kd_ssd.logs.jsonl import parse_json_lines
 from gan_kd_ssd.logs.namespace import Verbatim, parse_namespace
 from gan_kd_ssd.logs.parse import parse, parse_line
 from gan_kd_ssd.logs.published import reference
@@ -266,6 +267,16 @@ def test_a_text_log_takes_the_metadata_of_its_runs_from_the_json_lines_next_to_i
     assert log.text().encode() == path.read_bytes()
 
 
+def test_figures_of_further_terms_are_in_step_lines_and_come_back():
+    figures = {name: 0.5 for name in ("Loss_D", "Loss_G", "Loss_D_real", "Loss_D_fake")}
+    figures |= {"CrossEntropy": 1.0, "SmoothL1": 2.0, "hint": 0.25}
+    for more in ({}, {"cosine": 0.125}):
+        record = Step(1, 9, 9.0, {**figures, **more})
+        assert parse(format_record(record)).entries[0].record == record
+        (entry,) = parse_json_lines(json_record(record)).entries
+        assert entry.record == record
+
+
 def test_a_log_without_a_namespace_is_one_run():
     log = parse(GLUONCV_SSD.split("\n", 1)[1])
     assert len(log.runs) == 1
@@ -397,7 +408,5 @@ def test_generated_records_are_read_back_and_written_again(written, newline, pre
     ],
 )
 def test_json_lines_with_fields_of_a_wrong_kind_are_kept_as_unknown(line):
-    from gan_kd_ssd.logs.jsonl import parse_json_lines
-
     (entry,) = parse_json_lines(line + "\n").entries
     assert entry.record == Unknown(line)
