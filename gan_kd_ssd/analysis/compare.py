@@ -361,9 +361,9 @@ def _why_no_pairs(label: str, epochs, theirs: dict, key: Key, by_epoch: bool) ->
     if key not in theirs:
         return f"the reference has no {label}"
     if not any(lines[-1].place.whole for lines in epochs):
-        return "no line of the reference after as many images of an epoch"
+        return "the reference has no line at the same part of an epoch"
     unit = "epoch" if by_epoch else "image"
-    return f"no epoch of this phase after as many {unit}s in the reference"
+    return f"the reference has no epoch of this phase after as many {unit}s"
 
 
 def _best_classes(of: AnalysedRun) -> dict[str, float]:

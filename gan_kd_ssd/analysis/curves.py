@@ -21,7 +21,7 @@ class Key:
 def epoch_lines(figures: list[Figure]) -> dict[Key, list[list[Figure]]]:
     """Group the active losses and APs of a run: for each key its epochs, each with its lines in order.
 
-    The last line of an epoch has its value, because a mean since the start of the epoch is complete
+    The last line of an epoch gives its value, because a mean since the start of the epoch is complete
     there.
     """
     found: dict[Key, dict[tuple[int, int], list[Figure]]] = {}

@@ -19,7 +19,7 @@ class Entry:
     Attributes:
         line: The first line of the record, counted from 1.
         count: The number of its lines.
-        original: The lines as they stand in a text log; None for a record that comes from JSON lines.
+        original: The unchanged lines of a text log; None for a record that comes from JSON lines.
     """
 
     record: object
@@ -78,7 +78,7 @@ class Run:
 
     @property
     def metadata(self) -> dict[str, object]:
-        """What JSON lines record about the run besides its options; empty for a text log alone."""
+        """What JSON lines record about the run besides its options; empty for a text log without JSON lines."""
         return dict(self.start.record.info) if self.start else {}
 
     @property

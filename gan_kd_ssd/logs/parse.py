@@ -168,7 +168,7 @@ def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] |
     match = _GKD_VALIDATION.fullmatch(body)
     if match:
         style = "ssd_gkd"
-    elif style == "ssd_gkd":  # GluonCV's first line of a block, after a line of ours
+    elif style == "ssd_gkd":  # GluonCV's validation block, after lines of the ssd_gkd style
         style = "ssd"
     match = match or _VALIDATION.fullmatch(body)
     if match is None:

@@ -28,7 +28,8 @@ def _first(run: Run) -> Position:
 def _resumed_at(run: Run) -> Position:
     """The position at which a resumed run continues.
 
-    A state may be of the middle of an epoch; weights begin the epoch of the Start line.
+    A state may have been saved within an epoch. A run from weights begins with the epoch of its Start
+    line.
     """
     start = next(run.of(Start), None)
     if start is None or str(run.namespace["resume"]).endswith(".zip"):

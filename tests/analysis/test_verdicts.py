@@ -157,7 +157,7 @@ def test_a_run_that_went_on_where_the_reference_stopped_has_nothing_beside_it():
     late = run([4.0] * 8, gan=0, resume="y_state.zip", start_epoch=-20)
     row = rows(late, short)["CrossEntropy in phase detection"]
     assert row.verdict == NOT_COMPARABLE
-    assert row.why == "no epoch of this phase after as many images in the reference"
+    assert row.why == "the reference has no epoch of this phase after as many images"
 
 
 def test_without_any_count_of_images_epochs_are_counted():
@@ -174,7 +174,7 @@ def test_epochs_that_the_reference_does_not_have_are_said_so():
     text = entries_text(mine)
     late = analyse(parse(text.replace("[Epoch ", "[Epoch 2"), "x"))
     row = rows(late, mine)["CrossEntropy in phase detection"]
-    assert row.why == "no epoch of this phase after as many epochs in the reference"
+    assert row.why == "the reference has no epoch of this phase after as many epochs"
 
 
 def test_images_on_one_side_alone_are_not_compared_with_epochs_on_the_other():
@@ -202,7 +202,7 @@ def test_a_run_beyond_the_reference_whose_last_epoch_has_only_begun():
     text = entries_text(late)
     late = analyse(parse(text + format_record(Step(4, 4, 9.0, {"CrossEntropy": 4.0})), "x"))
     row = rows(late, run([4.0] * 8, gan=0))["CrossEntropy in phase detection"]
-    assert row.why == "no epoch of this phase after as many images in the reference"
+    assert row.why == "the reference has no epoch of this phase after as many images"
 
 
 def test_two_runs_in_their_first_epoch_are_compared():
@@ -216,7 +216,7 @@ def test_an_epoch_that_has_only_begun_is_not_compared_where_epochs_are_counted()
     begun = run([4.0], batch_size="left out").run.start.text()
     begun = analyse(parse(begun + format_record(Step(1, 4, 9.0, {"CrossEntropy": 4.0})), "x"))
     row = rows(begun, run(gan=0, batch_size="left out"))["CrossEntropy in phase detection"]
-    assert row.why == "no line of the reference after as many images of an epoch"
+    assert row.why == "the reference has no line at the same part of an epoch"
 
 
 def test_only_losses_are_rows_of_losses():
