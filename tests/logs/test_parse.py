@@ -231,6 +231,7 @@ def test_an_unknown_line_is_kept_counted_and_numbered():
         "[Epoch 1][Batch 9], Speed: 3.0 samples/sec, CrossEntropy=5.1 extra",
         "[Epoch 1][Batch 99999999999], Speed: 3.0 samples/sec, CrossEntropy=5.1",
         "[Epoch ²][Batch 9], Speed: 3.0 samples/sec, CrossEntropy=5.1",
+        format_record(Step(1, 9, 9.0, {"cosine": 0.5}))[:-1] + " cosine_length_loss_metric=0.5.",
         "Start training from [Epoch 1] now",
         "Namespace(a=1",
         "Namespace(a=__import__('os').system('true'))",
