@@ -1,42 +1,92 @@
-"""One run against another: every figure at the same number of images, mAP, invariants."""
+"""Comparison of a run with a reference: arguments, losses, mAP, APs and invariants.
+
+Figures are compared after the same number of images.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
 from statistics import fmean
 
-from gan_kd_ssd.analysis.argument_rows import Argument, compare_arguments
-from gan_kd_ssd.analysis.curves import LinesOfEpochs, Point, value_at
-from gan_kd_ssd.analysis.facts import Subject, disagreement, of_one_size
-from gan_kd_ssd.analysis.figures import ACTIVE, DIVERGED
-from gan_kd_ssd.analysis.plain import count
+from gan_kd_ssd.analysis.analysed_run import AnalysedRun, disagreement, with_common_size
+from gan_kd_ssd.analysis.compare_arguments import Argument, compare_arguments
+from gan_kd_ssd.analysis.curves import Key, LinesOfEpochs, epoch_lines, value_at
+from gan_kd_ssd.analysis.figures import (
+    ACTIVE,
+    CLASS_AP,
+    DIVERGED,
+    LOSS,
+    MAP,
+    Figure,
+    counted_by_epoch,
+)
 from gan_kd_ssd.analysis.summary import mean_ap
-from gan_kd_ssd.analysis.tolerances import settings, tolerance
-from gan_kd_ssd.logs.records import GAN_FIGURES
+from gan_kd_ssd.analysis.tolerances import Tolerance, settings, tolerance
+from gan_kd_ssd.analysis.wording import count
+from gan_kd_ssd.logs.records import GAN_FIGURES, Validation
 
-WITHIN, OUTSIDE = "within", "outside"
-NOT_COMPARABLE, NO_REFERENCE = "not comparable", "no reference"
 
-EXIT_WITHIN, EXIT_OUTSIDE, EXIT_NOT_COMPARABLE = 0, 1, 3
+class Verdict(Enum):
+    """The outcome for a row, and for the whole comparison."""
+
+    WITHIN = "within"
+    OUTSIDE = "outside"
+    NOT_COMPARABLE = "not comparable"
+    NO_REFERENCE = "no reference"
+
+
+EXIT_CODES = {Verdict.WITHIN: 0, Verdict.OUTSIDE: 1, Verdict.NOT_COMPARABLE: 3}
+
+#: Groups of rows, in their order. The first three hold figures of both runs.
+LOSSES, MEAN_AP, CLASSES, INVARIANTS = "losses", "mAP", "classes", "invariants"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A figure on both sides. ``why``: the reason of the verdict, or where the figure is from."""
+    """One figure of both runs.
+
+    Attributes:
+        group: LOSSES, MEAN_AP, CLASSES or INVARIANTS.
+        name: What is compared, such as a loss, ``best mAP`` or a class.
+        why: The reason of the verdict, or where the figure comes from.
+        phase: The phase of a loss.
+        allowed: The largest gap that is within the tolerance.
+    """
 
     group: str
     name: str
-    mine: float | None
-    reference: float | None
-    gap: float | None
-    allowed: float | None
-    verdict: str
+    verdict: Verdict
     why: str = ""
+    phase: str | None = None
+    mine: float | None = None
+    reference: float | None = None
+    allowed: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The name for display, such as ``Loss_D in phase gan``."""
+        if self.group == CLASSES:
+            return f"AP {self.name}"
+        return f"{self.name} in phase {self.phase}" if self.phase else self.name
+
+    @property
+    def gap(self) -> float | None:
+        """The difference to the reference; None if either figure is missing."""
+        known = self.mine is not None and self.reference is not None
+        return self.mine - self.reference if known else None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The outcome. ``origins``: of the tolerances that were used, name -> origin."""
+    """The outcome of a comparison.
+
+    Attributes:
+        mine: Name of the log.
+        reference: Name of the log of the reference.
+        origins: Where each tolerance that was used comes from, by its name.
+    """
 
     mine: str
     reference: str
@@ -46,264 +96,280 @@ class Comparison:
     origins: dict[str, str]
 
     @property
-    def exit_code(self) -> int:
-        """1 if any row is outside, 3 if none is within but for the invariants, else 0."""
-        if any(row.verdict == OUTSIDE for row in self.rows):
-            return EXIT_OUTSIDE
-        within = any(row.verdict == WITHIN and row.group != "invariants" for row in self.rows)
-        return EXIT_WITHIN if within else EXIT_NOT_COMPARABLE
+    def verdict(self) -> Verdict:
+        """Outside if any row is; else within, if any row but the invariants is."""
+        if any(row.verdict is Verdict.OUTSIDE for row in self.rows):
+            return Verdict.OUTSIDE
+        compared = [row for row in self.rows if row.group != INVARIANTS]
+        within = any(row.verdict is Verdict.WITHIN for row in compared)
+        return Verdict.WITHIN if within else Verdict.NOT_COMPARABLE
 
     @property
-    def verdict(self) -> str:
-        """The exit code in words."""
-        return {0: WITHIN, 1: OUTSIDE, 3: NOT_COMPARABLE}[self.exit_code]
+    def exit_code(self) -> int:
+        """0 if within, 1 if outside, 3 if not comparable."""
+        return EXIT_CODES[self.verdict]
+
+    @property
+    def counts(self) -> str:
+        """The number of rows with each verdict, such as ``12 within, 1 outside``."""
+        counts = Counter({Verdict.WITHIN: 0})
+        counts.update(row.verdict for row in self.rows)
+        return ", ".join(f"{number} {verdict.value}" for verdict, number in counts.items())
 
     def as_dict(self) -> dict:
-        """For JSON."""
-        return {**asdict(self), "verdict": self.verdict, "exit_code": self.exit_code}
+        """The content for JSON."""
+        rows = [
+            {**asdict(r), "name": r.label, "gap": r.gap, "verdict": r.verdict.value}
+            for r in self.rows
+        ]
+        arguments = [{**asdict(a), "name": a.label} for a in self.arguments]
+        outcome = {"verdict": self.verdict.value, "exit_code": self.exit_code}
+        return {**asdict(self), "arguments": arguments, "rows": rows, **outcome}
 
 
-def compare(mine: Subject, reference: Subject, last: int = 5) -> Comparison:
+def compare(mine: AnalysedRun, reference: AnalysedRun, last: int = 5) -> Comparison:
     """Compare two runs.
 
     Args:
-        last: how many epochs the means of losses and of the last mAP count.
+        last: How many of the last epochs and validations are averaged.
     """
     arguments = compare_arguments(mine, reference)
-    mine, reference = of_one_size([mine, reference])
-    need = settings()["must_agree"]
-    blocked = {
-        "all": disagreement(mine, reference, need["all"]),
-        "mAP": disagreement(mine, reference, need["mAP"]),
-        "adversarial": disagreement(mine, reference, need["adversarial"]),
-    }
-    rows = _losses(mine, reference, blocked, last)
-    rows += _mean_ap(mine, reference, blocked, last)
-    rows += _classes(mine, reference, blocked)
-    rows += _invariants(mine)
-    origins = {}
-    for row in rows:
-        if row.allowed is not None:
-            name = "mAP" if row.group == "mAP" else row.name.split(" in phase ")[0]
-            origins[name.split(" ")[0]] = tolerance(name, mine.detector).origin
     remarks = [*mine.remarks, *(f"reference: {remark}" for remark in reference.remarks)]
+    comparer = _Comparer(*with_common_size([mine, reference]), last)
+    rows = [*comparer.losses(), *comparer.mean_ap(), *comparer.classes(), *_invariants(mine)]
+    origins = {limit.name: limit.origin for limit in comparer.used}
     return Comparison(mine.name, reference.name, remarks, arguments, rows, origins)
 
 
-def _judge(
-    group: str, name: str, mine: float, reference: float, detector, why: str, slack: float = 0.0
-) -> Row:
-    limit = tolerance("mAP" if group == "mAP" else name.split(" in phase ")[0], detector)
-    gap = mine - reference
-    if limit is None:
-        return Row(group, name, mine, reference, gap, None, NOT_COMPARABLE, "no tolerance is known")
-    allowed = limit.allowed(reference) + slack
-    verdict = WITHIN if abs(gap) <= allowed else OUTSIDE
-    return Row(group, name, mine, reference, gap, allowed, verdict, why)
+def _invariants(mine: AnalysedRun) -> list[Row]:
+    verdicts = {None: Verdict.NOT_COMPARABLE, True: Verdict.WITHIN, False: Verdict.OUTSIDE}
+    return [
+        Row(
+            INVARIANTS,
+            check.name,
+            verdicts[check.holds],
+            check.detail + (f", first in line {check.line}" if check.line else ""),
+        )
+        for check in mine.invariants
+    ]
 
 
-def _losses(mine: Subject, reference: Subject, blocked: dict, last: int) -> list[Row]:
-    # where no side tells how many images it has seen, count epochs
-    by_epoch = mine.images_seen is None and reference.images_seen is None
-    if mine.images_seen is None and not by_epoch:
-        told = "batch_size" in mine.run.namespace
-        why = "no whole epoch with step lines" if told else "its options tell no batch size"
-        why += ", so its images cannot be counted"
-        return [Row("losses", "losses", None, None, None, None, NOT_COMPARABLE, why), *_lost(mine)]
-    ours, theirs = mine.lines(by_epoch), reference.lines(by_epoch)
-    phases = {f.phase for f in mine.figures if f.kind != "validation"}
-    known = {f.name for f in reference.figures if f.state == ACTIVE}
-    rows = []
-    for name, phase in [*ours, *(key for key in theirs if key not in ours)]:
-        if _is_map(name) or phase not in phases:
-            continue
-        label, epochs = f"{name} in phase {phase}", ours.get((name, phase), [])
-        mean = fmean(lines[-1].value for lines in epochs[-last:]) if epochs else None
-        pairs = _pairs(epochs, theirs.get((name, phase), []), reference, by_epoch)
-        stop = blocked["all"] or (blocked["adversarial"] if name in GAN_FIGURES else None)
-        if name not in known:
-            rows.append(Row("losses", label, mean, None, None, None, NO_REFERENCE))
-        elif stop or not pairs:
-            why = stop or _why_apart(label, epochs, theirs, (name, phase), by_epoch)
-            rows.append(Row("losses", label, mean, None, None, None, NOT_COMPARABLE, why))
-        else:
-            rows.append(_loss_row(label, pairs, last, mine.detector))
-    for phase in dict.fromkeys(p for n, p in theirs if p not in phases and not _is_map(n)):
-        why = "this run has no such phase"
-        label = f"losses in phase {phase}"
-        rows.append(Row("losses", label, None, None, None, None, NOT_COMPARABLE, why))
-    return rows + _lost(mine)
+class _Comparer:
+    """Compares the figures of two runs, and remembers the tolerances that it used."""
+
+    def __init__(self, mine: AnalysedRun, reference: AnalysedRun, last: int):
+        self.mine, self.reference, self.last = mine, reference, last
+        self.used: list[Tolerance] = []
+        need = settings()["must_agree"]
+        self.blocked = disagreement(mine, reference, need["all"])
+        self.blocked_losses = disagreement(mine, reference, need["adversarial"])
+        self.blocked_map = self.blocked or disagreement(mine, reference, need["mAP"])
+
+    def _judge(self, row: Row, kind: str, slack: float = 0.0) -> Row:
+        """Give a row with both figures its verdict; ``slack`` is added to its tolerance."""
+        limit = tolerance(kind, row.name, self.mine.detector)
+        if limit is None:
+            return replace(row, verdict=Verdict.NOT_COMPARABLE, why="no tolerance is known")
+        self.used.append(limit)
+        allowed = limit.allowed(row.reference) + slack
+        within = abs(row.mine - row.reference) <= allowed
+        verdict = Verdict.WITHIN if within else Verdict.OUTSIDE
+        return replace(row, allowed=allowed, verdict=verdict)
+
+    def losses(self) -> list[Row]:
+        """A row for each loss and phase, and one for each loss that diverged."""
+        mine, reference, by_epoch = self.mine.figures, self.reference.figures, False
+        if self.mine.images_seen is None and self.reference.images_seen is None:
+            mine, reference, by_epoch = counted_by_epoch(mine), counted_by_epoch(reference), True
+        elif self.mine.images_seen is None:
+            known = "batch_size" in self.mine.run.namespace
+            why = "no complete epoch has step lines" if known else "the log records no batch size"
+            why += ", so its images cannot be counted"
+            return [Row(LOSSES, "losses", Verdict.NOT_COMPARABLE, why), *self._diverged()]
+        ours, theirs = _losses_of(mine), _losses_of(reference)
+        phases = {f.place.phase for f in mine if f.place.record is not Validation}
+        known = {f.name for f in reference if f.kind == LOSS and f.state == ACTIVE}
+        rows = [
+            self._loss(key, ours.get(key, []), theirs, key.name in known, by_epoch)
+            for key in dict.fromkeys([*ours, *theirs])
+            if key.phase in phases
+        ]
+        rows += [
+            Row(LOSSES, "losses", Verdict.NOT_COMPARABLE, "this run has no such phase", phase)
+            for phase in dict.fromkeys(key.phase for key in theirs if key.phase not in phases)
+        ]
+        return rows + self._diverged()
+
+    def _loss(self, key: Key, epochs, theirs: dict, known: bool, by_epoch: bool) -> Row:
+        mean = fmean(lines[-1].value for lines in epochs[-self.last :]) if epochs else None
+        row = Row(LOSSES, key.name, Verdict.NO_REFERENCE, phase=key.phase, mine=mean)
+        if not known:
+            return row
+        pairs = self._pairs(epochs, theirs.get(key, []), by_epoch)
+        stop = self.blocked or (self.blocked_losses if key.name in GAN_FIGURES else None)
+        if stop or not pairs:
+            why = stop or _why_no_pairs(row.label, epochs, theirs, key, by_epoch)
+            return replace(row, verdict=Verdict.NOT_COMPARABLE, why=why)
+        tail = pairs[-self.last :]
+        first, final = tail[0][0].place, tail[-1][0].place
+        span = f"epoch {first.epoch}" + (f"..{final.epoch}" if final is not first else "")
+        means = {"mine": fmean(f.value for f, _ in tail), "reference": fmean(v for _, v in tail)}
+        row = self._judge(replace(row, why=f"{span}, line {final.line}", **means), LOSS)
+        if row.verdict is Verdict.OUTSIDE and (left := self._first_outside(key.name, pairs)):
+            since = f"outside since epoch {left.place.epoch}, line {left.place.line}"
+            return replace(row, why=f"{row.why}; {since}")
+        return row
+
+    def _pairs(self, epochs, others, by_epoch: bool) -> list[tuple[Figure, float]]:
+        """For each epoch, one of its figures with the value of the reference after as many images.
+
+        It is the last line for which the same epoch of the reference has a value. If there is none, it
+        is the last line of a complete epoch, compared with complete epochs of the reference.
+        """
+        size = self.reference.size
+        reach = size.images if size else 1
+        curve = [lines[-1] for lines in others if lines[-1].place.whole]
+        same_epoch = LinesOfEpochs([] if by_epoch else others)
+        pairs = []
+        for lines in epochs:
+            # two counts of the same images may differ by a batch
+            found = ((f, same_epoch.value_at(f.place.images, 0.02 * reach)) for f in lines[::-1])
+            pair = next((pair for pair in found if pair[1] is not None), None)
+            if pair is None and lines[-1].place.whole:
+                pair = (lines[-1], value_at(curve, lines[-1].place.images, reach))
+            if pair is not None and pair[1] is not None:
+                pairs.append(pair)
+        return pairs
+
+    def _first_outside(self, name: str, pairs) -> Figure | None:
+        """The first figure after which every figure is outside."""
+        limit, found = tolerance(LOSS, name, self.mine.detector), None
+        for figure, value in reversed(pairs):
+            if abs(figure.value - value) <= limit.allowed(value):
+                break
+            found = figure
+        return found
+
+    def _diverged(self) -> list[Row]:
+        """A row for each figure that diverged, independent of the reference."""
+        first: dict[Key, Figure] = {}
+        for f in self.mine.figures:
+            if f.state == DIVERGED:
+                first.setdefault(Key(f.kind, f.label, f.place.phase), f)
+        return [
+            Row(
+                LOSSES,
+                key.name,
+                Verdict.OUTSIDE,
+                f"diverged: {f.value} in line {f.place.line}",
+                key.phase,
+                mine=f.value,
+            )
+            for key, f in first.items()
+        ]
+
+    def mean_ap(self) -> list[Row]:
+        """The best, the last and the mean of the last mAPs, and the mAP after as many images."""
+        ours = mean_ap(self.mine.figures, self.last)
+        theirs = mean_ap(self.reference.figures, self.last)
+        if ours is None:
+            return [Row(MEAN_AP, "mAP", Verdict.NOT_COMPARABLE, "no validation yet")]
+        if theirs is not None:  # the means are of as many validations
+            few = min(ours.counted, theirs.counted)
+            ours, theirs = (mean_ap(run.figures, few) for run in (self.mine, self.reference))
+        best, last = ours.best.place, ours.last.place
+        values = {
+            "mAP best": (lambda of: of.best.value, f"epoch {best.epoch}, line {best.line}"),
+            "mAP last": (lambda of: of.last.value, f"epoch {last.epoch}"),
+            "mAP mean of last": (
+                lambda of: of.mean_of_last,
+                f"last {count(ours.counted, 'validation')}",
+            ),
+        }
+        rows = []
+        for name, (value_of, where) in values.items():
+            row = Row(MEAN_AP, name, Verdict.NO_REFERENCE, mine=value_of(ours))
+            rows.append(self._final(row, value_of(theirs) if theirs else None, MAP, where))
+        return rows + self._map_so_far()
+
+    def _final(self, row: Row, reference: float | None, kind: str, where: str) -> Row:
+        """Compare a figure that depends on the whole training."""
+        if reference is None:
+            return row
+        row = replace(row, reference=reference)
+        stop = self.blocked_map or self._too_early()
+        if stop:
+            return replace(row, verdict=Verdict.NOT_COMPARABLE, why=stop)
+        return self._judge(replace(row, why=where), kind)
+
+    def _too_early(self) -> str | None:
+        validations = [f for f in self.reference.figures if f.kind == MAP]
+        found = [f for f in validations if f.place.images is not None]
+        seen = self.mine.images_seen
+        if not found or seen is None:
+            return None
+        needed = max(found, key=lambda f: f.value).place.images
+        if seen >= settings()["images_seen"]["at_least"] * needed:
+            return None
+        later = self.reference.counted(needed)
+        return f"{self.mine.counted(seen)} images seen, the reference's best is after {later}"
+
+    def _map_so_far(self) -> list[Row]:
+        """Compare the last validation with the reference after as many images."""
+        found = [f for f in self.mine.figures if f.kind == MAP and f.state == ACTIVE]
+        found = [f for f in found if f.place.images]
+        if not found or self.reference.size is None or self.blocked_map:
+            return []
+        here = found[-1].place
+        lines = epoch_lines([f for f in self.reference.figures if f.kind == MAP]).values()
+        curve = sorted((e[-1] for of in lines for e in of), key=lambda f: f.place.images)
+        reach = self.reference.size.images
+        there = value_at(curve, here.images, reach)
+        name = f"mAP after {self.mine.counted(here.images)} images"
+        row = Row(MEAN_AP, name, Verdict.NOT_COMPARABLE, mine=found[-1].value, reference=there)
+        if there is None:
+            return [replace(row, why="the reference has no validation there")]
+        # while the reference still rises, a fraction of an epoch makes a difference
+        around = [value_at(curve, here.images + step, reach) for step in (-reach, reach)]
+        slack = max((abs(value - there) for value in around if value is not None), default=0.0)
+        why = f"line {here.line}; the change of the reference within an epoch is allowed, too"
+        return [self._judge(replace(row, why=why), MAP, slack)]
+
+    def classes(self) -> list[Row]:
+        """The AP of each class at the best mAP of each run."""
+        theirs = _best_classes(self.reference)
+        return [
+            self._final(
+                Row(CLASSES, name, Verdict.NO_REFERENCE, mine=value),
+                theirs.get(name),
+                CLASS_AP,
+                "at the best mAP",
+            )
+            for name, value in _best_classes(self.mine).items()
+        ]
 
 
-def _pairs(epochs, others, reference: Subject, by_epoch: bool) -> list[tuple[Point, float]]:
-    """Of each epoch of ours, one line with the reference's value after as many images.
-
-    It is the last line of which the reference's same epoch tells the value; where it tells none,
-    the last of a whole epoch, between whole epochs of the reference.
-    """
-    reach = reference.size.images if reference.size else 1
-    curve = [lines[-1] for lines in others if lines[-1].whole]
-    same_epoch = LinesOfEpochs([] if by_epoch else others)
-    pairs = []
-    for lines in epochs:
-        # two counts of the same images may differ by a batch
-        found = ((p, same_epoch.value_at(p.images, 0.02 * reach)) for p in reversed(lines))
-        pair = next((pair for pair in found if pair[1] is not None), None)
-        if pair is None and lines[-1].whole:
-            pair = (lines[-1], value_at(curve, lines[-1].images, reach))
-        if pair is not None and pair[1] is not None:
-            pairs.append(pair)
-    return pairs
+def _losses_of(figures: list[Figure]) -> dict[Key, list[list[Figure]]]:
+    return epoch_lines([f for f in figures if f.kind == LOSS])
 
 
-def _is_map(name: str) -> bool:
-    return name == "mAP" or name.startswith("AP ")
-
-
-def _why_apart(label: str, epochs, theirs: dict, key, by_epoch: bool) -> str:
+def _why_no_pairs(label: str, epochs, theirs: dict, key: Key, by_epoch: bool) -> str:
     if not epochs:
         return "not in this log"
     if not theirs:
         return "the images of the reference cannot be counted"
     if key not in theirs:
         return f"the reference has no {label}"
-    if not any(lines[-1].whole for lines in epochs):
-        return "no line of the reference after as many images of an epoch"
+    if not any(lines[-1].place.whole for lines in epochs):
+        return "the reference has no line at the same part of an epoch"
     unit = "epoch" if by_epoch else "image"
-    return f"no epoch of this phase after as many {unit}s in the reference"
+    return f"the reference has no epoch of this phase after as many {unit}s"
 
 
-def _loss_row(label: str, pairs: list[tuple[Point, float]], last: int, detector) -> Row:
-    tail = pairs[-last:]
-    a, b = fmean(p.value for p, _ in tail), fmean(value for _, value in tail)
-    first, final = tail[0][0], tail[-1][0]
-    span = f"epoch {first.epoch}" + (f"..{final.epoch}" if final is not first else "")
-    row = _judge("losses", label, a, b, detector, f"{span}, line {final.line}")
-    early = _first_outside(label, pairs, detector)
-    if row.verdict == OUTSIDE and early is not None:
-        why = f"{row.why}; outside since epoch {early.epoch}, line {early.line}"
-        return Row(**{**asdict(row), "why": why})
-    return row
-
-
-def _first_outside(label: str, pairs, detector) -> Point | None:
-    """The first point after which every point is outside."""
-    limit, found = tolerance(label.split(" in phase ")[0], detector), None
-    for point, value in reversed(pairs):
-        if limit is None or abs(point.value - value) <= limit.allowed(value):
-            break
-        found = point
-    return found
-
-
-def _lost(mine: Subject) -> list[Row]:
-    """A row for each figure that diverged, whatever the reference says."""
-    lost: dict[str, list] = {}
-    for f in mine.figures:
-        if f.state == DIVERGED:
-            lost.setdefault(f"{f.name} in phase {f.phase}", []).append(f)
-    return [
-        Row(
-            "losses",
-            name,
-            fs[0].value,
-            None,
-            None,
-            None,
-            OUTSIDE,
-            f"diverged: {fs[0].value} in line {fs[0].line}",
-        )
-        for name, fs in lost.items()
-    ]
-
-
-def _mean_ap(mine: Subject, reference: Subject, blocked: dict, last: int) -> list[Row]:
-    ours, theirs = mean_ap(mine.figures, last), mean_ap(reference.figures, last)
-    if ours is None:
-        return [Row("mAP", "mAP", None, None, None, None, NOT_COMPARABLE, "no validation yet")]
-    if theirs is not None:  # a mean of as many on both sides
-        few = min(ours["counted"], theirs["counted"])
-        ours, theirs = mean_ap(mine.figures, few), mean_ap(reference.figures, few)
-    names = {
-        "best": f"epoch {ours['best_epoch']}, line {ours['best_line']}",
-        "last": f"epoch {ours['last_epoch']}",
-        "mean_of_last": f"last {count(ours['counted'], 'validation')}",
-    }
-    stop = blocked["all"] or blocked["mAP"] or _too_early(mine, reference)
-    rows = []
-    for key, where in names.items():
-        label = f"mAP {key.replace('_', ' ')}"
-        if theirs is None:
-            rows.append(Row("mAP", label, ours[key], None, None, None, NO_REFERENCE))
-        elif stop:
-            a, b = ours[key], theirs[key]
-            rows.append(Row("mAP", label, a, b, None, None, NOT_COMPARABLE, stop))
-        else:
-            rows.append(_judge("mAP", label, ours[key], theirs[key], mine.detector, where))
-    return rows + _map_so_far(mine, reference, blocked)
-
-
-def _too_early(mine: Subject, reference: Subject) -> str | None:
-    found = [f for f in reference.figures if f.name == "mAP" and f.images is not None]
-    if not found or mine.images_seen is None:
-        return None
-    needed = max(found, key=lambda f: f.value).images
-    if mine.images_seen >= settings()["images_seen"]["at_least"] * needed:
-        return None
-    seen, later = mine.counted(mine.images_seen), reference.counted(needed)
-    return f"{seen} images seen, the reference's best is after {later}"
-
-
-def _map_so_far(mine: Subject, reference: Subject, blocked: dict) -> list[Row]:
-    """The last validation against the reference's after as many images."""
-    found = [f for f in mine.figures if f.name == "mAP" and f.state == ACTIVE and f.images]
-    if not found or reference.size is None or blocked["all"] or blocked["mAP"]:
-        return []
-    here = found[-1]
-    curve = [p for (n, _), ps in reference.curves().items() if n == "mAP" for p in ps]
-    curve.sort(key=lambda p: p.images)
-    reach = reference.size.images
-    there = value_at(curve, here.images, reach)
-    label = f"mAP after {mine.counted(here.images)} images"
-    if there is None:
-        why = "the reference has no validation there"
-        return [Row("mAP", label, here.value, None, None, None, NOT_COMPARABLE, why)]
-    # while the reference still rises, a part of an epoch more or less is no difference
-    around = [value_at(curve, here.images + step, reach) for step in (-reach, reach)]
-    slack = max((abs(value - there) for value in around if value is not None), default=0.0)
-    why = f"line {here.line}; allowed: what the reference changes in an epoch, as well"
-    return [_judge("mAP", label, here.value, there, mine.detector, why, slack)]
-
-
-def _best_classes(of: Subject) -> dict[str, float]:
-    found = [f for f in of.figures if f.name == "mAP" and f.state == ACTIVE]
+def _best_classes(of: AnalysedRun) -> dict[str, float]:
+    found = [f for f in of.figures if f.kind == MAP and f.state == ACTIVE]
     if not found:
         return {}
-    best = max(found, key=lambda f: f.value)
-    here = [f for f in of.figures if f.line == best.line and f.name.startswith("AP ")]
+    line = max(found, key=lambda f: f.value).place.line
+    here = [f for f in of.figures if f.kind == CLASS_AP and f.place.line == line]
     return {f.name: f.value for f in here if f.state == ACTIVE}
-
-
-def _classes(mine: Subject, reference: Subject, blocked: dict) -> list[Row]:
-    ours, theirs = _best_classes(mine), _best_classes(reference)
-    stop = blocked["all"] or blocked["mAP"] or _too_early(mine, reference)
-    rows = []
-    for name, value in ours.items():
-        if name not in theirs:
-            rows.append(Row("classes", name, value, None, None, None, NO_REFERENCE))
-        elif stop:
-            why = stop
-            rows.append(Row("classes", name, value, theirs[name], None, None, NOT_COMPARABLE, why))
-        else:
-            where = "at the best mAP"
-            rows.append(_judge("classes", name, value, theirs[name], mine.detector, where))
-    return rows
-
-
-def _invariants(mine: Subject) -> list[Row]:
-    rows = []
-    for check in mine.invariants:
-        verdict = {None: NOT_COMPARABLE, True: WITHIN, False: OUTSIDE}[check.holds]
-        why = check.detail + (f", first in line {check.line}" if check.line else "")
-        rows.append(Row("invariants", check.name, None, None, None, None, verdict, why))
-    return rows

@@ -1,111 +1,77 @@
-"""Figures of a run as curves over images seen: one point an epoch, apart by phase."""
+"""Curves of a run over the images seen: one point per epoch, separated by phase."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gan_kd_ssd.analysis.figures import ACTIVE, Figure
-
-_NOT_CURVES = ("speed", "seconds")
+from gan_kd_ssd.analysis.figures import ACTIVE, SECONDS, SPEED, Figure
 
 
 @dataclass(frozen=True)
-class Point:
-    """Value of an epoch: of its last line, where a mean since the epoch's start is complete.
+class Key:
+    """What a curve shows."""
 
-    ``whole``: the epoch is at its end; False in the last one of a run that goes on or broke off.
+    kind: str
+    name: str
+    phase: str
+
+
+def epoch_lines(figures: list[Figure]) -> dict[Key, list[list[Figure]]]:
+    """Group the active losses and APs of a run: for each key its epochs, each with its lines in order.
+
+    The last line of an epoch gives its value, because a mean since the start of the epoch is complete
+    there.
     """
-
-    images: float
-    value: float
-    epoch: int
-    line: int
-    whole: bool = True
-
-
-Key = tuple[str, str]  # name and phase
-
-
-def epoch_lines(figures: list[Figure], by_epoch: bool = False) -> dict[Key, list[list[Point]]]:
-    """(name, phase) -> for each epoch in order, its lines' points in order.
-
-    Inactive and diverged figures are left out.
-
-    Args:
-        by_epoch: count epochs instead of images, for logs that do not tell the images of one.
-    """
-    before, whole = epochs_before_segments(figures), _whole_epochs(figures)
-    found: dict[Key, dict[tuple[int, int], list[Point]]] = {}
+    found: dict[Key, dict[tuple[int, int], list[Figure]]] = {}
     for f in figures:
-        if f.state == ACTIVE and f.name not in _NOT_CURVES and (by_epoch or f.images is not None):
-            at = before[f.segment] + f.epoch if by_epoch else f.images
-            place = (f.segment, f.epoch)
-            point = Point(at, f.value, f.epoch, f.line, place in whole)
-            found.setdefault((f.name, f.phase), {}).setdefault(place, []).append(point)
+        at = f.place
+        if f.state == ACTIVE and f.kind not in (SPEED, SECONDS) and at.images is not None:
+            epochs = found.setdefault(Key(f.kind, f.name, at.phase), {})
+            epochs.setdefault((at.segment, at.epoch), []).append(f)
     return {
-        key: sorted(epochs.values(), key=lambda lines: lines[-1].images)
+        key: sorted(epochs.values(), key=lambda lines: lines[-1].place.images)
         for key, epochs in found.items()
     }
 
 
-def epoch_curves(figures: list[Figure], by_epoch: bool = False) -> dict[Key, list[Point]]:
-    """(name, phase) -> one point an epoch, that of its last line: see :func:`epoch_lines`."""
-    lines = epoch_lines(figures, by_epoch)
-    return {key: [of_epoch[-1] for of_epoch in epochs] for key, epochs in lines.items()}
+def points_of(epochs: Iterable[list[Figure]]) -> list[Figure]:
+    """One figure per epoch, without an incomplete last epoch unless there is no other.
 
-
-def epochs_before_segments(figures: list[Figure]) -> dict[int, int]:
-    """Segment -> last epoch of the segments before it, in sum."""
-    before, total = {}, 0
-    for segment, last in _last_epochs(figures).items():
-        before[segment] = total
-        total += last
-    return before
-
-
-def _last_epochs(figures: list[Figure]) -> dict[int, int]:
-    """Segment -> its last epoch. Epochs of a segment only go forward."""
-    return {f.segment: f.epoch for f in figures}
-
-
-def _whole_epochs(figures: list[Figure]) -> set[tuple[int, int]]:
-    """(segment, epoch) of epochs that have a line of their end, or after which another begins."""
-    last = _last_epochs(figures)
-    return {(f.segment, f.epoch) for f in figures if f.kind != "step" or f.epoch < last[f.segment]}
-
-
-def value_at(points: list[Point], images: float, reach: float) -> float | None:
-    """The curve's value after ``images``, between its points by a straight line.
-
-    Up to ``reach`` images before its first or after its last point that point's value is taken;
-    None further out.
+    A mean since the start of an epoch is larger early in it, so the curve would seem to turn there.
     """
-    if not points or not points[0].images - reach <= images <= points[-1].images + reach:
+    last = [lines[-1] for lines in epochs]
+    return [f for f in last if f.place.whole] or last
+
+
+def value_at(points: list[Figure], images: float, reach: float) -> float | None:
+    """Interpolate a curve linearly.
+
+    Args:
+        reach: Distance in images, before the first and after the last point, within which the value
+            of that point is taken. Further away, the result is None.
+    """
+    places = [f.place.images for f in points]
+    if not points or not places[0] - reach <= images <= places[-1] + reach:
         return None
-    at = bisect_left([p.images for p in points], images)
+    at = bisect_left(places, images)
     if at == 0:
         return points[0].value
     if at == len(points):
         return points[-1].value
     a, b = points[at - 1], points[at]
-    share = (images - a.images) / (b.images - a.images)
+    share = (images - places[at - 1]) / (places[at] - places[at - 1])
     return a.value + share * (b.value - a.value)
 
 
 class LinesOfEpochs:
-    """A figure's lines by epoch, to hold a line against those of the same part of an epoch.
+    """Interpolates between the lines of single epochs, because a running mean restarts with each."""
 
-    A mean since the epoch's start is larger early in an epoch than at its end.
-    """
-
-    def __init__(self, epochs: list[list[Point]]):
-        self._epochs, self._ends = epochs, [lines[-1].images for lines in epochs]
+    def __init__(self, epochs: list[list[Figure]]):
+        self._epochs, self._ends = epochs, [lines[-1].place.images for lines in epochs]
 
     def value_at(self, images: float, reach: float) -> float | None:
-        """The value after ``images``, by the lines of that epoch alone.
-
-        ``reach`` as in :func:`value_at`, from the epoch's first and last line.
-        """
+        """Interpolate within one epoch; ``reach`` as in :func:`value_at`."""
         at = bisect_left(self._ends, images - reach)
         return value_at(self._epochs[at], images, reach) if at < len(self._epochs) else None

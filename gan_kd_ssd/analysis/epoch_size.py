@@ -1,4 +1,4 @@
-"""How many images an epoch has, which tells VOC 07 from VOC 07+12 where a log does not."""
+"""The number of images per epoch, which distinguishes VOC 07 from VOC 07+12 if a log does not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gan_kd_ssd.logs.log import Run
 from gan_kd_ssd.logs.records import EpochEnd, Step, Validation
 
-#: Images of the training splits (for COCO: those with at least one box, as GluonCV loads them).
+#: Images of the training splits. For COCO, those with at least one box, as GluonCV loads them.
 TRAINING_SPLITS = {
     "VOC 07 trainval": 5011,
     "VOC 07+12 trainval": 16551,
@@ -17,7 +17,14 @@ TRAINING_SPLITS = {
 
 @dataclass(frozen=True)
 class EpochSize:
-    """Images an epoch: between ``low`` and ``high``; ``name`` where one known split fits alone."""
+    """The number of images per epoch, as far as a log shows it.
+
+    Attributes:
+        low: Least possible number.
+        high: Greatest possible number.
+        batches: Least and greatest number of batches.
+        name: The known split, if only one fits.
+    """
 
     low: int
     high: int
@@ -26,18 +33,18 @@ class EpochSize:
 
     @property
     def span(self) -> tuple[int, int]:
-        """Least and greatest number of images; both are the known split's."""
+        """Least and greatest number of images; both equal those of the known split."""
         known = TRAINING_SPLITS.get(self.name)
         return (known, known) if known else (self.low, self.high)
 
     @property
     def exact(self) -> bool:
-        """Whether it is one number."""
+        """Whether the number is known."""
         return self.span[0] == self.span[1]
 
     @property
     def images(self) -> int:
-        """The one number to count with: of a range, the middle."""
+        """The number to count with: the middle of the range."""
         return sum(self.span) // 2
 
     def __str__(self) -> str:
@@ -49,34 +56,33 @@ class EpochSize:
 
 
 def agree(a: EpochSize, b: EpochSize) -> bool:
-    """Whether two runs may have the same images an epoch."""
+    """Whether two runs may have the same number of images per epoch."""
     return a.span[0] <= b.span[1] and b.span[0] <= a.span[1]
 
 
 def narrower(a: EpochSize, b: EpochSize) -> EpochSize:
-    """The images an epoch of two runs that :func:`agree`, as far as both together tell."""
+    """The number of images per epoch of two runs that :func:`agree`."""
     low, high = max(a.span[0], b.span[0]), min(a.span[1], b.span[1])
     return EpochSize(low, high, a.batches, a.name or b.name)
 
 
-def counted(images: int, exact: bool) -> str:
-    """A number of images for a person: ``5,011``, or ``about 5,000`` where it is an estimate."""
-    return f"{images:,}" if exact else f"about {round(images, 2 - len(str(images))):,}"
-
-
 def epoch_size(run: Run) -> EpochSize | None:
-    """Images an epoch of a run, from the last batch that its whole epochs print.
+    """Find the number of images per epoch.
 
-    None where there is no whole epoch, no step line, or no ``batch_size``.
+    It comes from the metadata of the run, else from counts of images in its records, else from the
+    last batch of its complete epochs.
+
+    Returns:
+        None if the run records no batch size, or has neither such counts nor a complete epoch.
     """
     options = run.namespace
     batch, interval = options.get("batch_size"), options.get("log_interval")
     if type(batch) is not int or batch < 1:
         return None
-    exact = _exact(run, batch)
-    if exact:
-        return exact
     known = _known_splits(options.get("dataset"))
+    recorded = _recorded(run, batch, known)
+    if recorded:
+        return recorded
     last: dict[tuple[int, int], int] = {}
     whole = set()
     for number, segment in enumerate(run.segments):
@@ -91,30 +97,29 @@ def epoch_size(run: Run) -> EpochSize | None:
         return None
     few = max(seen)
     many = few + (interval - 1 if isinstance(interval, int) and interval > 0 else 0)
-    # images that do not fill a batch are kept for the next epoch: it may have one batch more
+    # images that do not fill a batch are kept for the next epoch, which may have one batch more
     return _named((few - 1) * batch + 1, (many + 1) * batch - 1, (few, many), known)
 
 
-def _exact(run: Run, batch: int) -> EpochSize | None:
-    """From JSON lines, which count images."""
-    ends = [e.record for e in run.of(EpochEnd) if e.record.images is not None]
-    known = _known_splits(run.namespace.get("dataset"))
-    data = run.start.record.info.get("data")
+def _recorded(run: Run, batch: int, known: dict[str, int]) -> EpochSize | None:
+    """The size by the metadata of the run, or by the images that its epochs count."""
+    data = run.metadata.get("data")
     train = data.get("train") if isinstance(data, dict) else None
-    told = train.get("images") if isinstance(train, dict) else None
-    if type(told) is int and told > 0:
-        return _named(told, told, (told // batch, told // batch), known)
-    steps = {b.images - a.images for a, b in zip(ends, ends[1:]) if b.epoch == a.epoch + 1}
-    if not steps:
+    images = train.get("images") if isinstance(train, dict) else None
+    if type(images) is int and images > 0:
+        return _named(images, images, (images // batch, images // batch), known)
+    ends = [e.record for e in run.of(EpochEnd) if e.record.images is not None]
+    sizes = {b.images - a.images for a, b in zip(ends, ends[1:]) if b.epoch == a.epoch + 1}
+    if not sizes:
         return None
-    few, many = min(steps), max(steps)
-    # what does not fill a batch is kept for the next epoch: it may have one batch more
+    few, many = min(sizes), max(sizes)
+    # images that do not fill a batch are kept for the next epoch, which may have one batch more
     low, high = sorted((many - batch + 1, few + batch - 1))
     return _named(low, high, (few // batch, many // batch), known)
 
 
 def _known_splits(dataset) -> dict[str, int]:
-    """The splits that a data set of this name may be; any other is told by its number alone."""
+    """The splits that a data set of this name can be."""
     prefix = "COCO" if dataset == "coco" else "VOC"
     known = {name: n for name, n in TRAINING_SPLITS.items() if name.startswith(prefix)}
     return known if dataset in ("voc", "voc07", "voc0712", "coco") else {}

@@ -1,184 +1,203 @@
-"""Every figure of a run by itself: what it is, when it was taken, and whether it means anything."""
+"""The figures of a run, one by one: what each of them is, its place in the run, and its state."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from statistics import median
+from dataclasses import dataclass, field, replace
 
 from gan_kd_ssd.analysis.epoch_size import EpochSize, epoch_size
 from gan_kd_ssd.analysis.phases import epoch_phases
-from gan_kd_ssd.analysis.resume import epochs_before
-from gan_kd_ssd.logs.log import Log, Run, Segment
+from gan_kd_ssd.detectors.names import kind_of
+from gan_kd_ssd.logs.log import Run, Segment
 from gan_kd_ssd.logs.records import GAN_FIGURES, EpochEnd, Step, Validation
 
+#: What a figure measures.
+LOSS, MAP, CLASS_AP, SPEED, SECONDS = "loss", "mAP", "AP", "speed", "seconds"
+#: Whether a figure has a meaning. Inactive figures are those of parts that were not trained.
 ACTIVE, INACTIVE, DIVERGED = "active", "inactive", "diverged"
 
-SINCE_EPOCH = "mean since the epoch's start"
-SINCE_RUN = "mean since the run's start"
-ONE_BATCH = "one batch"
-LOG_INTERVAL = "mean of one log interval"
-ONE_EPOCH = "one epoch"
-ONE_VALIDATION = "one validation"
-ARTEFACT = "none: the timer had just been reset"
-
-#: GluonCV's script never resets these between epochs (seen in the published Faster R-CNN log).
-_NEVER_RESET = ("RPNAcc", "RPNL1Loss", "RCNNAcc", "RCNNL1Loss")
-
-#: Adversarial figures that exist where discriminators are trained alone.
+#: Adversarial figures that exist while only the discriminators are trained.
 _OF_DISCRIMINATORS = ("Loss_D", "Loss_D_real", "Loss_D_fake")
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One number of one line.
+class Place:
+    """The place of a figure in its run and in the log.
 
-    ``batch`` is None in the lines of a whole epoch, and ``images`` (seen since the run's start, an
-    estimate where the log does not count them) is None where it cannot be known. ``name`` is the
-    loss's, ``speed``, ``seconds``, ``mAP``, or ``AP <class>``.
+    Attributes:
+        record: Type of its record: Step, EpochEnd or Validation.
+        images: Images seen since the start of the run. This is an estimate if the log does not count
+            them, and None if they are unknown.
+        segment: Number of the segment, from 1.
+        line: Number of the line in the file, from 1.
+        whole: Whether the epoch is complete; False in the last epoch of an unfinished run.
     """
 
+    record: type
+    phase: str
+    epoch: int
+    images: float | None
+    segment: int
+    line: int
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a log.
+
+    Attributes:
+        kind: LOSS, MAP, CLASS_AP, SPEED or SECONDS.
+        name: Name of the loss or of the class; otherwise the same as ``kind``.
+        state: ACTIVE, INACTIVE or DIVERGED.
+    """
+
+    kind: str
     name: str
     value: float
     state: str
-    averaging: str
-    epoch: int
-    batch: int | None
-    images: int | None
-    phase: str
-    segment: int
-    line: int
-    kind: str
+    place: Place
+
+    @property
+    def label(self) -> str:
+        """The name for display, such as ``AP person``."""
+        return f"{self.kind} {self.name}" if self.kind == CLASS_AP else self.name
 
 
-def _state(name: str, value: float | None, phase: str, kind: str) -> str:
+def _state(kind: str, name: str, value: float | None, phase: str) -> str:
     if value is not None and math.isfinite(value):
         return ACTIVE
-    if name in ("speed", "seconds"):  # of no batch, where a run goes on at an epoch's end
+    if kind in (SPEED, SECONDS):  # a run that is resumed at the end of an epoch times no batch
         return INACTIVE
     empty = value is None or math.isnan(value)
-    if kind == "validation":  # no object of this class in the split
-        return INACTIVE if empty and name != "mAP" else DIVERGED
+    if kind == CLASS_AP:  # the split has no object of the class
+        return INACTIVE if empty else DIVERGED
     off = phase == "detection" or (phase == "discriminator" and name not in _OF_DISCRIMINATORS)
     return INACTIVE if empty and off and name in GAN_FIGURES else DIVERGED
 
 
-def _averaging(record, name: str, usual_speed: float | None, ours: bool) -> str:
-    if name == "speed":
-        if isinstance(record, EpochEnd):
-            odd = usual_speed is not None and record.speed > 100 * usual_speed
-            return ARTEFACT if odd else ONE_EPOCH
-        return LOG_INTERVAL if ours or record.style == "faster_rcnn" else ONE_BATCH
-    if name == "seconds":
-        return ONE_EPOCH
-    return SINCE_RUN if name in _NEVER_RESET else SINCE_EPOCH
-
-
-def _values(record) -> Iterator[tuple[str, float | None]]:
+def _values(record) -> Iterator[tuple[str, str, float | None]]:
+    """Kind, name and value of each figure of a record."""
     if isinstance(record, Validation):
         for name, value in record.classes.items():
-            yield f"AP {name}", value
+            yield CLASS_AP, name, value
         if record.mean is not None:
-            yield "mAP", record.mean
+            yield MAP, MAP, record.mean
         return
-    yield from record.figures.items()
-    for name in ("speed", "seconds"):
-        value = getattr(record, name, None)
+    for name, value in record.figures.items():
+        yield LOSS, name, value
+    for kind in (SPEED, SECONDS):
+        value = getattr(record, kind, None)
         if value is not None:
-            yield name, value
+            yield kind, kind, value
 
 
 @dataclass
 class _Counter:
-    """Images seen at each record of a segment, from what JSON lines tell, else by counting.
+    """Counts the images seen at each record of a segment, unless the records count them.
 
-    ``offset``: before epoch ``first``, None where unknown. Without ``size`` (the images of an
-    epoch) the first epoch can be counted alone.
+    Attributes:
+        first: First epoch of the segment.
+        before: Images seen before that epoch; None if unknown.
+        size: Images per epoch. If it is None, only the first epoch can be counted.
     """
 
     first: int
-    offset: int | None
+    before: float | None
     size: EpochSize | None
     batch_size: object
-    told: dict[int, int] = field(default_factory=dict)
+    recorded: dict[int, int] = field(default_factory=dict)
 
     def images(self, record) -> int | None:
         if getattr(record, "images", None) is not None:
-            self.told[record.epoch] = record.images
+            self.recorded[record.epoch] = record.images
             return record.images
-        if isinstance(record, Validation) and record.epoch in self.told:
-            return self.told[record.epoch]
-        gone = record.epoch - self.first
-        if self.offset is None or (self.size is None and gone):
+        if isinstance(record, Validation) and record.epoch in self.recorded:
+            return self.recorded[record.epoch]
+        epochs = record.epoch - self.first
+        if self.before is None or (self.size is None and epochs):
             return None
-        done = self.offset + (gone * self.size.images if self.size else 0)
+        done = self.before + (epochs * self.size.images if self.size else 0)
         if isinstance(record, Step):
             known = type(self.batch_size) is int and self.batch_size > 0
             return done + (record.batch + 1) * self.batch_size if known else None
         return done + self.size.images if self.size else None
 
 
-def segment_figures(
-    segment: Segment,
-    namespace: dict,
-    size: EpochSize | None,
-    number: int,
-    offset: int | None = 0,
-) -> list[Figure]:
-    """The figures of one segment, the ``number``-th of its run.
-
-    ``offset``: images seen before it, None where unknown.
-    """
+def _segment_figures(
+    segment: Segment, number: int, namespace: dict, size: EpochSize | None, before: float | None
+) -> Iterator[Figure]:
+    """The figures of the ``number``-th segment, which begins after ``before`` images."""
     phases = epoch_phases(segment, namespace)
-    speeds = [entry.record.speed for entry in segment.of(Step)]
-    usual = median(speeds) if speeds else None
-    first = segment.epochs[0] if segment.epochs else 0
-    counter = _Counter(first, offset, size, namespace.get("batch_size"))
-    ours = "student" in namespace  # our scripts time a log interval, GluonCV's SSD script a batch
-    found = []
+    records = [entry.record for entry in segment.of(Step, EpochEnd, Validation)]
+    first, last = segment.epochs or (0, 0)
+    ended = {record.epoch for record in records if not isinstance(record, Step)}
+    counter = _Counter(first, before, size, namespace.get("batch_size"))
     for entry in segment.of(Step, EpochEnd, Validation):
         record = entry.record
-        kind = {Step: "step", EpochEnd: "epoch"}.get(type(record), "validation")
-        phase = phases.get(record.epoch) or getattr(record, "phase", None) or "detection"
-        images = counter.images(record)
-        for name, value in _values(record):
-            averaging = (
-                ONE_VALIDATION if kind == "validation" else _averaging(record, name, usual, ours)
-            )
-            found.append(
-                Figure(
-                    name,
-                    math.nan if value is None else value,
-                    _state(name, value, phase, kind),
-                    averaging,
-                    record.epoch,
-                    getattr(record, "batch", None),
-                    images,
-                    phase,
-                    number,
-                    entry.line,
-                    kind,
-                )
-            )
-    return found
+        place = Place(
+            record=type(record),
+            phase=phases.get(record.epoch) or getattr(record, "phase", None) or "detection",
+            epoch=record.epoch,
+            images=counter.images(record),
+            segment=number,
+            line=entry.line,
+            whole=record.epoch in ended or record.epoch < last,
+        )
+        for kind, name, value in _values(record):
+            state = _state(kind, name, value, place.phase)
+            yield Figure(kind, name, math.nan if value is None else value, state, place)
 
 
 def run_figures(run: Run, size: EpochSize | None = None) -> list[Figure]:
-    """All figures of a run. A segment goes on counting images where the one before it stopped.
+    """All figures of a run. Each segment continues the count of images of the one before.
 
     Args:
-        size: images of an epoch, where more is known than the run tells.
+        size: Images per epoch, if more is known than the run records.
     """
     size, before, found = size or epoch_size(run), epochs_before(run), []
-    offset = before * size.images if size else None if before else 0
+    seen = before * size.images if size else None if before else 0
     for number, segment in enumerate(run.segments, start=1):
-        figures = segment_figures(segment, run.namespace, size, number, offset)
+        figures = list(_segment_figures(segment, number, run.namespace, size, seen))
         found += figures
-        offset = max((f.images for f in figures if f.images is not None), default=offset)
+        now = images_seen(figures)
+        seen = seen if now is None else now
     return found
 
 
-def last_trained(log: Log) -> Run | None:
-    """The run that a file is about: the last with figures. None where there is none."""
-    return next((run for run in reversed(log.runs) if run.trained), None)
+def images_seen(figures: list[Figure]) -> float | None:
+    """The images seen since the start of the run; None if unknown."""
+    return max((f.place.images for f in figures if f.place.images is not None), default=None)
+
+
+def counted_by_epoch(figures: list[Figure]) -> list[Figure]:
+    """Replace the images of figures by epochs since the start of the run.
+
+    This allows a comparison of logs that do not record the images per epoch.
+    """
+    last = {f.place.segment: f.place.epoch for f in figures}
+    before, total = {}, 0
+    for segment, epoch in last.items():
+        before[segment] = total
+        total += epoch
+    return [
+        replace(f, place=replace(f.place, images=before[f.place.segment] + f.place.epoch))
+        for f in figures
+    ]
+
+
+def epochs_before(run: Run) -> int:
+    """The number of epochs trained before the first one in ``run``; above 0 only if it is resumed.
+
+    A state continues the count of its run. ``start_epoch`` of a run that begins with weights is the
+    number of epochs that they have been trained for.
+    """
+    options = run.namespace
+    first = next((segment.epochs[0] for segment in run.segments if segment.epochs), 0)
+    if not options.get("resume"):
+        return 0
+    origin = 1 if "lrD" in options and kind_of(options) != "faster_rcnn" else 0
+    if str(options["resume"]).endswith(".zip") and isinstance(options.get("start_epoch"), int):
+        origin = options["start_epoch"]
+    return max(0, first - origin)

@@ -1,4 +1,4 @@
-"""What must hold in every log by itself, whatever was trained."""
+"""Checks of a single log: relations between its figures that hold for every training."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gan_kd_ssd.analysis.phases import PUBLISHED_COST
-from gan_kd_ssd.analysis.plain import count
 from gan_kd_ssd.analysis.summary import detector_of, phase_costs, phase_speed
 from gan_kd_ssd.analysis.tolerances import settings
+from gan_kd_ssd.analysis.wording import count
 from gan_kd_ssd.logs.log import Run
 from gan_kd_ssd.logs.records import BestMap, EpochEnd, NewBest, Step, Validation
 
 
 @dataclass(frozen=True)
 class Invariant:
-    """``holds`` is None where the log has nothing to check it on; ``line`` is the first breach."""
+    """The result of a check.
+
+    Attributes:
+        holds: None if the log has nothing to check.
+        line: The first line that breaks it.
+    """
 
     name: str
     holds: bool | None
@@ -25,7 +30,11 @@ class Invariant:
 
 
 def check_invariants(run: Run, figures) -> list[Invariant]:
-    """All of them; ``figures`` are :func:`~gan_kd_ssd.analysis.figures.run_figures` of ``run``."""
+    """Check a run.
+
+    Args:
+        figures: The :func:`~gan_kd_ssd.analysis.figures.run_figures` of ``run``.
+    """
     limits = settings()["invariants"]
     return [
         _difference(run, limits["Loss_D"]["tolerance"]),
@@ -35,17 +44,14 @@ def check_invariants(run: Run, figures) -> list[Invariant]:
     ]
 
 
-def _worst(name: str, gaps: list[tuple[float, float, int]], what: str) -> Invariant:
-    """``gaps``: (gap, allowed, line), one a ``what``. The detail tells the largest."""
+def _largest(name: str, gaps: list[tuple[float, float, int]], noun: str) -> Invariant:
+    """Judge ``gaps`` of (gap, allowed gap, line); ``noun`` names what each of them belongs to."""
     if not gaps:
-        return Invariant(name, None, f"no {what}s to check")
+        return Invariant(name, None, f"no {noun}s to check")
     broken = [line for gap, allowed, line in gaps if not gap <= allowed]
-    gap = max(gaps)[0]
-    line = broken[0] if broken else None
-    where = f", {len(broken)} of them too far" if broken else ""
-    return Invariant(
-        name, not broken, f"{count(len(gaps), what)}, largest gap {gap:.2g}{where}", line
-    )
+    more = f", {len(broken)} of them too large" if broken else ""
+    detail = f"{count(len(gaps), noun)}, largest gap {max(gaps)[0]:.2g}{more}"
+    return Invariant(name, not broken, detail, broken[0] if broken else None)
 
 
 def _finite(*values) -> bool:
@@ -59,11 +65,11 @@ def _difference(run: Run, allowed: float) -> Invariant:
         total, real, fake = (of.get(n) for n in ("Loss_D", "Loss_D_real", "Loss_D_fake"))
         if _finite(total, real, fake):
             gaps.append((abs(total - (real - fake)), allowed + 1e-9, entry.line))
-    return _worst("Loss_D = Loss_D_real - Loss_D_fake", gaps, "line")
+    return _largest("Loss_D = Loss_D_real - Loss_D_fake", gaps, "line")
 
 
 def _unit(values: Iterable[float]) -> float:
-    """One unit of the last decimal that the most precise of ``values`` shows."""
+    """One unit in the last decimal place of the most precise of ``values``."""
     decimals = (repr(float(v)).partition(".")[2] for v in values)
     return 10.0 ** -max((len(d) for d in decimals if "e" not in d), default=17)
 
@@ -78,7 +84,7 @@ def _mean_of_classes(run: Run, allowed: float) -> Invariant:
         gap = abs(mean - sum(found) / len(found))
         rounding = (_unit([mean]) + _unit(found)) / 2
         gaps.append((gap, allowed + rounding, entry.line))
-    return _worst("mAP = mean of its classes", gaps, "validation")
+    return _largest("mAP = mean of its classes", gaps, "validation")
 
 
 def _best_never_falls(run: Run) -> Invariant:
@@ -90,18 +96,18 @@ def _best_never_falls(run: Run) -> Invariant:
             record = entry.record
             if isinstance(record, Validation):
                 if _finite(record.mean):
-                    rounded = 0.0005 if record.coco else 0.0  # COCO's block has tenths of a percent
-                    highest = max(highest, record.mean - rounded)
+                    rounding = 0.0005 if record.coco else 0.0  # COCO's block has one decimal
+                    highest = max(highest, record.mean - rounding)
                 continue
             checked += 1
-            # a best that is printed with few digits may be a little below the mAP that it is
+            # a best mAP with few digits may be a little below the mAP that it stands for
             falls = record.value < best or record.value < highest - _unit([record.value])
             if isinstance(record, NewBest):
                 falls = falls or record.value < record.previous
             best = max(best, record.value)
             breach = entry.line if falls and breach is None else breach
     if not checked:
-        return Invariant(name, None, "no line tells the best mAP")
+        return Invariant(name, None, "no line records the best mAP")
     return Invariant(name, breach is None, count(checked, "line"), breach)
 
 
@@ -109,7 +115,7 @@ def _costs(run: Run, figures, at_least: float) -> list[Invariant]:
     costs = phase_costs(phase_speed(figures))
     published = PUBLISHED_COST.get(detector_of(run) or "", {})
     if not costs:
-        return [Invariant("cost of a phase", None, "no two phases to set against each other")]
+        return [Invariant("cost of a phase", None, "no two phases to compare")]
     found = []
     for phase, cost in costs.items():
         aside = f"; published {published[phase]:.2f}x, not compared" if phase in published else ""

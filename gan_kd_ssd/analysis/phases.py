@@ -1,4 +1,9 @@
-"""Which phase an epoch belongs to: gan, discriminator (D alone is trained) or detection."""
+"""The phase of each epoch.
+
+There are three phases: in ``gan``, student and discriminators are trained against each other; in
+``discriminator``, the student receives only its detection losses while the discriminators are trained;
+in ``detection``, only the student is trained.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +12,8 @@ import math
 from gan_kd_ssd.logs.log import Segment
 from gan_kd_ssd.logs.records import GAN_FIGURES, EpochEnd, Step
 
-#: Costs of a phase against detection alone, published: arXiv 1906.08467's logs, samples/s for the
-#: SSD (35.0 against 57.2), seconds an epoch for Faster R-CNN (640, 834 and 463).
+#: Cost of each phase relative to ``detection``, in the published logs (arXiv 1906.08467): samples per
+#: second for SSD (57.2 / 35.0), seconds per epoch for Faster R-CNN (640 and 834 over 463).
 PUBLISHED_COST = {
     "ssd": {"gan": 1.64},
     "faster_rcnn": {"discriminator": 1.38, "gan": 1.80},
@@ -16,11 +21,11 @@ PUBLISHED_COST = {
 
 
 def scheduled(namespace: dict, epoch: int) -> str | None:
-    """The phase that the options ask for, None where they do not tell.
+    """The phase that the options of a run schedule for an epoch; None if they do not define it.
 
-    Faster R-CNN: D alone for the first ``train_D_eopch`` epochs (inferred from the cost of an
-    epoch), then both up to epoch ``GAN_epochs`` itself (published log). Our ``gan_epochs`` is the
-    last epoch of the GAN stage as well.
+    For Faster R-CNN, the first ``train_D_eopch`` epochs are in ``discriminator`` (inferred from their
+    cost) and the others up to ``GAN_epochs``, inclusive, in ``gan`` (published log). ``gan_epochs`` of
+    train_ssd_gkd.py is the last epoch in ``gan``, too.
     """
     if namespace.get("distill") == "none":
         return "detection"
@@ -35,11 +40,12 @@ def scheduled(namespace: dict, epoch: int) -> str | None:
 
 
 def epoch_phases(segment: Segment, namespace: dict) -> dict[int, str]:
-    """Phase of each epoch that has a step or an epoch line.
+    """Find the phase of each epoch that has step or epoch lines.
 
-    By what the record says, else by the options, else by the figures: a nan of every adversarial
-    figure is an empty metric, as in the published logs, unless the detection losses of an epoch
-    that follows a GAN epoch are lost as well: then the run diverged in the GAN phase.
+    The records decide, then the options, then the figures. If all adversarial figures are nan, they are
+    empty metrics, as in the published logs, and the phase is ``detection``. There is one exception: if
+    the detection losses of an epoch after a GAN epoch are not finite either, the run diverged in the
+    GAN phase.
     """
     phases: dict[int, str] = {}
     by_epoch: dict[int, list] = {}
@@ -52,16 +58,16 @@ def epoch_phases(segment: Segment, namespace: dict) -> dict[int, str]:
 
 
 def _phase(records, namespace: dict, epoch: int, before: str | None) -> str:
-    said = next((record.phase for record in records if record.phase), None)
-    if said:
-        return said
+    recorded = next((record.phase for record in records if record.phase), None)
+    if recorded:
+        return recorded
     pairs = [(name, value) for record in records for name, value in record.figures.items()]
     adversarial = [v for name, v in pairs if name in GAN_FIGURES]
     if not adversarial:
         return "detection"
-    asked = scheduled(namespace, epoch)
-    if asked:
-        return asked
+    planned = scheduled(namespace, epoch)
+    if planned:
+        return planned
     if not all(v is None or math.isnan(v) for v in adversarial):
         return "gan"
     lost = any(v is None or not math.isfinite(v) for n, v in pairs if n not in GAN_FIGURES)

@@ -1,226 +1,350 @@
-"""Curves of runs over the published one: losses, mAP and speed by phase, readable in grey."""
+"""Plots of runs over a reference: losses, mAP, and speed by phase.
+
+Runs differ in colour, line style, marker and hatch, so that they are distinct in grey print, too. Only
+``gan-kd logs plot`` imports this module, because it imports matplotlib.
+"""
 
 from __future__ import annotations
 
+import io
+import math
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from gan_kd_ssd.analysis import canvas
-from gan_kd_ssd.analysis.facts import Subject, of_one_size
-from gan_kd_ssd.analysis.panel import Panel, Style, bars, line_with_marks
-from gan_kd_ssd.analysis.resume import epochs_before
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Picture
+from matplotlib.figure import SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from gan_kd_ssd.analysis.analysed_run import AnalysedRun, with_common_size
+from gan_kd_ssd.analysis.curves import epoch_lines, points_of
+from gan_kd_ssd.analysis.figures import INACTIVE, LOSS, MAP, Figure, counted_by_epoch, epochs_before
 from gan_kd_ssd.analysis.summary import phase_speed
+from gan_kd_ssd.analysis.wording import printable
 from gan_kd_ssd.util.errors import UserError
 
-#: Panels by detector: title -> figures in it. mAP and speed come after them.
-PANELS = {
-    "ssd": {
-        "Detection losses": ("CrossEntropy", "SmoothL1"),
-        "Loss_D (real - fake score)": ("Loss_D",),
-        "Loss_G (score of the student)": ("Loss_G",),
-        "Cosine figure": ("cosine",),
-    },
-    "faster_rcnn": {
-        "RPN losses": ("RPN_Conf", "RPN_SmoothL1"),
-        "RCNN losses": ("RCNN_CrossEntropy", "RCNN_SmoothL1"),
-        "Loss_D (real - fake score)": ("Loss_D",),
-        "Loss_G (score of the student)": ("Loss_G",),
-    },
+#: Title and vertical axis of the panel of each loss, in the order of the panels.
+LOSS_PANELS = {
+    "CrossEntropy": ("Classification loss (CrossEntropy)", "loss"),
+    "SmoothL1": ("Box loss (SmoothL1)", "loss"),
+    "RPN_Conf": ("RPN objectness loss (RPN_Conf)", "loss"),
+    "RPN_SmoothL1": ("RPN box loss (RPN_SmoothL1)", "loss"),
+    "RCNN_CrossEntropy": ("RCNN class loss (RCNN_CrossEntropy)", "loss"),
+    "RCNN_SmoothL1": ("RCNN box loss (RCNN_SmoothL1)", "loss"),
+    "Loss_D": ("Discriminator loss (Loss_D)", "score of teacher - student"),
+    "Loss_G": ("Generator loss (Loss_G)", "score of the student"),
+    "cosine": ("Attention loss (cosine)", "loss"),
 }
+#: How many losses of other names are drawn.
+_MOST_OTHER_LOSSES = 4
 PHASES = ("discriminator", "gan", "detection")
-SUFFIXES = (".png", ".svg")
-
-REFERENCE_STYLE = Style(canvas.GREY, width=2.8)
-STYLES = (  # colours of Okabe and Ito, told apart by the colour-blind, from dark to light
-    Style("#0072b2", 1.6, (6, 3), "circle", 5),
-    Style("#d55e00", 1.6, (9, 3, 2, 3), "square", 9),
-    Style("#009e73", 2.0, (2, 2.5), "triangle", 3),
-    Style("#cc79a7", 1.8, (12, 4), "diamond", 14),
-)
-#: Headings of the blocks, where runs of several detectors are drawn.
+#: Headings, if runs of several detectors are drawn.
 HEADINGS = {"ssd": "SSD", "faster_rcnn": "Faster R-CNN", None: "Other losses"}
-_WIDTH, _PANEL, _GAP = 1150, (306, 210), (72, 78)
-_LEFT, _TOP = 62, 34
 
 
-def draw(runs: Sequence[Subject], references: Sequence[Subject] = (), kind: str = "png") -> bytes:
-    """The picture of ``runs`` over ``references``, as ``png`` or ``svg``.
+@dataclass(frozen=True)
+class Style:
+    """The style of a run.
 
-    Each detector has a block of panels with its own runs and reference: their losses are not alike.
+    Attributes:
+        line: The linestyle of matplotlib.
+        hatch: The hatch of its bars; the bars of the reference are filled.
+    """
+
+    colour: str
+    width: float
+    line: object
+    marker: str
+    hatch: str
+
+
+REFERENCE_STYLE = Style("#8a8a8a", 2.6, "-", "", "")
+STYLES = (  # dark colours of Okabe and Ito, which colour-blind readers can tell apart
+    Style("#0072b2", 1.4, (0, (6, 2)), "o", "////"),
+    Style("#d55e00", 1.4, (0, (7, 2, 1.5, 2)), "s", "...."),
+    Style("#000000", 1.2, (0, (1.5, 1.5)), "^", "xxxx"),
+    Style("#009e73", 1.6, "-", "D", "----"),
+)
+_PANEL = 3.5, 2.7  # inches
+_MARKERS = 9  # per curve
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A run with its style and the figures to draw."""
+
+    run: AnalysedRun
+    style: Style
+    figures: list[Figure]
+
+    def curves(self, kind: str, name: str) -> list[list[Figure]]:
+        """The curves of a figure, one per phase."""
+        here = [f for f in self.figures if (f.kind, f.name) == (kind, name)]
+        return [points_of(epochs) for epochs in epoch_lines(here).values()]
+
+    @cached_property
+    def end(self) -> float:
+        """The horizontal position of its last point."""
+        points = [lines[-1] for epochs in epoch_lines(self.figures).values() for lines in epochs]
+        return max((f.place.images for f in points), default=0)
+
+    @cached_property
+    def end_of_gan(self) -> float | None:
+        """The horizontal position at which the GAN stage ended; None if that is not in the log."""
+        trained = [f for f in self.figures if f.kind == LOSS and f.place.images is not None]
+        ends: dict[bool, float] = {}
+        for f in trained:
+            ends[f.place.phase == "gan"] = f.place.images
+        if set(ends) != {True, False} or ends[False] < ends[True]:
+            return None
+        return ends[True]
+
+
+def draw(
+    runs: Sequence[AnalysedRun], references: Sequence[AnalysedRun] = (), kind: str = "png"
+) -> bytes:
+    """Draw runs over references.
+
+    Args:
+        kind: ``png`` or ``svg``.
 
     Raises:
-        UserError: more runs than can be told apart.
+        UserError: There are more runs than styles.
+    """
+    out = io.BytesIO()
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "gan-kd"}):
+        warnings.simplefilter("ignore", UserWarning)  # a name may have characters the font lacks
+        metadata = {"Date": None} if kind == "svg" else None
+        picture(runs, references).savefig(out, format=kind, dpi=110, metadata=metadata)
+    return out.getvalue()
+
+
+def picture(runs: Sequence[AnalysedRun], references: Sequence[AnalysedRun] = ()) -> Picture:
+    """Draw runs over references. Runs of each detector have their own block of panels.
+
+    Raises:
+        UserError: There are more runs than styles.
     """
     if len(runs) > len(STYLES):
-        raise UserError(f"{len(runs)} logs: at most {len(STYLES)} can be told apart in one plot")
-    together = of_one_size([*references, *runs])
-    references, runs = together[: len(references)], together[len(references) :]
-    everything = [*((one, REFERENCE_STYLE) for one in references), *zip(runs, STYLES)]
-    detectors = list(dict.fromkeys(one.detector for one in [*runs, *references]))
-    shapes, top = [], 0.0
-    for detector in detectors:
-        if len(detectors) > 1:
-            top += 14
-            shapes.append(canvas.Text(_LEFT, top + 12, HEADINGS[detector], size=16))
-            top += 20
-        here = [pair for pair in everything if pair[0].detector == detector]
-        found, top = _block(top, here)
-        shapes += found
-    if kind == "svg":
-        return canvas.svg(shapes, _WIDTH, round(top)).encode()
-    return canvas.png(shapes, _WIDTH, round(top))
+        raise UserError(f"{len(runs)} logs: a plot shows at most {len(STYLES)} of them")
+    together = with_common_size([*references, *runs])
+    styles = [*[REFERENCE_STYLE] * len(references), *STYLES]
+    blocks: dict[str | None, list] = {run.detector: [] for run in [*runs, *references]}
+    for run, style in zip(together, styles):
+        blocks[run.detector].append((run, style))
+    made = [_Block(HEADINGS[name] if len(blocks) > 1 else "", of) for name, of in blocks.items()]
+    heights = [block.height for block in made]
+    figure = Picture((max(block.width for block in made), sum(heights)), layout="constrained")
+    FigureCanvasAgg(figure)
+    parts = figure.subfigures(len(made), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, block in zip(parts, made):
+        block.draw(part)
+    return figure
 
 
-def _block(top: float, drawn) -> tuple[list, float]:
-    """The panels of one detector and the names of its runs; where they end."""
-    shapes = _panels(top, drawn)
-    y = top + _TOP + 2 * _PANEL[1] + _GAP[1] + 62
-    names = [Path(run.name).name for run, style in drawn if style is not REFERENCE_STYLE]
-    for run, style in drawn:
-        shapes += line_with_marks(((_LEFT, y - 4), (_LEFT + 52, y - 4)), style)
-        name = Path(run.name).name
-        if style is REFERENCE_STYLE:
-            name = f"{run.role}: {name}"
-        elif names.count(name) > 1:
-            name = run.name
-        if epochs_before(run.run):
-            name += f" (from epoch {run.run.segments[0].epochs[0]} on)"
-        shapes.append(canvas.Text(_LEFT + 62, y, name))
-        y += 20
-    return shapes, y
+class _Block:
+    """The panels of the runs of one detector, above their legend."""
 
-
-def kind_of(path: str) -> str:
-    """``png`` or ``svg``, by the name of a file.
-
-    Raises:
-        UserError: it is neither.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"--out {path}: name a file that ends in .png or .svg")
-    return suffix[1:]
-
-
-class _Scale:
-    """The horizontal axis: images seen, or epochs where a log does not tell the images of one.
-
-    A short run is not squeezed to nothing: the axis ends a little after the longest of the runs.
-    Where the reference has hardly begun by then, each run is drawn over its own length.
-    """
-
-    def __init__(self, drawn):
-        everything = [run for run, _ in drawn]
-        reference = next((run for run, style in drawn if style is REFERENCE_STYLE), None)
-        runs = [run for run in everything if run is not reference]
-        by_epoch = any(run.images_seen is None for run in everything)
-        self._curves = {id(run): drawn_curves(run.curves(by_epoch)) for run in everything}
-        longest = max(map(self._end, runs or everything)) or 1
-        beyond = self._end(reference) if reference else 0
-        self._units: dict[int, float] = {}
-        self.limit = 1.04 * longest
-        if beyond and self._begun(reference) < 2:
-            self._units = {id(run): self._end(run) / 100 or 1 for run in everything}
-            self.limit, self.unit = 104.0, 1
-            self.label = "% of each run (their lengths are too unlike)"
-            return
-        about = "" if by_epoch or all(run.counts_exactly for run in everything) else " (estimated)"
-        if by_epoch:
-            self.unit, self.label, more = 1, "epochs", f"{beyond:,.0f}"
-        elif longest >= 2e5:
-            self.unit, self.label, more = 1e6, "million images seen", f"{beyond / 1e6:.3g}"
-        else:
-            self.unit, self.label, more = 1e3, "thousand images seen", f"{beyond / 1e3:,.0f}"
-        self.label += about
-        if beyond > 1.2 * self.limit:
-            self.label += f" (the {reference.role} run goes on to {more})"
-
-    def _begun(self, reference: Subject) -> int:
-        """How many points of the reference's longest curve are in the panel."""
-        curves = self._curves[id(reference)].values()
-        return max(sum(p.images <= self.limit for p in points) for points in curves)
-
-    def _end(self, run: Subject) -> float:
-        return max((points[-1].images for points in self._curves[id(run)].values()), default=0)
-
-    def curves(self, run: Subject, name: str):
-        """The curves of a figure, one a phase: horizontal and vertical values."""
-        unit = self._units.get(id(run), self.unit)
-        for (known, _), points in self._curves[id(run)].items():
-            if known == name:
-                yield [p.images / unit for p in points], [p.value for p in points]
-
-
-def drawn_curves(curves: dict) -> dict:
-    """Without the last point of a curve whose epoch is not at its end, unless there is no other.
-
-    Means since an epoch's start are larger early in it: the curve would seem to turn.
-    """
-    whole = {key: [p for p in points if p.whole] for key, points in curves.items()}
-    return {key: whole[key] or points for key, points in curves.items()}
-
-
-def _places(top: float):
-    (width, height), (gap, down) = _PANEL, _GAP
-    for row in range(2):
-        for column in range(3):
-            left = _LEFT + column * (width + gap)
-            yield left, top + _TOP + row * (height + down), width, height
-
-
-def _titles(drawn) -> dict[str, tuple[str, ...]]:
-    """Title -> figures of the panels; of losses that are not ours, the first four by name."""
-    detector = drawn[0][0].detector
-    if detector in PANELS:
-        return PANELS[detector]
-    names = (name for run, _ in drawn for name, _ in run.curves(True))
-    losses = [n for n in dict.fromkeys(names) if n != "mAP" and not n.startswith("AP ")]
-    return {name: (name,) for name in losses[:4]}
-
-
-def _panels(top: float, drawn) -> list:
-    places, shapes, scale = list(_places(top)), [], _Scale(drawn)
-    for place, (title, names) in zip(places, _titles(drawn).items()):
-        panel = Panel(*place, title, scale.label, scale.limit / scale.unit)
-        for run, style in drawn:
-            for name in names:
-                for xs, ys in scale.curves(run, name):
-                    panel.add(xs, ys, style)
-        if len(names) > 1:
-            panel.names = _ends(drawn, names, scale, panel.x_limit)
-        shapes += panel.shapes()
-    shapes += _mean_ap(places[4], drawn, scale).shapes()
-    measured = [(phase_speed(run.figures), style) for run, style in drawn]
-    groups = [
-        (phase, [(of.get(phase, {}).get("samples_per_second"), style) for of, style in measured])
-        for phase in PHASES
-        if any(phase in of for of, _ in measured)
-    ]
-    return shapes + bars(*places[5], "Speed by phase, samples/s (not compared)", groups)
-
-
-def _ends(drawn, names, scale: _Scale, limit: float) -> dict[str, tuple[float, float]]:
-    """Where the curves of each name end in the panel: its label stands there."""
-    ends = {}
-    for name in names:
-        points = [
-            (x, y)
-            for run, _ in drawn
-            for xs, ys in scale.curves(run, name)
-            for x, y in zip(xs, ys)
-            if x <= limit
+    def __init__(self, heading: str, runs: Sequence[tuple[AnalysedRun, Style]]):
+        by_epoch = any(run.images_seen is None for run, _ in runs)
+        self.heading = heading
+        self.drawn = [
+            Drawn(run, style, counted_by_epoch(run.figures) if by_epoch else run.figures)
+            for run, style in runs
         ]
-        if points:
-            ends[name] = max(points)
-    return ends
+        self.axis = _HorizontalAxis(self.drawn, by_epoch)
+        self.losses = self._losses()
+        panels = len(self.losses) + 2
+        self.rows = 1 if panels <= 3 else 2
+        self.columns = math.ceil(panels / self.rows)
+        self.width = _PANEL[0] * self.columns
+        self.height = _PANEL[1] * self.rows + 0.25 * (len(self.drawn) + 2 + bool(heading))
+
+    def _losses(self) -> list[str]:
+        """The losses that any run has; of other names, the first few."""
+        figures = (f for one in self.drawn for f in one.figures)
+        names = {f.name: None for f in figures if f.kind == LOSS and f.state != INACTIVE}
+        known = [name for name in LOSS_PANELS if name in names]
+        return known or list(names)[:_MOST_OTHER_LOSSES]
+
+    def draw(self, part: SubFigure) -> None:
+        """Draw the panels and the legend."""
+        if self.heading:
+            part.suptitle(self.heading, x=0.01, ha="left", fontweight="bold")
+        grid = part.add_gridspec(self.rows, self.columns)
+        cells = [(row, column) for row in range(self.rows) for column in range(self.columns)]
+        for name, cell in zip(self.losses, cells):
+            title, label = LOSS_PANELS.get(name, (name, "loss"))
+            self._curves(part.add_subplot(grid[cell]), LOSS, name, printable(title), label)
+        # mAP takes a cell that is left over
+        first, last = cells[len(self.losses)], cells[-1]
+        place = grid[first[0], first[1] : last[1]] if self.rows > 1 else grid[first]
+        self._mean_ap(part.add_subplot(place))
+        self._speed(part.add_subplot(grid[last]))
+        self._legend(part)
+
+    def _curves(self, axes: Axes, kind: str, name: str, title: str, label: str) -> None:
+        axes.set_title(title, fontsize=9.5, parse_math=False)
+        axes.set_ylabel(label, fontsize=9)
+        axes.set_xlabel(self.axis.label, fontsize=9)
+        axes.set_xlim(0, self.axis.limit)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        axes.tick_params(labelsize=8)
+        axes.grid(color="#e4e4e4", linewidth=0.7)
+        axes.set_axisbelow(True)
+        empty = True
+        for number, one in enumerate(self.drawn):
+            curves = one.curves(kind, name)
+            if kind == MAP:  # validations are one curve over all phases
+                curves = [sorted((f for of in curves for f in of), key=lambda f: f.place.images)]
+            for points in curves:
+                empty &= not self._curve(axes, one, points, number)
+            end = one.end_of_gan
+            if end is not None and self.axis.x(one, end) <= self.axis.limit:
+                axes.axvline(
+                    self.axis.x(one, end), color=one.style.colour, linewidth=0.9, linestyle=":"
+                )
+        if empty:
+            axes.text(
+                0.5, 0.5, "no figures", transform=axes.transAxes, ha="center", color="#595959"
+            )
+
+    def _curve(self, axes: Axes, one: Drawn, points: list[Figure], number: int) -> bool:
+        """Draw a curve up to the end of the axis; return whether it has any points."""
+        drawn = [(self.axis.x(one, f.place.images), f.value) for f in points]
+        drawn = [(x, y) for x, y in drawn if x <= self.axis.limit]
+        if not drawn:
+            return False
+        step = max(1, len(drawn) // _MARKERS)
+        axes.plot(
+            *zip(*drawn),
+            color=one.style.colour,
+            linewidth=one.style.width,
+            linestyle=one.style.line,
+            marker=one.style.marker or ("o" if len(drawn) == 1 else None),
+            markersize=4,
+            # markers of different runs stand at different points
+            markevery=(min(number * step // len(self.drawn), len(drawn) - 1), step),
+        )
+        return True
+
+    def _mean_ap(self, axes: Axes) -> None:
+        title = "Validation mAP"
+        for one in self.drawn:
+            values = [f.value for points in one.curves(MAP, MAP) for f in points]
+            if values and one.style is REFERENCE_STYLE:
+                best = max(values)
+                title += f" (dotted: {one.run.role} best, {best:.4f})"
+                axes.axhline(best, color=one.style.colour, linewidth=1, linestyle=":")
+        self._curves(axes, MAP, MAP, title, "mAP")
+
+    def _speed(self, axes: Axes) -> None:
+        axes.set_title("Training speed by phase (not compared)", fontsize=9.5)
+        axes.set_ylabel("samples per second", fontsize=9)
+        axes.set_xlabel("phase", fontsize=9)
+        axes.tick_params(labelsize=8)
+        speeds = [phase_speed(one.run.figures) for one in self.drawn]
+        phases = [phase for phase in PHASES if any(phase in of for of in speeds)]
+        width = 0.8 / len(self.drawn)
+        for number, (one, of) in enumerate(zip(self.drawn, speeds)):
+            known = [(i, of[p].samples_per_second) for i, p in enumerate(phases) if p in of]
+            known = [(i, value) for i, value in known if value is not None]
+            plain = one.style is REFERENCE_STYLE
+            bars = axes.bar(
+                [i + width * (number - (len(self.drawn) - 1) / 2) for i, _ in known],
+                [value for _, value in known],
+                width=0.9 * width,
+                color=one.style.colour if plain else "white",
+                edgecolor=one.style.colour,
+                hatch=one.style.hatch,
+            )
+            axes.bar_label(bars, fmt="%.3g", fontsize=8)
+        axes.set_xticks(range(len(phases)), phases)
+        axes.set_xlim(-0.5, max(len(phases), 1) - 0.5)
+        axes.margins(y=0.12)
+
+    def _legend(self, part: SubFigure) -> None:
+        lines, names = [], self._names()
+        for one in self.drawn:
+            style = {"color": one.style.colour, "linewidth": one.style.width}
+            lines.append(Line2D([], [], linestyle=one.style.line, marker=one.style.marker, **style))
+        if any(one.end_of_gan is not None for one in self.drawn):
+            lines.append(Line2D([], [], color="#595959", linewidth=0.9, linestyle=":"))
+            names.append("vertical: end of the GAN stage")
+        legend = part.legend(
+            lines,
+            names,
+            loc="outside lower left",
+            fontsize=9,
+            frameon=False,
+            handlelength=6,
+            numpoints=2,
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+
+    def _names(self) -> list[str]:
+        own = [one for one in self.drawn if one.style is not REFERENCE_STYLE]
+        short = [Path(one.run.name).name for one in own]
+        names = []
+        for one in self.drawn:
+            name = Path(one.run.name).name
+            if one not in own:
+                name = f"{one.run.role}: {name}"
+            elif short.count(name) > 1:
+                name = one.run.name
+            if epochs_before(one.run.run):
+                name += f" (from epoch {one.run.run.segments[0].epochs[0]} on)"
+            # matplotlib leaves out names that begin with an underscore
+            names.append(printable(f" {name}" if name.startswith("_") else name))
+        return names
 
 
-def _mean_ap(place, drawn, scale: _Scale) -> Panel:
-    panel = Panel(*place, "mAP", scale.label, scale.limit / scale.unit)
-    for run, style in drawn:
-        points = sorted(p for xs, ys in scale.curves(run, "mAP") for p in zip(xs, ys))
-        panel.add([x for x, _ in points], [y for _, y in points], style)
-        if points and style is REFERENCE_STYLE:
-            panel.level = max(y for _, y in points)
-            panel.title = f"mAP (dotted: {run.role} best, {panel.level:.4f})"
-    return panel
+class _HorizontalAxis:
+    """Images seen, or epochs if any log does not show its images.
+
+    The axis ends a little after the longest run, so that a short run is not squeezed by a long
+    reference. If the reference has hardly begun there, each run is drawn over its own length.
+    """
+
+    def __init__(self, drawn: Sequence[Drawn], by_epoch: bool):
+        reference = next((one for one in drawn if one.style is REFERENCE_STYLE), None)
+        own = [one for one in drawn if one is not reference] or drawn
+        longest = max(one.end for one in own) or 1
+        beyond = reference.end if reference else 0
+        self.relative = bool(beyond) and self._begun(reference, 1.04 * longest) < 2
+        if self.relative:
+            self.unit, self.limit = 1.0, 104.0
+            self.label = "% of each run (lengths differ too much)"
+            return
+        if by_epoch:
+            self.unit, self.label = 1.0, "epochs"
+        elif longest >= 2e5:
+            self.unit, self.label = 1e6, "million images seen"
+        else:
+            self.unit, self.label = 1e3, "thousand images seen"
+        self.limit = 1.04 * longest / self.unit
+        if not by_epoch and not all(one.run.counts_exactly for one in drawn):
+            self.label += " (estimated)"
+        if beyond > 1.2 * 1.04 * longest:
+            more = beyond / self.unit
+            more = f"{more:,.0f}" if more >= 100 else f"{more:.3g}"
+            self.label += f"\n(the {reference.run.role} run has {more})"
+
+    @staticmethod
+    def _begun(reference: Drawn, limit: float) -> int:
+        """The number of points up to the limit in the longest curve of the reference."""
+        curves = epoch_lines(reference.figures).values()
+        return max(sum(f.place.images <= limit for f in points_of(of)) for of in curves)
+
+    def x(self, one: Drawn, images: float) -> float:
+        """The horizontal position of a figure of a run."""
+        if self.relative:
+            return 100 * images / (one.end or 1)
+        return images / self.unit

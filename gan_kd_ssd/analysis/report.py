@@ -1,84 +1,85 @@
-"""A comparison as text: aligned for a terminal, or Markdown."""
+"""A comparison as text: for a terminal, or in Markdown."""
 
 from __future__ import annotations
 
-from gan_kd_ssd.analysis.compare import WITHIN, Comparison, Row
-
-
-def number(value: float | None, signed: bool = False) -> str:
-    """Four decimals, - for none."""
-    if value is None:
-        return "-"
-    return f"{value:+.4f}" if signed else f"{value:.4f}"
-
-
-def cells(row: Row) -> list[str]:
-    """Name, here, reference, gap, allowed, verdict, why."""
-    values = [number(row.mine), number(row.reference), number(row.gap, signed=True)]
-    allowed = "-" if row.allowed is None else f"±{row.allowed:.4f}"
-    return [row.name, *values, allowed, row.verdict, row.why]
-
+from gan_kd_ssd.analysis.compare import Comparison, Row
+from gan_kd_ssd.analysis.compare_arguments import SAME, Argument
+from gan_kd_ssd.analysis.wording import count, printable
+from gan_kd_ssd.util.tables import aligned
 
 HEAD = ["figure", "here", "reference", "gap", "allowed", "verdict", "why, where"]
 ARGUMENT_HEAD = ["argument", "here", "reference", ""]
 
+#: A note for all forms of a comparison.
+SPEED_NOTE = "speed is not compared, because it depends on the machine"
+#: Widest column of a table for a terminal, except the last one.
+_WIDEST = 46
 
-def argument_cells(argument) -> list[str]:
-    """Name, here, reference, verdict."""
+
+def cells(row: Row) -> list[str]:
+    """Format a row under :data:`HEAD`."""
+    values = ["-" if v is None else f"{v:.4f}" for v in (row.mine, row.reference)]
+    gap = "-" if row.gap is None else f"{row.gap:+.4f}"
+    allowed = "-" if row.allowed is None else f"±{row.allowed:.4f}"
+    return [row.label, *values, gap, allowed, row.verdict.value, row.why]
+
+
+def argument_cells(argument: Argument) -> list[str]:
+    """Format an argument under :data:`ARGUMENT_HEAD`."""
     shown = ["-" if v is None else v or "''" for v in (argument.mine, argument.reference)]
-    return [argument.name, *shown, argument.verdict]
+    return [argument.label, *shown, argument.verdict]
 
 
-def counts(comparison: Comparison) -> str:
-    """How many rows have which verdict."""
-    verdicts = [row.verdict for row in comparison.rows]
-    return ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys([WITHIN, *verdicts]))
+def _arguments(comparison: Comparison, everything: bool) -> tuple[list[list[str]], list[str]]:
+    """The rows of the table of arguments, and a note on those that it leaves out."""
+    shown = [a for a in comparison.arguments if everything or a.verdict != SAME]
+    same = len(comparison.arguments) - len(shown)
+    verb = "is" if same == 1 else "are"
+    notes = [f"{count(same, 'argument')} {verb} the same (see --all)"] if same else []
+    return [argument_cells(a) for a in shown], notes
 
 
-def table_text(comparison: Comparison) -> str:
-    """For a terminal."""
-    out = [f"{comparison.mine} against {comparison.reference}"]
-    out += [*comparison.remarks, ""]
-    out += _aligned(ARGUMENT_HEAD, [argument_cells(a) for a in comparison.arguments], "lll")
-    out += ["", *_aligned(HEAD, [cells(row) for row in comparison.rows], "lrrrrl"), ""]
+def table_text(comparison: Comparison, everything: bool = False) -> str:
+    """Format a comparison for a terminal.
+
+    Args:
+        everything: Show arguments that are the same, too.
+    """
+    arguments, notes = _arguments(comparison, everything)
+    out = [f"{comparison.mine} against {comparison.reference}", *comparison.remarks, ""]
+    if arguments:
+        out.append(_table([ARGUMENT_HEAD, *arguments]))
+    out += [*notes, "", _table([HEAD, *map(cells, comparison.rows)], right=(1, 2, 3, 4)), ""]
     out += [f"tolerance of {name}: {origin}" for name, origin in comparison.origins.items()]
-    out += ["speed is not compared: it depends on the machine", ""]
-    out.append(f"verdict: {comparison.verdict} ({counts(comparison)})")
-    return "\n".join(out) + "\n"
+    out += [SPEED_NOTE, "", f"verdict: {comparison.verdict.value} ({comparison.counts})"]
+    return "\n".join(map(printable, "\n".join(out).split("\n"))) + "\n"
 
 
-def _aligned(head: list[str], rows: list[list[str]], sides: str) -> list[str]:
-    widths = [min(max(len(row[i]) for row in [head, *rows]), 46) for i in range(len(head))]
-    widths[-1] = 0
-    out = []
-    for row in [head, *rows]:
-        padded = [
-            cell.rjust(width) if side == "r" else cell.ljust(width)
-            for cell, width, side in zip(row, widths, sides.ljust(len(row), "l"))
-        ]
-        out.append("  ".join(padded).rstrip())
-    out.insert(1, "-" * min(max(map(len, out)), 100))
-    return out
+def _table(rows: list[list[str]], right=()) -> str:
+    """A table with a rule below its head."""
+    head, *body = aligned(rows, right=right, widest=_WIDEST).split("\n")
+    return "\n".join([head, "-" * min(max(map(len, [head, *body])), 100), *body])
 
 
-def markdown_text(comparison: Comparison) -> str:
-    """The same in Markdown."""
+def markdown_text(comparison: Comparison, everything: bool = False) -> str:
+    """Format a comparison in Markdown; see :func:`table_text`."""
+    arguments, notes = _arguments(comparison, everything)
     out = [f"# {_escape(comparison.mine)} against {_escape(comparison.reference)}", ""]
-    out.append(f"**{comparison.verdict}**: {counts(comparison)}.")
+    out.append(f"**{comparison.verdict.value}**: {comparison.counts}.")
     out += [f"- {_escape(remark)}" for remark in comparison.remarks]
-    out += ["", *_markdown(ARGUMENT_HEAD, [argument_cells(a) for a in comparison.arguments])]
-    out += ["", *_markdown(HEAD, [cells(row) for row in comparison.rows]), ""]
+    if arguments:
+        out += ["", _markdown([ARGUMENT_HEAD, *arguments])]
+    out += ["", *notes, "", _markdown([HEAD, *map(cells, comparison.rows)], right=(1, 2, 3, 4)), ""]
     out += [f"- tolerance of {name}: {origin}" for name, origin in comparison.origins.items()]
-    out.append("- speed is not compared: it depends on the machine")
-    return "\n".join(out) + "\n"
+    return "\n".join([*out, f"- {SPEED_NOTE}"]) + "\n"
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(map(_escape, line))} |" for line in lines]
+def _markdown(rows: list[list[str]], right=()) -> str:
+    return aligned([list(map(_escape, row)) for row in rows], right=right, markdown=True)
 
 
 def _escape(text: str) -> str:
-    for mark in "\\|*_`<>[]#":
+    """Escape what Markdown would read as markup. ``aligned`` escapes bars."""
+    for mark in "\\*`<>[]#":
         text = text.replace(mark, "\\" + mark)
-    return " ".join(text.split()).replace("\\_", "_") if text else text
+    return " ".join(text.split())

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from gan_kd_ssd.analysis.figures import last_trained
-from gan_kd_ssd.analysis.resume import with_resumed
+from gan_kd_ssd.logs.resume import with_resumed
 from gan_kd_ssd.evaluation.metrics import detect_image
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Unknown, Validation
@@ -280,7 +279,7 @@ def read_metrics(path: Path) -> dict[str, list[dict]]:
         if not (ends and entry.record.text.startswith("{")):
             raise UserError(f"{path}: line {entry.line} is not one of a metrics file")
     kinds: dict[str, list[dict]] = {"step": [], "epoch": [], "validation": []}
-    run, before = last_trained(log), 0
+    run, before = log.last_trained, 0
     for segment in with_resumed(log, run).segments if run else ():
         for entry in segment.of(Step, EpochEnd, Validation):
             line = json_fields(entry.record)

@@ -1,4 +1,1 @@
-"""Training logs: records, the text and JSON writers, the parser, comparison and plots.
-
-Works without MXNet. ``gan-kd logs --help`` lists the commands.
-"""
+"""The format of training logs: records, writers and parsers. Imports no MXNet."""

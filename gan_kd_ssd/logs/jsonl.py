@@ -1,33 +1,16 @@
-"""JSON lines of a training run, read back into records."""
+"""The parser of the JSON lines of training runs."""
 
 from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 from gan_kd_ssd.logs.log import Entry, Log, arrange
-from gan_kd_ssd.logs.records import (
-    BestMap,
-    EpochEnd,
-    Event,
-    LearningRate,
-    NewBest,
-    RunStart,
-    Saved,
-    Start,
-    Step,
-    Unknown,
-    Validation,
-)
+from gan_kd_ssd.logs.records import EVENTS, EpochEnd, RunStart, Step, Unknown, Validation
 
-_EVENTS = {
-    "start": Start,
-    "best_map": BestMap,
-    "learning_rate": LearningRate,
-    "new_best": NewBest,
-    "saved": Saved,
-    "text": Event,
-}
+#: Beginning of the line of a RunStart.
+_RUN = '{"kind": "run"'
 _NOT_FIGURES = ("kind", "epoch", "batch", "images", "phase", "speed", "seconds")
 
 
@@ -38,7 +21,7 @@ def _count(value) -> int:
 
 
 def _figure(value) -> float:
-    """null is an inactive figure; a figure that diverged stands there as a string."""
+    """Parse a figure: null if inactive, a string if it diverged."""
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -69,7 +52,7 @@ def _phase(fields: dict) -> str | None:
     return None if phase is None else _text(phase)
 
 
-#: What each field of an event must be; a field of another name is none of ours (KeyError).
+#: Parser of each field of an event. A field of another name is a KeyError.
 _EVENT_FIELDS = {
     "epoch": _count,
     "iteration": lambda value: None if value is None else _count(value),
@@ -108,10 +91,10 @@ def _step_or_epoch(fields: dict):
 
 
 def record_from_json(fields: dict, style: str = "ssd_gkd"):
-    """The record that :func:`~gan_kd_ssd.logs.write.json_fields` gave ``fields``.
+    """Return the record whose :func:`~gan_kd_ssd.logs.write.json_fields` are ``fields``.
 
     Raises:
-        KeyError, TypeError, ValueError: it is none.
+        KeyError, TypeError, ValueError: There is no such record.
     """
     kind = fields["kind"]
     if kind == "run":
@@ -127,20 +110,31 @@ def record_from_json(fields: dict, style: str = "ssd_gkd"):
         return Validation(epoch, classes, mean, phase, style, coco, summary)
     if kind == "event":
         rest = {name: v for name, v in fields.items() if name not in ("kind", "event")}
-        return _EVENTS[fields["event"]](**{n: _EVENT_FIELDS[n](v) for n, v in rest.items()})
+        return EVENTS[fields["event"]](**{n: _EVENT_FIELDS[n](v) for n, v in rest.items()})
     raise ValueError(f"unknown kind {kind!r}")
 
 
 def parse_json_lines(text: str, source: str = "") -> Log:
-    """Read a ``*_metrics.jsonl``; lines that are not understood are kept as Unknown."""
+    """Parse the text of a ``*_metrics.jsonl``. Lines that are not understood become Unknown."""
     entries, style = [], "ssd_gkd"
     *whole, last = text.split("\n")
     for number, line in enumerate([*whole, last] if last else whole, start=1):
-        try:
-            record = record_from_json(json.loads(line.lstrip("\ufeff")), style)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-            record = Unknown(line, cut=number > len(whole))
+        record = _record(line, style) or Unknown(line, cut=number > len(whole))
         if isinstance(record, (Step, EpochEnd)):
             style = record.style
         entries.append(Entry(record, number))
     return arrange(entries, source, text)
+
+
+def _record(line: str, style: str = "ssd_gkd"):
+    try:
+        return record_from_json(json.loads(line.lstrip("\ufeff")), style)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return None
+
+
+def run_starts(path: Path) -> list[RunStart]:
+    """The starts of the runs in a ``*_metrics.jsonl``. Other lines are skipped unparsed, for speed."""
+    with path.open(encoding="utf-8", errors="surrogateescape") as lines:
+        starts = (_record(line) for line in lines if line.lstrip("\ufeff").startswith(_RUN))
+        return [start for start in starts if start is not None]

@@ -1,4 +1,4 @@
-"""A log as it was read: entries in their order, arranged into runs and segments."""
+"""A parsed log: its entries in order, grouped into runs and segments."""
 
 from __future__ import annotations
 
@@ -14,39 +14,27 @@ _FIGURES = (Step, EpochEnd, Validation)
 
 @dataclass(frozen=True)
 class Entry:
-    """A record and where it stands: ``line`` (1-based) is its first of ``count`` lines.
+    """A record and its place in the file.
 
-    ``original`` is the text in the file, kept only where the writer would print the record
-    otherwise: fewer digits, another order of options, a last line without its line end.
+    Attributes:
+        line: The first line of the record, counted from 1.
+        count: The number of its lines.
+        original: The unchanged lines of a text log; None for a record that comes from JSON lines.
     """
 
     record: object
     line: int
     count: int = 1
-    prefix: str = ""
-    newline: str = "\n"
     original: str | None = None
 
-    @classmethod
-    def of(cls, record, line: int, original: str, count: int = 1, prefix: str = "") -> Entry:
-        """The entry that writes ``original`` again."""
-        newline = "\r\n" if original.endswith("\r\n") else "\n"
-        entry = cls(record, line, count, prefix, newline)
-        if entry.text() == original:
-            return entry
-        return cls(record, line, count, prefix, newline, original)
-
     def text(self) -> str:
-        """The entry's lines as they stand in the file."""
-        if self.original is not None:
-            return self.original
-        text = self.prefix + format_record(self.record)
-        return text if self.newline == "\n" else text.replace("\n", self.newline)
+        """The lines of the entry in the text log."""
+        return format_record(self.record) if self.original is None else self.original
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Entries of one run in which epochs and batches only go forward."""
+    """Entries of one run in which epochs and batches only increase."""
 
     entries: tuple[Entry, ...]
 
@@ -56,43 +44,52 @@ class Segment:
 
     @property
     def lines(self) -> tuple[int, int]:
-        """First and last line (1-based) in the file."""
+        """First and last line (from 1) in the file."""
         last = self.entries[-1]
         return self.entries[0].line, last.line + last.count - 1
 
     @property
     def epochs(self) -> tuple[int, int] | None:
-        """First and last epoch with a figure, None without any."""
+        """First and last epoch that has figures; None if there is none."""
         numbers = [entry.record.epoch for entry in self.of(*_FIGURES)]
         return (min(numbers), max(numbers)) if numbers else None
 
     @property
     def style(self) -> str | None:
-        """The style of the segment's figures, None without any."""
+        """The style of the segment's figures; None if there are none."""
         return next((entry.record.style for entry in self.of(*_FIGURES)), None)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What belongs to one ``Namespace(...)`` line; ``start`` is None where the log has none."""
+    """Everything from one ``Namespace(...)`` line to the next.
+
+    Attributes:
+        start: The entry of the ``Namespace(...)`` line; None if the log has no such line.
+    """
 
     start: Entry | None
     segments: tuple[Segment, ...]
 
     @property
     def namespace(self) -> dict[str, object]:
-        """The run's options; empty where the log has no such line."""
+        """The options of the run; empty if the log does not record them."""
         return dict(self.start.record.namespace) if self.start else {}
 
     @property
+    def metadata(self) -> dict[str, object]:
+        """What JSON lines record about the run besides its options; empty for a text log without JSON lines."""
+        return dict(self.start.record.info) if self.start else {}
+
+    @property
     def lines(self) -> tuple[int, int]:
-        """First and last line (1-based) in the file."""
+        """First and last line (from 1) in the file."""
         first = self.start.line if self.start else self.segments[0].lines[0]
         return first, self.segments[-1].lines[1] if self.segments else first
 
     @property
     def trained(self) -> bool:
-        """Whether there is any figure: most starts of the published Faster R-CNN log have none."""
+        """Whether the run has figures. Most starts in the published Faster R-CNN log have none."""
         return any(segment.epochs for segment in self.segments)
 
     def of(self, *types) -> Iterator[Entry]:
@@ -102,28 +99,34 @@ class Run:
 
 @dataclass(frozen=True)
 class Log:
-    """A whole file. ``preamble``: what stands before the first run.
+    """A whole file.
 
-    ``original`` is the file's text where it is not :meth:`text`: that of JSON lines.
+    Attributes:
+        source: The name of the file, for messages.
+        original: The content of a file of JSON lines; None for a text log.
     """
 
     source: str
     entries: tuple[Entry, ...]
-    preamble: tuple[Entry, ...]
     runs: tuple[Run, ...]
     original: str | None = None
 
     def text(self) -> str:
-        """The file again, to the byte; JSON lines become the text log of the same run."""
+        """The text log. That of a parsed text log equals the file to the byte."""
         return "".join(entry.text() for entry in self.entries)
 
     def number(self, run: Run) -> int:
-        """Which run of the file ``run`` is, from 1."""
+        """The position of ``run`` in the file, from 1."""
         return 1 + next(i for i, one in enumerate(self.runs) if one is run)
 
     @property
+    def last_trained(self) -> Run | None:
+        """The last run that has figures, which is the run that a file is about."""
+        return next((run for run in reversed(self.runs) if run.trained), None)
+
+    @property
     def unknown(self) -> list[Entry]:
-        """The entries that were not understood; blank lines are not counted."""
+        """The entries that were not understood, without blank lines."""
         return [
             entry
             for entry in self.entries
@@ -132,52 +135,42 @@ class Log:
 
     @property
     def sha256(self) -> str:
-        """Of the file's bytes."""
+        """The checksum of the file."""
         return hashlib.sha256(encode(self.original or self.text())).hexdigest()
 
 
 def encode(text: str) -> bytes:
-    """Bytes of a log's text; bytes that were not UTF-8 come out as they went in."""
+    """Return the bytes of a log's text. Bytes that were not UTF-8 are restored."""
     return text.encode("utf-8", "surrogateescape")
 
 
-class _Position:
-    """How far a segment has come, to see where epochs or batches go back."""
-
-    def __init__(self):
-        self.at = (-1, -1.0)
-
-    def goes_back(self, record) -> bool:
-        """Move on to ``record``; True if it lies before what was seen."""
-        ended = float("inf")
-        if isinstance(record, Step):
-            here, back = (record.epoch, record.batch), (record.epoch, record.batch) <= self.at
-        elif isinstance(record, EpochEnd):
-            here, back = (record.epoch, ended), (record.epoch, ended) <= self.at
-        else:
-            here, back = (record.epoch, ended), record.epoch < self.at[0]
-        self.at = here
-        return back
-
-
 def arrange(entries: Iterable[Entry], source: str = "", original: str | None = None) -> Log:
-    """Put entries into runs (one a RunStart) and segments (a new one where epochs go back)."""
+    """Group entries into runs and segments.
+
+    Each :class:`RunStart` begins a run. A segment ends where epochs or batches go back.
+    """
     entries = tuple(entries)
     starts = [i for i, entry in enumerate(entries) if isinstance(entry.record, RunStart)]
-    first = starts[0] if starts else len(entries)
-    preamble, runs = entries[:first], []
-    if any(isinstance(entry.record, (Start, *_FIGURES)) for entry in preamble):
-        runs.append(Run(None, _segments(preamble)))
-        preamble = ()
+    before = entries[: starts[0]] if starts else entries
+    runs = []
+    if any(isinstance(entry.record, (Start, *_FIGURES)) for entry in before):
+        runs.append(Run(None, _segments(before)))
     for begin, end in zip(starts, [*starts[1:], len(entries)]):
         runs.append(Run(entries[begin], _segments(entries[begin + 1 : end])))
-    return Log(source, entries, preamble, tuple(runs), original)
+    return Log(source, entries, tuple(runs), original)
 
 
 def _segments(entries: tuple[Entry, ...]) -> tuple[Segment, ...]:
-    begins, position = [0], _Position()
+    begins, position = [0], (-1, -1.0)
     for index, entry in enumerate(entries):
-        if isinstance(entry.record, _FIGURES) and position.goes_back(entry.record):
+        record = entry.record
+        if not isinstance(record, _FIGURES):
+            continue
+        here = (record.epoch, record.batch if isinstance(record, Step) else float("inf"))
+        # the validation of an epoch has the position of its last line
+        again = here <= position and not isinstance(record, Validation)
+        if again or record.epoch < position[0]:
             begins.append(index)
+        position = here
     ends = [*begins[1:], len(entries)]
     return tuple(Segment(entries[a:b]) for a, b in zip(begins, ends) if b > a)

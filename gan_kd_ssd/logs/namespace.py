@@ -1,4 +1,4 @@
-"""The ``Namespace(...)`` line of a run, read back without evaluating it."""
+"""The parser of ``Namespace(...)`` lines, which evaluates no code."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import warnings
 
 _NAME = re.compile(r"\s*(\w+)=")
 _STRING = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
-_FLAT = (
-    rf"""[\[({{](?:{_STRING}|[^][(){{}}'"])*[\])}}]"""  # a list, tuple or dict without one inside
-)
+_FLAT = rf"""[\[({{](?:{_STRING}|[^][(){{}}'"])*[\])}}]"""
 _NESTED = rf"""[\[({{](?:{_STRING}|{_FLAT}|[^][(){{}}'"])*[\])}}]"""
 _VALUE = re.compile(rf"""{_STRING}|{_NESTED}|<[^<>]*>|[^,(){{}}'"\[\]<>]+""")
 
@@ -23,15 +21,17 @@ class Verbatim(str):
 
 
 def parse_namespace(text: str) -> dict[str, object] | None:
-    """The options in ``Namespace(a=1, b='x')`` in the line's order, or None if it is not whole.
+    """Parse ``Namespace(a=1, b='x')``.
 
-    Values are str, int, float, bool, None, and lists, tuples and dicts of them, one inside
-    another at most; anything else is a :class:`Verbatim`.
+    Returns:
+        The options in the order of the line, or None if the line is incomplete. Values are str, int,
+        float, bool, None, and lists, tuples and dicts of them with one level of nesting. Any other
+        value is a :class:`Verbatim`.
     """
     if not (text.startswith("Namespace(") and text.endswith(")")):
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # 1and2 is no literal, and not our concern
+        warnings.simplefilter("ignore", SyntaxWarning)  # raised for text such as 1and2
         return _options(text)
 
 

@@ -1,7 +1,7 @@
-"""The parser: a log file -> runs -> segments -> records, each with its line number.
+"""The parser of text logs.
 
-Strict: a line is a record only if all of it is known, and what is not known is kept as
-:class:`~gan_kd_ssd.logs.records.Unknown`. Nothing is lost: :meth:`Log.text` is the file again.
+The parser is strict: it understands a line only as a whole, and keeps any other line as
+:class:`~gan_kd_ssd.logs.records.Unknown`. Nothing is lost: :meth:`Log.text` equals the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from gan_kd_ssd.logs.records import (
     NewBest,
     RunStart,
     Saved,
-    Start,
     Step,
     Unknown,
     Validation,
@@ -32,7 +31,7 @@ _COUNT = r"[0-9]{1,9}"
 
 
 def _pattern(template: str) -> re.Pattern:
-    """The regular expression of a template of :mod:`gan_kd_ssd.logs.lines`."""
+    """Compile a template of :mod:`gan_kd_ssd.logs.lines`."""
     kinds = {"epoch": _COUNT, "batch": _COUNT, "iteration": _COUNT, "path": r"\S.*"}
     parts = []
     for literal, name, _, _ in Formatter().parse(template):
@@ -42,16 +41,11 @@ def _pattern(template: str) -> re.Pattern:
     return re.compile("".join(parts))
 
 
-_START = _pattern(lines.START)
-_BEST_MAP = _pattern(lines.BEST_MAP)
-_LEARNING_RATE = _pattern(lines.LEARNING_RATE)
-_GAN_LEARNING_RATE = _pattern(lines.GAN_LEARNING_RATE)
-_WARM_UP_RATE = _pattern(lines.WARM_UP_RATE)
-_SAVED = _pattern(lines.SAVED)
-_NEW_BEST = _pattern(lines.NEW_BEST)
+_EVENTS = [(kind, _pattern(template), fixed) for kind, template, fixed in lines.EVENTS]
 _SSD_GKD_STEP = re.compile(
     f"{_pattern(lines.SSD_GKD_STEP).pattern}(?:{_pattern(lines.SSD_GKD_COSINE).pattern})?"
-    rf"(?P<further>(?: [^\s=]+={_NUMBER}\.)*)"
+    # a damaged line may repeat its own fields
+    rf"(?P<further>(?: (?!train_student_|cosine_length_|Loss_)[A-Za-z]\w*={_NUMBER}\.)*)"
 )
 _SSD_GKD_EPOCH = _pattern(lines.SSD_GKD_EPOCH)
 _STEP_HEAD = _pattern(lines.STEP_HEAD)
@@ -60,7 +54,7 @@ _GKD_VALIDATION = _pattern(lines.VALIDATION["ssd_gkd"].rstrip())
 _VALIDATION = _pattern(lines.VALIDATION["ssd"].rstrip())
 _VALUE = re.compile(_NUMBER)
 
-#: How lines of a training log begin; a logger's prefix may stand before it.
+#: Beginnings of the lines of a training log. A logger may put a prefix before them.
 _BEGINNINGS = ("Namespace(", "Start training from [", "[Epoch ", "best_map is ")
 # INFO:root:  |  2019-06-20 12:00:00,123 - INFO -  |  [12:00:00] x.py:10:
 _PREFIX = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL|\d:\d\d).*[\s:\]>-]")
@@ -68,15 +62,22 @@ _MOST_PREFIX = 200
 
 
 def _number(text: str) -> float:
-    """As printed: ``0`` stays an int, as in ``current best [0]``."""
+    """Parse a number. ``0`` stays an int, so that ``current best [0]`` is printed as it was."""
     return int(text) if text.isdigit() and len(text) < 16 else float(text)
 
 
+#: Parsers of the fields of events.
+_EVENT_FIELDS = {
+    **{"epoch": int, "iteration": int, "path": str},
+    **dict.fromkeys(lines.NUMBERS, _number),
+}
+
+
 def _unprefixed(line: str) -> tuple[str, str]:
-    """The logger's prefix of a line ("" if it has none) and the rest."""
+    """Split a line into the logger's prefix ("" if there is none) and the rest."""
     if line.startswith(_BEGINNINGS):
         return "", line
-    if line.startswith("\ufeff"):  # a byte order mark, at the start of the file
+    if line.startswith("\ufeff"):  # a byte order mark at the start of the file
         return line[0], line[1:]
     at = min((found for found in map(line.find, _BEGINNINGS) if found > 0), default=-1)
     if 0 < at <= _MOST_PREFIX and _PREFIX.search(line[:at]):
@@ -85,13 +86,13 @@ def _unprefixed(line: str) -> tuple[str, str]:
 
 
 def _named(text: str) -> tuple[str, str] | None:
-    """``tv monitor=0.5`` -> name and number. The name may hold an equals sign."""
+    """Split ``tv monitor=0.5`` into name and number. The name may contain an equals sign."""
     name, _, value = text.rpartition("=")
     return (name, value) if name.strip() and _VALUE.fullmatch(value) else None
 
 
 def _figures(text: str) -> tuple[dict[str, float], str] | None:
-    """``a=1.000,b=2.000`` -> the figures and the style that prints them so."""
+    """Parse ``a=1.000,b=2.000`` into figures and the style that prints them in this way."""
     style = "ssd" if ", " in text or "," not in text else "faster_rcnn"
     figures = {}
     for part in text.split(lines.SEPARATOR[style]):
@@ -116,19 +117,18 @@ def _ssd_gkd(match: re.Match) -> dict[str, float]:
 def _step(body: str):
     match = _SSD_GKD_STEP.fullmatch(body)
     if match:
-        return Step(
-            int(match["epoch"]), int(match["batch"]), float(match["speed"]), _ssd_gkd(match)
-        )
-    match = _STEP_HEAD.match(body)
-    found = match and _figures(body[match.end() :])
-    if found:
+        figures, style = _ssd_gkd(match), "ssd_gkd"
+    else:
+        match = _STEP_HEAD.match(body)
+        found = match and _figures(body[match.end() :])
+        if not found:
+            return None
         figures, style = found
-        epoch, batch, speed = int(match["epoch"]), int(match["batch"]), float(match["speed"])
-        return Step(epoch, batch, speed, figures, style=style)
-    return None
+    epoch, batch, speed = int(match["epoch"]), int(match["batch"]), float(match["speed"])
+    return Step(epoch, batch, speed, figures, style=style)
 
 
-def _epoch_line(body: str):
+def _epoch_end(body: str):
     match = _SSD_GKD_EPOCH.fullmatch(body)
     if match:
         return EpochEnd(int(match["epoch"]), _ssd_gkd(match), speed=float(match["speed"]))
@@ -137,47 +137,39 @@ def _epoch_line(body: str):
     if found:
         figures, style = found
         return EpochEnd(int(match["epoch"]), figures, seconds=float(match["seconds"]), style=style)
-    for pattern, gan in ((_LEARNING_RATE, False), (_GAN_LEARNING_RATE, True)):
+    return None
+
+
+def _event(body: str):
+    for kind, pattern, fixed in _EVENTS:
         match = pattern.fullmatch(body)
         if match:
-            return LearningRate(int(match["epoch"]), _number(match["rate"]), gan)
-    match = _WARM_UP_RATE.fullmatch(body)
-    if match:
-        epoch, iteration = int(match["epoch"]), int(match["iteration"])
-        return LearningRate(epoch, _number(match["rate"]), iteration=iteration)
-    match = _NEW_BEST.fullmatch(body)
-    if match:
-        value, previous = _number(match["value"]), _number(match["previous"])
-        return NewBest(int(match["epoch"]), value, previous, match["path"])
-    match = _SAVED.fullmatch(body)
-    return Saved(int(match["epoch"]), match["path"]) if match else None
+            fields = {name: _EVENT_FIELDS[name](text) for name, text in match.groupdict().items()}
+            return kind(**fields, **fixed)
+    return None
 
 
 def parse_line(body: str):
-    """The record of one line without prefix and line end, or None if it is not known.
+    """Parse one line without prefix and newline; None if it is unknown.
 
-    A validation block has many lines and is read by :func:`parse`.
+    Validation blocks have several lines: see :func:`parse`.
     """
-    if body.startswith("[Epoch "):
-        return _step(body) if "][Batch " in body else _epoch_line(body)
     if body.startswith("Namespace("):
         options = parse_namespace(body)
         return None if options is None else RunStart(options)
-    match = _START.fullmatch(body)
-    if match:
-        return Start(int(match["epoch"]))
-    match = _BEST_MAP.fullmatch(body)
-    return BestMap(_number(match["value"])) if match else None
+    if body.startswith("[Epoch ") and "][Batch " in body:
+        return _step(body)
+    return _epoch_end(body) or _event(body)
 
 
 def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] | None:
-    """The validation block that begins at line ``at`` (0-based), and how many lines it has."""
+    """Parse the validation block at line ``at`` (from 0); return it with its number of lines."""
     prefix, body = _unprefixed(raw[at].rstrip("\r\n"))
     body = body.rstrip()
     match = _GKD_VALIDATION.fullmatch(body)
     if match:
         style = "ssd_gkd"
-    elif style == "ssd_gkd":  # GluonCV's own head after a line of ours
+    elif style == "ssd_gkd":  # GluonCV's validation block, after lines of the ssd_gkd style
         style = "ssd"
     match = match or _VALIDATION.fullmatch(body)
     if match is None:
@@ -217,17 +209,17 @@ def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] |
 
 
 def _digits(number: str) -> int:
-    """Significant digits of a printed number; a float has 15 to 17."""
+    """Count the significant digits of a printed number. A float has 15 to 17."""
     return len(re.sub(r"[eE].*|[^0-9]", "", number).lstrip("0"))
 
 
 def _cut(raw_line: str, body: str) -> bool:
-    """Whether the file may break off inside this line: no line end, and digits may be missing."""
+    """Whether the file may end within this line: no newline, and digits may be missing."""
     return not raw_line.endswith("\n") and _digits(body.rsplit("=", 1)[-1]) < 15
 
 
 def _whole(record, body: str) -> bool:
-    """Whether a last line without a line end is certainly a whole line."""
+    """Whether a last line without newline is certainly complete."""
     if isinstance(record, (Step, EpochEnd)):
         return format_record(record) == body + "\n"
     if isinstance(record, (BestMap, LearningRate)):
@@ -242,30 +234,30 @@ def _entries(text: str) -> Iterator[Entry]:
     style = "ssd"
     at = 0
     while at < len(raw):
-        prefix, body = _unprefixed(raw[at].rstrip("\r\n"))
-        count = 1
+        _, body = _unprefixed(raw[at].rstrip("\r\n"))
+        ended, count = raw[at].endswith("\n"), 1
         record = parse_line(body)
-        if record is None:
-            block = _validation(raw, at, style) if "Validation:" in body else None
-            if block:
-                record, count = block
-        elif not raw[at].endswith("\n") and not _whole(record, body):
+        if record is None and "Validation:" in body:
+            record, count = _validation(raw, at, style) or (None, 1)
+        elif record is not None and not ended and not _whole(record, body):
             record = None
-        if record is None:
-            cut = not raw[at].endswith("\n")
-            prefix, record = "", Unknown(raw[at].rstrip("\r\n"), cut)
-        elif isinstance(record, (Step, EpochEnd)):
+        if isinstance(record, (Step, EpochEnd)):
             style = record.style
-        yield Entry.of(record, at + 1, "".join(raw[at : at + count]), count, prefix)
+        record = record or Unknown(raw[at].rstrip("\r\n"), cut=not ended)
+        yield Entry(record, at + 1, count, "".join(raw[at : at + count]))
         at += count
 
 
 def _split(text: str) -> list[str]:
-    """Lines with their ends. Newlines alone end them: splitlines() knows form feeds and more."""
+    """Split into lines with their newlines. str.splitlines() would also split at form feeds."""
     *whole, last = text.split("\n")
     return [line + "\n" for line in whole] + ([last] if last else [])
 
 
 def parse(text: str, source: str = "") -> Log:
-    """Read a text log; ``source`` names it in messages. Never fails: see :class:`Log`."""
+    """Parse a text log. Damaged lines cause no error; they become Unknown.
+
+    Args:
+        source: The name of the log in messages.
+    """
     return arrange(_entries(text), source)

@@ -1,22 +1,22 @@
-"""What happened in a training run: one record type for each thing that a log tells.
+"""Records of what happened in a training run, one type for each kind of line in a log.
 
-The training loop makes these records; :mod:`gan_kd_ssd.logs.write` prints them as the published
-text lines and as JSON lines, and :mod:`gan_kd_ssd.logs.parse` reads them back from both.
+The training loop makes records. :mod:`gan_kd_ssd.logs.write` prints them as the published text lines
+and as JSON lines; :mod:`gan_kd_ssd.logs.parse` and :mod:`gan_kd_ssd.logs.jsonl` read them back.
 
-Figures are dicts, name -> number, in the order in which they are printed. ``None`` and ``nan``
-both print as ``nan``, as an empty metric of the published logs does: a figure that is not active
-in this phase may be left out, be None, or be nan. The styles differ in punctuation alone:
+Figures are dicts from name to number, in the order of printing. ``None`` and ``nan`` both print as
+``nan``, as an empty metric does in the published logs: a figure that is inactive in a phase may be
+missing, None or nan. There are three styles, which differ in their punctuation:
 
-- ``ssd_gkd``: the published SSD log. Figures ``Loss_D``, ``Loss_G``, ``Loss_D_real``,
-  ``Loss_D_fake``, ``CrossEntropy``, ``SmoothL1``, and ``cosine``; a step without ``cosine`` (or
-  with None) has no such field in its line, as in the published detection-only stage.
-- ``faster_rcnn``: the published Faster R-CNN log and GluonCV's own. Any names, printed in the
-  order of the dict: published ones are ``RPN_Conf``, ``RPN_SmoothL1``, ``RCNN_CrossEntropy``,
-  ``RCNN_SmoothL1``, ``RPNAcc``, ``RPNL1Loss``, ``RCNNAcc``, ``RCNNL1Loss``, ``Loss_G``, ``Loss_D``.
-  Figures that the published lines lack may be there too; they go into the JSON line alone:
-  ``Loss_D_real``, ``Loss_D_fake`` and ``cosine``, and of an :class:`EpochEnd` the four from
-  ``RPNAcc`` to ``RCNNL1Loss`` as well.
-- ``ssd``: GluonCV's own SSD log. Any names; its script prints ``CrossEntropy``, ``SmoothL1``.
+- ``ssd_gkd``: the published SSD log. Its figures are ``Loss_D``, ``Loss_G``, ``Loss_D_real``,
+  ``Loss_D_fake``, ``CrossEntropy``, ``SmoothL1`` and ``cosine``. The line of a step without ``cosine``
+  (or with None) has no such field, as in the published detection-only stage.
+- ``faster_rcnn``: the published Faster R-CNN log and GluonCV's. It takes figures of any name and prints
+  them in the order of the dict. Those of the published log are ``RPN_Conf``, ``RPN_SmoothL1``,
+  ``RCNN_CrossEntropy``, ``RCNN_SmoothL1``, ``RPNAcc``, ``RPNL1Loss``, ``RCNNAcc``, ``RCNNL1Loss``,
+  ``Loss_G`` and ``Loss_D``. Only the JSON line contains ``Loss_D_real``, ``Loss_D_fake`` and
+  ``cosine``, and those from ``RPNAcc`` to ``RCNNL1Loss`` of an :class:`EpochEnd`.
+- ``ssd``: GluonCV's SSD log. It takes figures of any name; GluonCV's script prints ``CrossEntropy``
+  and ``SmoothL1``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 STYLES = ("ssd_gkd", "faster_rcnn", "ssd")
 
-#: Figures that exist only while discriminators are trained; nan means inactive in other phases.
+#: Figures that exist only while discriminators are trained. In other phases, nan means inactive.
 GAN_FIGURES = ("Loss_D", "Loss_G", "Loss_D_real", "Loss_D_fake", "cosine")
 
 Figures = Mapping[str, "float | None"]
@@ -34,10 +34,12 @@ Figures = Mapping[str, "float | None"]
 
 @dataclass(frozen=True)
 class RunStart:
-    """A run begins: its options, name -> value.
+    """The start of a run.
 
-    ``info`` goes into the JSON line alone (versions, git revision, sha256 of the teacher's file,
-    mAP of the teacher, ...).
+    Attributes:
+        namespace: Options, by name.
+        info: Metadata that only the JSON line contains, such as versions, the git revision, the data,
+            and the checksum and mAP of the teacher.
     """
 
     namespace: Mapping[str, object]
@@ -53,10 +55,13 @@ class Start:
 
 @dataclass(frozen=True)
 class Step:
-    """The figures after batch ``batch`` (0-based) of an epoch; ``speed`` in samples/s.
+    """Figures after one batch of an epoch.
 
-    ``images`` (seen since the run's start) and ``phase`` ("discriminator", "gan", "detection") are
-    for the JSON line: the text line has no place for them.
+    Attributes:
+        batch: Index of the batch, from 0.
+        speed: Samples per second.
+        images: Images seen since the start of the run; only the JSON line contains it.
+        phase: "discriminator", "gan" or "detection"; only the JSON line contains it.
     """
 
     epoch: int
@@ -70,10 +75,10 @@ class Step:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """The figures of a whole epoch.
+    """Figures of a whole epoch.
 
-    ``ssd_gkd`` prints ``speed`` (samples/s) and never the cosine figure; the other styles print
-    ``seconds``, the epoch's training time.
+    The ``ssd_gkd`` style prints ``speed`` (samples per second) and omits the cosine figure. The other
+    styles print ``seconds``, the training time of the epoch.
     """
 
     epoch: int
@@ -87,10 +92,12 @@ class EpochEnd:
 
 @dataclass(frozen=True)
 class Validation:
-    """Average precision of each class, in the classes' order, and their mean (0 to 1).
+    """Average precision of each class, in the order of the classes, and their mean (0 to 1).
 
-    ``mean`` is None where the log breaks off before the line of the mean. ``coco``: GluonCV's
-    COCO block, which prints percents and begins with the lines of ``summary``.
+    Attributes:
+        mean: The mAP; None if the log ends before it.
+        coco: Whether this is the block of GluonCV's COCO metric, which is printed in percent and
+            begins with the lines of ``summary``.
     """
 
     epoch: int
@@ -104,16 +111,16 @@ class Validation:
 
 @dataclass(frozen=True)
 class BestMap:
-    """``best_map is 0.78``: the best mAP so far, as the published SSD script prints it."""
+    """``best_map is 0.78``: the best mAP so far, as in the published SSD log."""
 
     value: float
 
 
 @dataclass(frozen=True)
 class LearningRate:
-    """A learning rate was set: the student's, or (``gan``) those of the adversarial updates.
+    """A change of the student's learning rate or (``gan``) of the adversarial learning rates.
 
-    ``iteration`` is given in GluonCV's warm-up lines alone.
+    Only GluonCV's warm-up lines have an ``iteration``.
     """
 
     epoch: int
@@ -124,7 +131,7 @@ class LearningRate:
 
 @dataclass(frozen=True)
 class NewBest:
-    """Faster R-CNN: this epoch's mAP is the best; ``previous`` is the best before (0 at first)."""
+    """A new best mAP of a Faster R-CNN; ``previous`` is the best mAP before (0 at first)."""
 
     epoch: int
     value: float
@@ -142,14 +149,25 @@ class Saved:
 
 @dataclass(frozen=True)
 class Event:
-    """Anything else worth a line, in one line of text."""
+    """A message of one line."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """A line that the parser does not know, as it stands; ``cut``: the file breaks off in it."""
+    """A line that the parser does not know, unchanged; ``cut`` if the file ends within it."""
 
     text: str
     cut: bool = False
+
+
+#: Records that the JSON lines call events, by their name there.
+EVENTS = {
+    "start": Start,
+    "best_map": BestMap,
+    "learning_rate": LearningRate,
+    "new_best": NewBest,
+    "saved": Saved,
+    "text": Event,
+}

@@ -1,4 +1,4 @@
-"""Records as the published text lines, and as JSON lines."""
+"""Writers of records: the published text lines, and JSON lines."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import singledispatch
 
 from gan_kd_ssd.logs import lines
 from gan_kd_ssd.logs.records import (
+    EVENTS,
     GAN_FIGURES,
     BestMap,
     EpochEnd,
@@ -22,36 +23,38 @@ from gan_kd_ssd.logs.records import (
     Validation,
 )
 
+_SSD_GKD_NAMES = (*lines.SSD_GKD_FIGURES, "cosine")
+
 
 def fixed(value: float | None) -> str:
-    """A figure as the training lines print it: three decimals, ``nan`` where it is inactive."""
+    """Format a figure of a training line: three decimals, or ``nan`` if it is inactive."""
     return "nan" if value is None else f"{value:.3f}"
 
 
 def shortest(value: float | None) -> str:
-    """A figure as the validation lines print it: all digits that the float needs."""
+    """Format a figure of a validation line: as many digits as the float needs."""
     if value is None:
         return "nan"
-    # numpy's numbers would print as np.float64(...) from numpy 2 on
+    # numpy 2 prints its own numbers as np.float64(...)
     return repr(value) if type(value) in (int, float) else repr(float(value))
 
 
 def percent(value: float | None) -> str:
-    """A figure of GluonCV's COCO metric: percent with one decimal."""
+    """Format a figure of GluonCV's COCO metric: percent with one decimal."""
     return "nan" if value is None else f"{100 * value:.1f}"
 
 
 def namespace_text(namespace) -> str:
-    """``Namespace(a=1, b='x')``, sorted by name as argparse printed it before Python 3.9."""
+    """Format options as ``Namespace(a=1, b='x')``, sorted as argparse did before Python 3.9."""
     return f"Namespace({', '.join(f'{name}={namespace[name]!r}' for name in sorted(namespace))})"
 
 
 @singledispatch
 def format_record(record) -> str:
-    """The text lines of ``record``, each with its newline, to the byte of the published logs.
+    """Format a record as text lines, each with its newline, exactly as in the published logs.
 
     Raises:
-        TypeError: ``record`` is not one of :mod:`gan_kd_ssd.logs.records`.
+        TypeError: ``record`` is not a record of :mod:`gan_kd_ssd.logs.records`.
     """
     raise TypeError(f"not a record of a log: {record!r}")
 
@@ -61,13 +64,8 @@ def _(record: RunStart) -> str:
     return namespace_text(record.namespace) + "\n"
 
 
-@format_record.register
-def _(record: Start) -> str:
-    return lines.START.format(epoch=record.epoch) + "\n"
-
-
-def _figures(record, json_alone: tuple[str, ...]) -> str:
-    hidden = json_alone if record.style == "faster_rcnn" else ()
+def _figures(record, json_only: tuple[str, ...]) -> str:
+    hidden = json_only if record.style == "faster_rcnn" else ()
     shown = (f"{n}={fixed(v)}" for n, v in record.figures.items() if n not in hidden)
     return lines.SEPARATOR[record.style].join(shown)
 
@@ -82,18 +80,13 @@ def _(record: Step) -> str:
     if record.style == "ssd_gkd":
         line = _ssd_gkd(lines.SSD_GKD_STEP, record, batch=record.batch)
         cosine = record.figures.get("cosine")
-        return (
-            line
-            + (lines.SSD_GKD_COSINE.format(cosine=fixed(cosine)) if cosine is not None else "")
-            + "".join(
-                lines.SSD_GKD_FURTHER.format(name=name, figure=fixed(value))
-                for name, value in record.figures.items()
-                if name not in (*lines.SSD_GKD_FIGURES, "cosine")
-            )
-            + "\n"
-        )
+        line += "" if cosine is None else lines.SSD_GKD_COSINE.format(cosine=fixed(cosine))
+        for name, value in record.figures.items():
+            if name not in _SSD_GKD_NAMES:
+                line += lines.SSD_GKD_FURTHER.format(name=name, figure=fixed(value))
+        return line + "\n"
     head = lines.STEP_HEAD.format(epoch=record.epoch, batch=record.batch, speed=fixed(record.speed))
-    return head + _figures(record, lines.JSON_ALONE_STEP) + "\n"
+    return head + _figures(record, lines.JSON_ONLY_STEP) + "\n"
 
 
 @format_record.register
@@ -101,7 +94,7 @@ def _(record: EpochEnd) -> str:
     if record.style == "ssd_gkd":
         return _ssd_gkd(lines.SSD_GKD_EPOCH, record) + "\n"
     head = lines.EPOCH_HEAD.format(epoch=record.epoch, seconds=fixed(record.seconds))
-    return head + _figures(record, lines.JSON_ALONE_EPOCH) + "\n"
+    return head + _figures(record, lines.JSON_ONLY_EPOCH) + "\n"
 
 
 @format_record.register
@@ -119,38 +112,22 @@ def _(record: Validation) -> str:
     return "\n".join(block) + "\n"
 
 
-@format_record.register
-def _(record: BestMap) -> str:
-    return lines.BEST_MAP.format(value=shortest(record.value)) + "\n"
-
-
-@format_record.register
-def _(record: LearningRate) -> str:
-    template = lines.GAN_LEARNING_RATE if record.gan else lines.LEARNING_RATE
-    if record.iteration is not None:
-        template = lines.WARM_UP_RATE
-    return (
-        template.format(epoch=record.epoch, iteration=record.iteration, rate=shortest(record.rate))
-        + "\n"
+@format_record.register(Start)
+@format_record.register(BestMap)
+@format_record.register(LearningRate)
+@format_record.register(NewBest)
+@format_record.register(Saved)
+def _(record) -> str:
+    fields = {name: value for name, value in vars(record).items() if value is not None}
+    template = next(
+        template
+        for kind, template, fixed_fields in lines.EVENTS
+        if isinstance(record, kind)
+        and fixed_fields.items() <= fields.items()
+        and ("{iteration}" in template) == ("iteration" in fields)
     )
-
-
-@format_record.register
-def _(record: NewBest) -> str:
-    return (
-        lines.NEW_BEST.format(
-            epoch=record.epoch,
-            value=shortest(record.value),
-            previous=shortest(record.previous),
-            path=record.path,
-        )
-        + "\n"
-    )
-
-
-@format_record.register
-def _(record: Saved) -> str:
-    return lines.SAVED.format(epoch=record.epoch, path=record.path) + "\n"
+    numbers = {name: shortest(fields[name]) for name in lines.NUMBERS if name in fields}
+    return template.format(**{**fields, **numbers}) + "\n"
 
 
 @format_record.register(Event)
@@ -160,7 +137,7 @@ def _(record) -> str:
 
 
 def _json_figure(name: str, value: float | None):
-    """None where inactive; JSON knows no nan or inf, so a figure that diverged becomes a string."""
+    """None if inactive. JSON has no nan and no inf, so a figure that diverged becomes a string."""
     if value is None or (math.isnan(value) and name in GAN_FIGURES):
         return None
     value = float(value)
@@ -169,72 +146,65 @@ def _json_figure(name: str, value: float | None):
 
 def _json_figures(record) -> dict:
     names = list(record.figures)
-    if record.style == "ssd_gkd":  # always the same keys, so that a reader need not guess
-        always = (*lines.SSD_GKD_FIGURES, "cosine")
-        names = [*always, *(name for name in names if name not in always)]
-    return {name: _json_figure(name, record.figures.get(name)) for name in names}
+    if record.style == "ssd_gkd":  # the same keys in each line, for the reader's convenience
+        names = list(dict.fromkeys([*_SSD_GKD_NAMES, *names]))
+    figures = {name: _json_figure(name, record.figures.get(name)) for name in names}
+    return {"images": record.images, "phase": record.phase, **figures}
 
 
+@singledispatch
 def json_fields(record) -> dict:
-    """What the JSON line of ``record`` holds: ``kind`` (run, step, epoch, validation, event) first.
+    """The content of the JSON line of a record.
 
-    Figures that are inactive are None; so is the AP of a class without objects. A validation by
-    COCO's metric has the lines of its ``summary`` as well.
+    The first key is ``kind``: run, step, epoch, validation or event. Inactive figures are None, and so
+    is the AP of a class without objects. A validation by COCO's metric has its ``summary`` as well.
     """
-    if isinstance(record, RunStart):
-        return {"kind": "run", "namespace": dict(record.namespace), **record.info}
-    if isinstance(record, Step):
-        return {
-            "kind": "step",
-            "epoch": record.epoch,
-            "batch": record.batch,
-            "images": record.images,
-            "phase": record.phase,
-            **_json_figures(record),
-            "speed": _json_figure("speed", record.speed),
-        }
-    if isinstance(record, EpochEnd):
-        time = {"speed": record.speed, "seconds": record.seconds}
-        return {
-            "kind": "epoch",
-            "epoch": record.epoch,
-            "images": record.images,
-            "phase": record.phase,
-            **_json_figures(record),
-            **{
-                name: _json_figure(name, value) for name, value in time.items() if value is not None
-            },
-        }
-    if isinstance(record, Validation):
-        classes = {
-            name: None if value is None or math.isnan(value) else float(value)
-            for name, value in record.classes.items()
-        }
-        fields = {
-            "kind": "validation",
-            "epoch": record.epoch,
-            "phase": record.phase,
-            "mAP": _json_figure("mAP", record.mean),
-            "classes": classes,
-        }
-        return {**fields, "summary": list(record.summary)} if record.coco else fields
-    if isinstance(record, (Event, Unknown)):
-        return {"kind": "event", "event": "text", "text": record.text}
-    names = {
-        Start: "start",
-        BestMap: "best_map",
-        LearningRate: "learning_rate",
-        NewBest: "new_best",
-        Saved: "saved",
+    name = next(name for name, kind in EVENTS.items() if isinstance(record, kind))
+    return {"kind": "event", "event": name, **vars(record)}
+
+
+@json_fields.register
+def _(record: RunStart) -> dict:
+    return {"kind": "run", "namespace": dict(record.namespace), **record.info}
+
+
+@json_fields.register
+def _(record: Step) -> dict:
+    place = {"kind": "step", "epoch": record.epoch, "batch": record.batch}
+    return {**place, **_json_figures(record), "speed": _json_figure("speed", record.speed)}
+
+
+@json_fields.register
+def _(record: EpochEnd) -> dict:
+    fields = {"kind": "epoch", "epoch": record.epoch, **_json_figures(record)}
+    for name in ("speed", "seconds"):
+        value = getattr(record, name)
+        if value is not None:
+            fields[name] = _json_figure(name, value)
+    return fields
+
+
+@json_fields.register
+def _(record: Validation) -> dict:
+    classes = {
+        name: None if value is None or math.isnan(value) else float(value)
+        for name, value in record.classes.items()
     }
-    return {"kind": "event", "event": names[type(record)], **vars(record)}
+    place = {"kind": "validation", "epoch": record.epoch, "phase": record.phase}
+    fields = {**place, "mAP": _json_figure("mAP", record.mean), "classes": classes}
+    return {**fields, "summary": list(record.summary)} if record.coco else fields
+
+
+@json_fields.register
+def _(record: Unknown) -> dict:
+    return json_fields(Event(record.text))
 
 
 def json_record(record) -> str:
-    """One JSON object in one line, with its newline: see :func:`json_fields`.
+    """Format a record as one line of JSON with its newline; see :func:`json_fields`.
 
     Raises:
-        TypeError: a value has no JSON form (paths and numpy's numbers are converted).
+        TypeError: A value has no JSON form. Paths and numpy's numbers are converted.
     """
     return json.dumps(json_fields(record), allow_nan=False, default=_plain) + "\n"
 

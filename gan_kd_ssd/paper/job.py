@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN
+from gan_kd_ssd.config.command import FASTER_RCNN
 from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn, train_faster_rcnn_parser
 from gan_kd_ssd.config.ssd_options import parse_train_ssd, train_ssd_parser
 from gan_kd_ssd.paper.rows import Row

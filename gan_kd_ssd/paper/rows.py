@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN, SSD, Command
+from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.util.errors import UserError
 
 #: Where runs go unless told otherwise; a row has a folder of its own in one of its scale.

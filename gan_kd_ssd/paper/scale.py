@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN, SSD, Command
+from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.paper.rows import MATRIX, SCALE, Row, by_name
 from gan_kd_ssd.util.errors import UserError
 

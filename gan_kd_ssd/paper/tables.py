@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN, Command, command_of
-from gan_kd_ssd.analysis.figures import last_trained, run_figures
-from gan_kd_ssd.analysis.resume import with_resumed
+from gan_kd_ssd.analysis.arguments import command_of
+from gan_kd_ssd.analysis.figures import run_figures
 from gan_kd_ssd.analysis.summary import mean_ap
+from gan_kd_ssd.config.command import FASTER_RCNN, Command
 from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.logs.log import Log
 from gan_kd_ssd.logs.read import read
+from gan_kd_ssd.logs.resume import with_resumed
 from gan_kd_ssd.paper.rows import Row, cells, titles
 from gan_kd_ssd.util.errors import UserError
 
@@ -71,7 +72,7 @@ def find_runs(logs: Iterable[Log]) -> dict[Row, Found]:
     """The best run for each cell that has one."""
     everything, found = cells(), {}
     for log in logs:
-        run = last_trained(log)
+        run = log.last_trained
         if run is None or run.start is None:
             continue
         run = with_resumed(log, run)
@@ -79,7 +80,7 @@ def find_runs(logs: Iterable[Log]) -> dict[Row, Found]:
         if reached is None:
             continue
         for cell in everything:
-            best = 100 * reached["best"]
+            best = 100 * reached.best.value
             if is_of(cell, command) and (cell not in found or best > found[cell].mean_ap):
                 found[cell] = Found(best, log.source)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 
 
 def put(text: str) -> None:
@@ -14,7 +15,10 @@ def put(text: str) -> None:
 
 
 def aligned(
-    rows: Iterable[Sequence[str]], right: Iterable[int] = (), markdown: bool = False
+    rows: Iterable[Sequence[str]],
+    right: Iterable[int] = (),
+    markdown: bool = False,
+    widest: int | None = None,
 ) -> str:
     """Format a table with aligned columns, without a newline at its end.
 
@@ -22,6 +26,7 @@ def aligned(
         rows: The rows of cells; the first row is the head.
         right: Indices of the columns that are aligned to the right, such as numbers.
         markdown: Return a GitHub Markdown table instead of plain text.
+        widest: Wrap longer cells of plain text, except in the last column.
     """
     import tabulate
 
@@ -31,6 +36,8 @@ def aligned(
     right = set(right)
     sides = ["right" if column in right else "left" for column in range(len(cells[0]))]
     if not markdown:
+        if widest is not None:
+            cells = [[*(fill(cell, widest) for cell in row[:-1]), row[-1]] for row in cells]
         return tabulate.tabulate(cells, tablefmt="plain", colalign=sides, disable_numparse=True)
     head, *body = [[cell.replace("|", "\\|") for cell in row] for row in cells]
     empty = [""] * len(head)  # tabulate refuses ``colalign`` for a table without rows

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN, SSD, command_of
+from gan_kd_ssd.analysis.arguments import command_of
+from gan_kd_ssd.config.command import FASTER_RCNN, SSD
 from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
 from gan_kd_ssd.config.ssd_options import parse_train_ssd
 from gan_kd_ssd.logs.parse import parse
@@ -68,7 +69,7 @@ def test_gluoncvs_ssd_becomes_a_baseline_with_the_same_number_of_epochs():
     options = parse_train_ssd(command.words())
     assert (command.script, options.distill, options.student) == (SSD, "none", "mobilenet1.0")
     assert (options.start_epoch, options.epochs) == (0, 239)  # ours is the last epoch's number
-    assert "left out: dataset_root, syncbn" in command.remarks[0]
+    assert "no counterpart here: dataset_root, syncbn" in command.remarks[0]
     assert any(remark.startswith("--epochs") for remark in command.remarks)
 
 
@@ -82,7 +83,7 @@ def test_gluoncvs_faster_rcnn_becomes_a_baseline_on_the_same_data(kv, norm, left
     assert (options.student, options.use_fpn, options.epochs) == ("resnet101_v1d", True, 20)
     assert options.dataset == "voc0712"
     assert (options.kv_store, options.norm_layer) == (("device", None) if left else ("nccl", "bn"))
-    text = "left out: amp, lr_warmup_factor, executor_threads" + (
+    text = "no counterpart here: amp, lr_warmup_factor, executor_threads" + (
         ", kv_store, norm_layer" if left else ""
     )
     assert command.remarks[0].endswith(text)
@@ -95,7 +96,7 @@ def test_a_state_is_not_resumed_again_and_weights_are(detector):
         text = f"Namespace(student='s', resume={file!r}{more})\n"
         command = command_of(parse(text))
         assert ("--resume" in command.words()) == kept
-        assert command.remarks[0].startswith("--resume: the run ")
+        assert command.remarks[0].startswith("--resume: ")
 
 
 def test_options_of_our_own_logs_are_not_touched():

@@ -4,23 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from gan_kd_ssd.analysis.argument_rows import compare_arguments
-from gan_kd_ssd.analysis.compare import (
-    NO_REFERENCE,
-    NOT_COMPARABLE,
-    OUTSIDE,
-    WITHIN,
-    compare,
-)
-from gan_kd_ssd.analysis.curves import LinesOfEpochs, Point, epoch_curves, value_at
-from gan_kd_ssd.analysis.epoch_size import EpochSize, agree, counted, epoch_size, narrower
-from gan_kd_ssd.analysis.facts import of_one_size, subject
+from gan_kd_ssd.analysis.analysed_run import analyse, with_common_size
+from gan_kd_ssd.analysis.compare import Verdict, compare
+from gan_kd_ssd.analysis.compare_arguments import compare_arguments
+from gan_kd_ssd.analysis.epoch_size import EpochSize, agree, epoch_size, narrower
 from gan_kd_ssd.analysis.figures import run_figures
 from gan_kd_ssd.logs.jsonl import parse_json_lines
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Validation
 from gan_kd_ssd.logs.write import format_record, json_record
+
+WITHIN, OUTSIDE, NOT_COMPARABLE, NO_REFERENCE = Verdict
 
 RANGE = EpochSize(1920, 2239, (60, 69))
 EXACT = EpochSize(2000, 2000, (62, 62))
@@ -50,7 +45,7 @@ def run(batches=(4, 9), epochs=3, scale=1.0, told=None, **options):
 
 
 def rows(found):
-    return {row.name: row for row in found.rows}
+    return {row.label: row for row in found.rows}
 
 
 def test_a_text_log_leaves_a_range_and_json_lines_do_not():
@@ -139,65 +134,66 @@ def test_two_logs_tell_more_than_one():
 
 
 @pytest.mark.parametrize(
-    "images, exact, text",
+    "images, low, high, text",
     [
-        (16551, True, "16,551"),
-        (6237, False, "about 6,200"),
-        (123456, False, "about 120,000"),
-        (95, False, "about 95"),
-        (0, True, "0"),
+        (16551, 300, 300, "16,551"),
+        (6237, 290, 310, "about 6,200"),
+        (123456, 290, 310, "about 120,000"),
+        (95, 290, 310, "about 95"),
+        (0, 300, 300, "0"),
     ],
 )
-def test_an_estimate_is_printed_as_one(images, exact, text):
-    assert counted(images, exact) == text
+def test_an_estimate_is_printed_as_one(images, low, high, text):
+    one = replace(analyse(run()), size=EpochSize(low, high, (1, 1)))
+    assert one.counted(images) == text
 
 
 def test_images_of_custom_data_are_called_an_estimate_unless_the_other_log_counts_them():
-    text, told = subject(run()), subject(run(told=123))
+    text, told = analyse(run()), analyse(run(told=123))
     assert not text.counts_exactly and told.counts_exactly
-    names = [row.name for row in compare(text, text).rows]
+    names = [row.label for row in compare(text, text).rows]
     assert "mAP after about 360 images" in names
-    names = [row.name for row in compare(text, told).rows]
+    names = [row.label for row in compare(text, told).rows]
     assert "mAP after 369 images" in names
 
 
 def test_a_text_log_is_aligned_with_json_lines_of_the_same_data():
-    found = compare(subject(run()), subject(run(told=123)))
+    found = compare(analyse(run()), analyse(run(told=123)))
     row = rows(found)["CrossEntropy in phase detection"]
     assert (row.verdict, round(row.gap, 3)) == (WITHIN, 0.0)
     assert rows(found)["mAP best"].verdict == WITHIN
 
 
 def test_arguments_call_images_an_epoch_the_same_where_they_may_be():
-    told = {a.name: a for a in compare_arguments(subject(run()), subject(run(told=123)))}
-    assert told["(images an epoch)"].verdict == "same"
-    other = subject(run(told=200))
-    told = {a.name: a for a in compare_arguments(subject(run()), other)}
-    assert told["(images an epoch)"].verdict == "different"
-    reasons = {r.why for r in compare(subject(run()), other).rows if r.verdict == NOT_COMPARABLE}
+    told = {a.label: a for a in compare_arguments(analyse(run()), analyse(run(told=123)))}
+    assert told["(images per epoch)"].verdict == "same"
+    other = analyse(run(told=200))
+    told = {a.label: a for a in compare_arguments(analyse(run()), other)}
+    assert told["(images per epoch)"].verdict == "different"
+    reasons = {r.why for r in compare(analyse(run()), other).rows if r.verdict == NOT_COMPARABLE}
     assert "images_per_epoch is 91 to 149 (10 to 14 batches) here, 200 (20 batches) in the" in str(
         reasons
     )
 
 
 def test_runs_of_other_data_keep_their_own_counts():
-    text, other = subject(run()), subject(run(told=200))
-    together = of_one_size([text, other])
+    text, other = analyse(run()), analyse(run(told=200))
+    together = with_common_size([text, other])
     assert [one.size for one in together] == [text.size, other.size]
     assert together[0].figures is text.figures
 
 
 def test_several_runs_are_counted_by_what_all_of_them_tell():
-    text, longer, told = subject(run()), subject(run(batches=(4, 9, 11))), subject(run(told=123))
-    sizes = [one.size.span for one in of_one_size([text, longer, told])]
+    text, longer, told = analyse(run()), analyse(run(batches=(4, 9, 11))), analyse(run(told=123))
+    sizes = [one.size.span for one in with_common_size([text, longer, told])]
     assert sizes == [(123, 123)] * 3
-    last = of_one_size([text, told])[0].images_seen
+    last = with_common_size([text, told])[0].images_seen
     assert last == 3 * 123
 
 
 def test_a_validation_stands_where_the_json_lines_of_its_epoch_do():
     log = run(told=125)  # the middle would be 125 an epoch, the lines tell 123
-    seen = [f.images for f in run_figures(log.runs[0]) if f.name == "mAP"]
+    seen = [f.place.images for f in run_figures(log.runs[0]) if f.name == "mAP"]
     assert seen == [123, 246, 369]
 
 
@@ -205,7 +201,7 @@ def test_a_validation_stands_where_the_json_lines_of_its_epoch_do():
 def test_images_are_unknown_without_a_batch_size(batch_size):
     log = run(batch_size=batch_size)
     assert epoch_size(log.runs[0]) is None
-    assert {f.images for f in run_figures(log.runs[0])} == {None}
+    assert {f.place.images for f in run_figures(log.runs[0])} == {None}
 
 
 # --- lines of one epoch against each other --------------------------------------------------------
@@ -213,11 +209,11 @@ def test_images_are_unknown_without_a_batch_size(batch_size):
 
 def test_lines_are_held_against_lines_of_the_same_part_of_an_epoch():
     """The published SSD log has no line after batch 199 of 258; our runs have one at the end."""
-    published = subject(reference("ssd"), published=True)
+    published = analyse(reference("ssd"), published=True)
     text = reference("ssd").text()
     end = EpochEnd(1, {"CrossEntropy": 4.9, "SmoothL1": 2.3}, 9.0)
     start = text.index("[Epoch 2][Batch 99]")
-    mine = subject(parse(text[:start] + format_record(end) + text[start:], "mine.log"))
+    mine = analyse(parse(text[:start] + format_record(end) + text[start:], "mine.log"))
     found = rows(compare(mine, published))["CrossEntropy in phase gan"]
     assert found.gap == 0
 
@@ -225,7 +221,7 @@ def test_lines_are_held_against_lines_of_the_same_part_of_an_epoch():
 @pytest.mark.parametrize("lines, epochs", [(6, "epoch 1"), (7, "epoch 1"), (8, "epoch 1..2")])
 def test_a_run_in_the_middle_of_an_epoch_is_within_the_published_one(lines, epochs):
     text = "".join(reference("ssd").text().splitlines(keepends=True)[3:][: lines - 3])
-    found = compare(subject(parse(text, "mine.log")), subject(reference("ssd"), published=True))
+    found = compare(analyse(parse(text, "mine.log")), analyse(reference("ssd"), published=True))
     row = rows(found)["CrossEntropy in phase gan"]
     assert (row.verdict, row.gap) == (WITHIN, 0)
     assert row.why.startswith(epochs + ", line")
@@ -235,15 +231,15 @@ def test_a_run_in_the_middle_of_an_epoch_is_within_the_published_one(lines, epoc
 def test_a_running_mean_early_in_an_epoch_is_not_held_against_one_at_its_end():
     early = run(batches=(0,), epochs=1)
     text = "".join(entry.text() for entry in early.entries[:2])
-    found = compare(subject(parse(text, "mine.log")), subject(run(told=123)))
+    found = compare(analyse(parse(text, "mine.log")), analyse(run(told=123)))
     row = rows(found)["CrossEntropy in phase detection"]
     assert row.verdict == NOT_COMPARABLE
-    assert row.why == "no line of the reference after as many images of an epoch"
+    assert row.why == "the reference has no line at the same part of an epoch"
 
 
 def test_an_epoch_without_a_common_line_is_held_against_whole_epochs():
-    mine, other = subject(run(batches=(), told=123)), subject(run(batches=(2,), told=123))
-    other = replace(other, figures=[f for f in other.figures if f.kind != "epoch"])
+    mine, other = analyse(run(batches=(), told=123)), analyse(run(batches=(2,), told=123))
+    other = replace(other, figures=[f for f in other.figures if f.place.record is not EpochEnd])
     row = rows(compare(mine, other, last=1))["CrossEntropy in phase detection"]
     assert row.reference == pytest.approx(4.0)  # of the last line, 93 images before
     row = rows(compare(mine, other, last=3))["CrossEntropy in phase detection"]
@@ -253,27 +249,30 @@ def test_an_epoch_without_a_common_line_is_held_against_whole_epochs():
 
 
 def test_a_line_is_held_against_the_same_line_before_anything_else():
-    mine, other = subject(run()), subject(run())
-    other = replace(other, figures=[f for f in other.figures if f.kind != "epoch"])
+    mine, other = analyse(run()), analyse(run())
+    other = replace(other, figures=[f for f in other.figures if f.place.record is not EpochEnd])
     row = rows(compare(mine, other, last=3))["CrossEntropy in phase detection"]
     assert (row.gap, row.why) == (0, "epoch 1..3, line 15")  # of batch 9, not of the epochs' ends
 
 
 def test_counts_that_differ_by_a_batch_are_the_same_images():
-    mine = subject(run(batches=(0,), epochs=1, told=125))
-    moved = [replace(f, images=125) if f.kind == "epoch" else f for f in mine.figures]
+    mine = analyse(run(batches=(0,), epochs=1, told=125))
+    moved = [
+        replace(f, place=replace(f.place, images=125)) if f.place.record is EpochEnd else f
+        for f in mine.figures
+    ]
     mine = replace(mine, figures=moved)
-    row = rows(compare(mine, subject(run(told=125))))["CrossEntropy in phase detection"]
+    row = rows(compare(mine, analyse(run(told=125))))["CrossEntropy in phase detection"]
     assert (row.mine, row.reference) == (9.25, 9.25)
 
 
 def test_the_references_last_epoch_is_no_point_of_its_curve_before_its_end():
-    mine = subject(run(batches=(), told=123))
+    mine = analyse(run(batches=(), told=123))
     text = run(batches=(2,), told=123)
     begun = [e for e in text.runs[0].segments[0].entries if not is_end_of(e.record, 3)]
     head, lines = text.runs[0].start.record, [entry.record for entry in begun]
     log = parse_json_lines("".join(map(json_record, [head, *lines])), "x.jsonl")
-    last = compare(mine, subject(log), last=1)
+    last = compare(mine, analyse(log), last=1)
     row = rows(last)["CrossEntropy in phase detection"]
     assert row.reference == pytest.approx(9 / 2 + 0.25)  # of epoch 2, the last whole one
 
@@ -285,72 +284,21 @@ def is_end_of(record, epoch):
 def test_a_wrong_loss_is_outside_in_the_middle_of_an_epoch_too():
     text = "".join(reference("ssd").text().splitlines(keepends=True)[3:8])
     text = text.replace("CrossEntropy=3.924", "CrossEntropy=4.924")
-    found = compare(subject(parse(text, "mine.log")), subject(reference("ssd"), published=True))
+    found = compare(analyse(parse(text, "mine.log")), analyse(reference("ssd"), published=True))
     assert rows(found)["CrossEntropy in phase gan"].verdict == OUTSIDE
-
-
-def test_an_epochs_last_point_is_marked_unless_the_epoch_is_whole():
-    text = run().text()
-    broken = text[: text.index("[Epoch 3], Speed") if "[Epoch 3], Speed" in text else None]
-    broken = parse(broken[: broken.rindex("[Epoch 3][Batch 9]")], "x.log")
-    (points,) = (
-        p for (n, _), p in epoch_curves(run_figures(broken.runs[0])).items() if n[0] == "C"
-    )
-    assert [(p.epoch, p.whole) for p in points] == [(1, True), (2, True), (3, False)]
-
-
-def test_an_epoch_is_whole_where_another_begins_though_no_line_tells_its_end():
-    figures = subject(reference("ssd"), published=True).figures
-    points = epoch_curves(figures)["CrossEntropy", "gan"]
-    assert [p.whole for p in points] == [True] * 221
-    begun = [f for f in figures if f.line < 448]  # before the line of epoch 221
-    assert [p.whole for p in epoch_curves(begun)["CrossEntropy", "gan"]] == [True] * 220 + [False]
-
-
-def test_epochs_stand_in_the_order_of_their_images():
-    lines = [RunStart({"batch_size": 1})]
-    lines += [EpochEnd(e, losses(e), 9.0, images=i) for e, i in ((1, 30), (2, 10), (3, 20))]
-    log = parse_json_lines("".join(map(json_record, lines)))
-    points = epoch_curves(run_figures(log.runs[0]))["CrossEntropy", "detection"]
-    assert [(p.images, p.epoch) for p in points] == [(10, 2), (20, 3), (30, 1)]
-
-
-def test_epochs_are_counted_on_over_segments():
-    text = run(batch_size=None).text()
-    head, rest = text.split("\n", 1)
-    log = parse(f"{head}\n{rest}{rest}")
-    points = epoch_curves(run_figures(log.runs[0]), by_epoch=True)["CrossEntropy", "detection"]
-    assert [p.images for p in points] == [1, 2, 3, 4, 5, 6]
-
-
-def test_lines_of_epochs_answer_within_their_reach_alone():
-    one, two = [Point(10, 9.0, 1, 1), Point(20, 5.0, 1, 2)], [Point(30, 4.0, 2, 3)]
-    lines = LinesOfEpochs([one, two])
-    assert lines.value_at(15, 0) == 7.0
-    assert (lines.value_at(21, 1), lines.value_at(21, 0)) == (5.0, None)
-    assert (lines.value_at(29, 1), lines.value_at(30, 0)) == (4.0, 4.0)
-    assert (lines.value_at(9, 1), lines.value_at(8, 1)) == (9.0, None)
-    assert lines.value_at(32, 1) is None
-    assert LinesOfEpochs([]).value_at(1, 5) is None
-
-
-def test_the_ends_of_a_curve_reach_as_far_as_asked():
-    points = [Point(10, 1.0, 1, 1), Point(20, 3.0, 2, 2)]
-    assert (value_at(points, 7, 3), value_at(points, 6, 3)) == (1.0, None)
-    assert (value_at(points, 23, 3), value_at(points, 24, 3)) == (3.0, None)
 
 
 def test_without_batch_sizes_epochs_are_counted_on_both_sides():
     text = run(batch_size=None).text()
-    mine, other = subject(parse(text, "a")), subject(parse(text.replace("9.25", "9.45"), "b"))
+    mine, other = analyse(parse(text, "a")), analyse(parse(text.replace("9.25", "9.45"), "b"))
     row = rows(compare(mine, other))["CrossEntropy in phase detection"]
     assert row.verdict == WITHIN and row.why.startswith("epoch 1..3")
-    assert rows(compare(mine, subject(run())))["losses"].verdict == NOT_COMPARABLE
+    assert rows(compare(mine, analyse(run())))["losses"].verdict == NOT_COMPARABLE
 
 
 def test_means_of_the_last_validations_count_as_many_on_both_sides():
-    many = subject(run())
-    few = replace(many, figures=[f for f in many.figures if f.name != "mAP" or f.epoch > 1])
+    many = analyse(run())
+    few = replace(many, figures=[f for f in many.figures if f.name != "mAP" or f.place.epoch > 1])
     row = rows(compare(few, many, last=5))["mAP mean of last"]
     assert (row.why, row.mine, row.reference) == (
         "last 2 validations",
@@ -363,15 +311,15 @@ def test_means_of_the_last_validations_count_as_many_on_both_sides():
 
 def test_a_validation_block_that_is_cut_does_not_tell_the_classes():
     text = reference("faster_rcnn").text().splitlines(keepends=True)
-    mine = subject(parse("".join(text[158:180]), "mine.log"))
+    mine = analyse(parse("".join(text[158:180]), "mine.log"))
     assert mine.classes == ()
-    found = compare(mine, subject(reference("faster_rcnn"), published=True))
+    found = compare(mine, analyse(reference("faster_rcnn"), published=True))
     assert found.exit_code == 0
     assert rows(found)["RPN_Conf in phase discriminator"].verdict == WITHIN
 
 
 def test_a_reference_that_has_no_validation_gives_no_verdict_on_mean_ap():
-    mine = subject(run())
-    other = replace(mine, figures=[f for f in mine.figures if f.kind != "validation"])
+    mine = analyse(run())
+    other = replace(mine, figures=[f for f in mine.figures if f.place.record is not Validation])
     found = rows(compare(mine, other))
     assert found["mAP best"].verdict == found["mAP last"].verdict == NO_REFERENCE

@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gan_kd_ssd.analysis.analysed_run import analyse
 from gan_kd_ssd.analysis.compare import compare
-from gan_kd_ssd.analysis.facts import subject
-from gan_kd_ssd.analysis.page import page
+from gan_kd_ssd.analysis.page import Appendix, page
 from gan_kd_ssd.logs.parse import parse
-from helpers.log_runs import run
+from helpers.log_runs import entries_text, run
 
 VOID = {"meta", "img"}
 
@@ -43,8 +43,7 @@ class Tree(HTMLParser):
 
 
 def made(mine, other, unknown=(), command="python x"):
-    facts = {"command": command, "not_understood": unknown}
-    return page(mine, other, compare(mine, other), b"<svg/>", facts)
+    return page(mine, other, compare(mine, other), Appendix(b"<svg/>", command, unknown))
 
 
 def tree(*args, **more):
@@ -101,8 +100,9 @@ def test_of_many_rows_outside_eight_stand_first():
 
 def test_a_figure_that_diverged_stands_first_with_its_line():
     mine = run()
-    text = mine.run.start.text() + "".join(e.text() for e in mine.run.segments[0].entries)
-    lost = subject(parse(text.replace("CrossEntropy=4.000", "CrossEntropy=nan", 1), "x.log"))
+    lost = analyse(
+        parse(entries_text(mine).replace("CrossEntropy=4.000", "CrossEntropy=nan", 1), "x.log")
+    )
     before = tree(lost, mine).text
     assert "CrossEntropy in phase gan: diverged: nan in line 2" in before[: before.index("Curves")]
 
@@ -118,7 +118,7 @@ def test_classes_have_bars_of_their_length():
     found = tree(run(maps={8: (0.25, 0.75)}), run(maps={8: (0.5, 1.5)}))
     assert row(found, "a")[2:] == ["0.2500", "0.5000", "-0.2500", "outside"]
     assert found.styles == ["width:25.0%", "width:50.0%", "width:75.0%", "width:100.0%"]
-    assert "No validation yet" in tree(run(maps={}), run()).text
+    assert "no validation yet" in tree(run(maps={}), run()).text
 
 
 def test_arguments_that_differ_are_shown_and_the_same_ones_folded():

@@ -1,29 +1,32 @@
-"""What a plot shows: blocks, panels, curves at their places, names, bars."""
+"""What a plot shows: panels, curves at their places, names, bars."""
 
 import io
 import math
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
 
-from gan_kd_ssd.analysis import canvas, plot
-from gan_kd_ssd.analysis.facts import subject
-from gan_kd_ssd.analysis.panel import Panel, Style, bars, tick_labels, ticks
+from gan_kd_ssd.analysis import plot
+from gan_kd_ssd.analysis.analysed_run import analyse
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Validation
 from gan_kd_ssd.logs.write import format_record
 from gan_kd_ssd.util.errors import UserError
+from helpers.log_runs import entries_text
 
-BLUE, ORANGE, GREEN = (style.colour for style in plot.STYLES[:3])
+BLUE, ORANGE, BLACK = (style.colour for style in plot.STYLES[:3])
 GREY = plot.REFERENCE_STYLE.colour
-PANEL_WIDTH, PANEL_HEIGHT = 306, 210
-LEFTS, TOPS = (62, 440, 818), (34, 322)
 GAN = {"Loss_D": -1.0, "Loss_G": 2.0, "Loss_D_real": 1.0, "Loss_D_fake": 2.0}
+CLASS_LOSS, BOX_LOSS = "Classification loss (CrossEntropy)", "Box loss (SmoothL1)"
+MEAN_AP, SPEED = "Validation mAP", "Training speed by phase (not compared)"
 
 
 def run(name="a_train.log", epochs=4, gan=2, scale=1.0, maps=True, images=100, **options):
-    """100 images an epoch: losses fall as 1/epoch, mAP rises by 0.1, 10 and 20 samples/s."""
+    """100 images per epoch: losses fall as 1/epoch, mAP rises by 0.1, 10 and 20 samples/s."""
     namespace = {"batch_size": 1, "log_interval": 1, "dataset": "d", "student": "s", **options}
     text = format_record(RunStart(namespace))
     for epoch in range(1, epochs + 1):
@@ -34,367 +37,276 @@ def run(name="a_train.log", epochs=4, gan=2, scale=1.0, maps=True, images=100, *
         text += format_record(EpochEnd(epoch, figures, speed))
         if maps:
             text += format_record(Validation(epoch, {"x": 0.1 * epoch}, 0.1 * epoch))
-    return subject(parse(text, name))
+    return analyse(parse(text, name))
 
 
 def published(name):
-    return subject(reference(name), published=True)
+    return analyse(reference(name), published=True)
 
 
-class Picture:
-    """An SVG of ``draw``, by its parts."""
+class Drawn:
+    """A picture, by its parts."""
 
     def __init__(self, runs, references=()):
-        self.root = ElementTree.fromstring(plot.draw(runs, references, "svg"))
-        self.height = float(self.root.get("height"))
+        self.figure = plot.picture(runs, references)
+        self.parts = self.figure.subfigs
+        self.axes = {axes.get_title(): axes for part in self.parts for axes in part.axes}
 
-    def all(self, tag):
-        return [e for e in self.root if e.tag.endswith(tag)]
-
-    @property
-    def texts(self):
-        return [e.text for e in self.all("text")]
-
-    def at(self, text):
-        (found,) = (e for e in self.all("text") if e.text == text)
-        return float(found.get("x")), float(found.get("y"))
-
-    def curves(self, colour, panel):
-        """Points of the curves of a colour in the ``panel``-th panel, as shares of its sides."""
-        left, top = LEFTS[panel % 3], TOPS[panel // 3]
-        found = []
-        for line in self.all("polyline"):
-            points = [tuple(map(float, p.split(","))) for p in line.get("points").split()]
-            shares = [
-                ((x - left) / PANEL_WIDTH, (top + PANEL_HEIGHT - y) / PANEL_HEIGHT)
-                for x, y in points
-            ]
-            if line.get("stroke") == colour and all(
-                -0.01 <= s <= 1.01 for pair in shares for s in pair
-            ):
-                found.append(shares)
+    def panel(self, title):
+        (found,) = (axes for name, axes in self.axes.items() if name.startswith(title))
         return found
 
-    def marks(self, colour):
-        return [e for e in self.all("polygon") if e.get("fill") == colour]
+    def lines(self, title, colour, vertical=False):
+        """The curves of a colour, or its vertical lines, as lists of points."""
+        found = []
+        for line in self.panel(title).lines:
+            points = [tuple(point) for point in line.get_xydata()]
+            straight = len(points) == 2 and [y for _, y in points] == [0, 1]
+            if to_hex(line.get_color()) == colour and straight == vertical:
+                found.append(points)
+        return found
 
-    def bars(self):
-        """Name of its phase or value -> width, of the bars in their order."""
-        return [float(e.get("width")) for e in self.all("rect")[1:]]
+    def legend(self, part=0):
+        (legend,) = self.parts[part].legends
+        return [text.get_text() for text in legend.get_texts()]
+
+    def labels(self):
+        """The labels of the horizontal axes of curves."""
+        return {axes.get_xlabel() for name, axes in self.axes.items() if name != SPEED}
 
 
-def heights(points):
-    return [y for _, y in points]
-
-
-# --- blocks and names ------------------------------------------------------------------------------
-
-
-def test_one_detector_has_one_block_without_a_heading():
-    picture = Picture([run()], [published("ssd")])
-    assert "SSD" not in picture.texts
-    assert picture.texts.count("Detection losses") == 1
-    assert f"published: {published('ssd').name}" in picture.texts
-    assert "a_train.log" in picture.texts
+def test_each_loss_has_a_panel_with_a_title_and_axis_labels_in_words():
+    picture = Drawn([run()], [published("ssd")])
+    assert [title.partition(" (d")[0] for title in picture.axes] == [
+        *(CLASS_LOSS, BOX_LOSS, "Discriminator loss (Loss_D)", "Generator loss (Loss_G)"),
+        *("Attention loss (cosine)", MEAN_AP, SPEED),
+    ]
+    assert all(axes.get_xlabel() and axes.get_ylabel() for axes in picture.axes.values())
+    assert len(picture.parts) == 1 and picture.parts[0].get_suptitle() == ""
+    assert picture.legend() == [
+        *(f"published: {published('ssd').name}", "a_train.log", "vertical: end of the GAN stage"),
+    ]
 
 
 def test_each_detector_has_a_block_with_its_own_runs_and_reference():
     runs = [published("faster_rcnn"), run()]
-    picture = Picture(runs, [published("faster_rcnn"), published("ssd")])
-    texts = picture.texts
-    first, second = texts.index("Faster R-CNN"), texts.index("SSD")
-    assert first < texts.index("RPN losses") < second < texts.index("Detection losses")
-    assert texts.index("published: faster_rcnn_resnet50_resnet101_v1b_g_d_voc_train.log") < second
-    assert texts.index("a_train.log") > second
-    assert picture.at("SSD")[1] > picture.at("RPN losses")[1] + 500
-    assert "mAP (dotted: published best, 0.7384)" in texts
-    assert "mAP (dotted: published best, 0.7827)" in texts
-    assert picture.height > picture.at("a_train.log")[1]
+    picture = Drawn(runs, [published("faster_rcnn"), published("ssd")])
+    assert [part.get_suptitle() for part in picture.parts] == ["Faster R-CNN", "SSD"]
+    assert {"RPN objectness loss (RPN_Conf)", "RCNN box loss (RCNN_SmoothL1)"} <= set(picture.axes)
+    assert len(picture.parts[0].axes) == 8
+    assert f"published: {published('faster_rcnn').name}" in picture.legend(0)
+    assert "a_train.log" in picture.legend(1) and "a_train.log" not in picture.legend(0)
+    assert "Validation mAP (dotted: published best, 0.7384)" in picture.axes
+    assert "Validation mAP (dotted: published best, 0.7827)" in picture.axes
 
 
 def test_a_reference_of_another_detector_has_a_block_of_its_own():
-    picture = Picture([run()], [published("faster_rcnn")])
-    assert picture.texts.index("SSD") < picture.texts.index("Faster R-CNN")
-    assert {"Detection losses", "RPN losses", "mAP"} <= set(picture.texts)
+    picture = Drawn([run()], [published("faster_rcnn")])
+    assert [part.get_suptitle() for part in picture.parts] == ["SSD", "Faster R-CNN"]
 
 
-def test_losses_that_are_not_ours_have_a_panel_each():
-    figures = {"ObjLoss": 3.0, "BoxCenterLoss": 2.0}
+def test_losses_of_other_names_have_a_panel_each():
+    figures = {"Obj$Loss": 3.0, "BoxCenterLoss": 2.0, "c": 1.0, "d": 1.0, "e": 1.0}
     text = "".join(
         format_record(Step(epoch, 9, 5.0, figures, style="ssd"))
         + format_record(Validation(epoch, {"x": 0.5}, 0.5, style="ssd"))
         for epoch in (0, 1)
     )
-    mine = subject(parse(text, "yolo.log"))
-    picture = Picture([mine], [mine])
-    assert {"ObjLoss", "BoxCenterLoss", "mAP (dotted: reference best, 0.5000)"} <= set(
-        picture.texts
-    )
-    assert "AP x" not in picture.texts
+    mine = analyse(parse(text, "yolo.log"))
+    picture = Drawn([mine], [mine])
+    assert list(picture.axes) == [
+        *("Obj$Loss", "BoxCenterLoss", "c", "d", f"{MEAN_AP} (dotted: reference best, 0.5000)"),
+        SPEED,
+    ]
+    assert plot.draw([mine])
 
 
-def test_runs_of_one_name_are_told_apart_by_their_folders():
-    runs = [run("one/x_train.log"), run("two/x_train.log"), run("three/y_train.log")]
-    texts = Picture(runs, [run("four/x_train.log")]).texts
-    assert {"one/x_train.log", "two/x_train.log", "y_train.log"} <= set(texts)
-    assert "reference: x_train.log" in texts
+def test_panels_of_figures_that_no_run_has_are_left_out():
+    picture = Drawn([run(gan=0)])
+    assert list(picture.axes) == [CLASS_LOSS, BOX_LOSS, MEAN_AP, SPEED]
+    without = Drawn([run(maps=False)]).panel(MEAN_AP)
+    assert [text.get_text() for text in without.texts] == ["no figures"]
+    assert not picture.panel(MEAN_AP).texts
+
+
+def test_runs_of_one_name_are_distinguished_by_their_folders():
+    runs = [run("one/x_train.log"), run("two/x_train.log"), run("three/_y$a$_train.log")]
+    picture = Drawn(runs, [run("four/x_train.log")])
+    assert picture.legend()[:4] == [
+        *("reference: x_train.log", "one/x_train.log", "two/x_train.log", " _y$a$_train.log"),
+    ]
+    assert plot.draw(runs)
 
 
 def test_more_runs_than_styles_are_an_error():
-    with pytest.raises(UserError, match="5 logs: at most 4"):
-        plot.draw([run()] * 5, [], "svg")
-    assert plot.draw([run()] * 4, [], "svg")
+    with pytest.raises(UserError, match="5 logs: a plot shows at most 4"):
+        plot.draw([run()] * 5)
+    assert plot.picture([run()] * 4)
 
 
-def test_every_run_has_a_colour_a_dash_a_mark_and_a_hatch_of_its_own():
+def test_each_run_has_a_colour_a_line_a_marker_and_a_hatch_of_its_own():
     styles = [plot.REFERENCE_STYLE, *plot.STYLES]
-    for part in ("colour", "dash", "marker", "hatch"):
+    for part in ("colour", "marker", "hatch"):
         assert len({getattr(style, part) for style in styles}) == 5
-    picture = Picture([run(), run("b")], [run("c")])
+    picture = Drawn([run(), run("b")], [run("c")])
+    lines = [line for line in picture.panel(CLASS_LOSS).lines if len(line.get_xdata()) > 1]
     for style in styles[:3]:
-        curve = [e for e in picture.all("polyline") if e.get("stroke") == style.colour]
-        dashes = {e.get("stroke-dasharray") for e in curve}
-        assert " ".join(f"{d:g}" for d in style.dash) in {d or "" for d in dashes}
+        (drawn,) = {(x.get_linewidth(), x.get_marker()) for x in of_colour(lines, style.colour)}
+        assert drawn == (style.width, style.marker or "None")
+    hatches = [bar.patches[0].get_hatch() for bar in picture.panel(SPEED).containers]
+    assert hatches == [style.hatch for style in styles[:3]]
 
 
-# --- curves ----------------------------------------------------------------------------------------
+def of_colour(lines, colour):
+    return [x for x in lines if to_hex(x.get_color()) == colour and x.get_ydata()[0] > 0]
 
 
-def test_a_curve_stands_at_its_images_and_values_apart_by_phase():
-    picture = Picture([run()])
-    gan, detection = picture.curves(BLUE, 0)[0], picture.curves(BLUE, 0)[1]
-    assert [x for x, _ in gan] == pytest.approx([100 / 416, 200 / 416], abs=1e-3)
-    assert [x for x, _ in detection] == pytest.approx([300 / 416, 400 / 416], abs=1e-3)
-    # 4 losses from 0.25 to 4: the axis has 6 % of that more above, and room for a name below
-    low, high = 0.25 - 2.6 * 0.06 * 3.75, 4 + 0.06 * 3.75
-    wanted = [(value - low) / (high - low) for value in (4, 2)]
-    assert heights(gan) == pytest.approx(wanted, abs=1e-3)
-    assert len(picture.curves(BLUE, 0)) == 4  # two losses in two phases
-    assert len(picture.curves(BLUE, 1)) == len(picture.curves(BLUE, 2)) == 1
+def test_the_plots_of_runs_differ_in_grey():
+    def grey(runs):
+        image = Image.open(io.BytesIO(plot.draw(runs, [run("r", scale=2.0)]))).convert("L")
+        return np.asarray(image, float)
+
+    one, other = grey([run("a"), run("b", scale=1.5)]), grey([run("a", scale=1.5), run("b")])
+    assert one.shape == other.shape and (abs(one - other) > 60).sum() > 500
 
 
-def test_figures_that_no_run_has_leave_their_panel_empty_and_say_so():
-    picture = Picture([run(gan=0)])
-    assert picture.texts.count("not in these logs") == 3  # Loss_D, Loss_G, cosine
-    assert Picture([run(maps=False)]).texts.count("not in these logs") == 2  # cosine, mAP
+def test_a_curve_is_at_its_images_and_values_apart_by_phase():
+    picture = Drawn([run()])
+    assert picture.lines(CLASS_LOSS, BLUE) == [
+        [(0.1, 4.0), (0.2, 2.0)],
+        [(0.3, pytest.approx(4 / 3, abs=1e-3)), (0.4, 1.0)],
+    ]
+    assert picture.lines(BOX_LOSS, BLUE)[0] == [(0.1, 1.0), (0.2, 0.5)]
+    assert len(picture.lines("Discriminator loss", BLUE)) == 1
+    (mean_ap,) = picture.lines(MEAN_AP, BLUE)  # over all phases
+    assert mean_ap == [(pytest.approx(0.1 * e), pytest.approx(0.1 * e)) for e in (1, 2, 3, 4)]
 
 
-def test_the_mean_ap_is_one_curve_and_the_best_of_the_reference_a_dotted_line():
-    picture = Picture([run(epochs=3)], [run("r", epochs=4, scale=2.0)])
-    (mine,) = picture.curves(BLUE, 4)
-    assert len(mine) == 3
-    (level,) = (c for c in picture.curves(GREY, 4) if c[0][0] == 0)
-    low, high = 0.1 - 0.06 * 0.3, 0.4 + 0.06 * 0.3
-    assert "mAP (dotted: reference best, 0.4000)" in picture.texts  # beyond the end of the axis
-    assert level[0][1] == level[1][1] == pytest.approx((0.4 - low) / (high - low), abs=1e-3)
+def test_the_end_of_the_gan_stage_is_marked_in_each_panel():
+    picture = Drawn([run()])
+    for title in (CLASS_LOSS, "Generator loss", MEAN_AP):
+        assert [x for (x, _), _ in picture.lines(title, BLUE, vertical=True)] == [0.2]
+    for mine in (run(gan=0), run(gan=4)):
+        assert Drawn([mine]).lines(CLASS_LOSS, BLUE, vertical=True) == []
+        assert Drawn([mine]).legend() == ["a_train.log"]
+    late = Drawn([run(epochs=2, gan=0)], [run("r", epochs=40, gan=30)])
+    assert late.lines(CLASS_LOSS, GREY, vertical=True) == []  # beyond the axis
+
+
+def test_the_best_map_of_the_reference_is_a_dotted_line():
+    picture = Drawn([run(epochs=3)], [run("r", epochs=4)])
+    assert [x for x, _ in picture.lines(MEAN_AP, BLUE)[0]] == [0.1, 0.2, 0.3]
+    assert f"{MEAN_AP} (dotted: reference best, 0.4000)" in picture.axes  # beyond the axis
+    assert [(0, pytest.approx(0.4)), (1, pytest.approx(0.4))] in picture.lines(MEAN_AP, GREY)
+    assert MEAN_AP in Drawn([run()], [run("r", maps=False)]).axes
 
 
 def test_the_axis_ends_a_little_after_the_longest_run_and_says_how_far_the_reference_goes():
-    picture = Picture([run(epochs=2), run("b", epochs=4)], [run("r", epochs=40)])
-    label = "thousand images seen (the reference run goes on to 4)"
-    assert picture.texts.count(label) == 4
-    assert max(x for c in picture.curves(GREEN, 0) + picture.curves(GREY, 0) for x, _ in c) <= 1
-    assert max(x for c in picture.curves(ORANGE, 0) for x, _ in c) == pytest.approx(1 / 1.04, 1e-3)
-    same = Picture([run(epochs=4)], [run("r", epochs=4)])
-    assert same.texts.count("thousand images seen") == 4
-    assert any("goes on" in text for text in Picture([run()], [run("r", epochs=5)]).texts)
-    near = Picture([run(epochs=10)], [run("r", epochs=12)])  # 1.2 of the run, not of the axis
-    assert not any("goes on" in text for text in near.texts)
+    picture = Drawn([run(epochs=2), run("b", epochs=4)], [run("r", epochs=40)])
+    assert picture.labels() == {"thousand images seen\n(the reference run has 4)"}
+    assert picture.panel(CLASS_LOSS).get_xlim() == (0, pytest.approx(0.416))
+    assert max(x for c in picture.lines(CLASS_LOSS, GREY) for x, _ in c) == pytest.approx(0.4)
+    same = Drawn([run(epochs=4)], [run("r", epochs=4)])
+    assert same.labels() == {"thousand images seen"}
+    assert "the reference" in Drawn([run()], [run("r", epochs=5)]).labels().pop()
+    near = Drawn([run(epochs=10)], [run("r", epochs=12)])  # 1.2 of the run, but not of the axis
+    assert near.labels() == {"thousand images seen"}
+    assert Drawn([run()], [published("ssd")]).labels() == {
+        "% of each run (lengths differ too much)"
+    }
 
 
-def test_a_reference_is_drawn_as_far_as_the_axis_goes():
-    picture = Picture([run(epochs=2)], [run("r", epochs=40, gan=40, scale=2.0)])
-    (curve, _) = picture.curves(GREY, 0)
-    assert len(curve) == 2
-    ends = [TOPS[0] + PANEL_HEIGHT * (1 - curve[-1][1]) for curve in picture.curves(GREY, 0)]
-    assert picture.at("CrossEntropy")[1] == pytest.approx(min(ends) - 8, abs=0.2)
-
-
-def test_a_reference_without_validation_has_no_dotted_line():
-    texts = Picture([run()], [run("r", maps=False)]).texts
-    assert "mAP" in texts and not any("dotted" in text for text in texts)
-
-
-def test_runs_whose_losses_are_all_lost_are_drawn_as_empty_panels():
+def test_runs_whose_losses_diverged_have_empty_panels():
     text = format_record(RunStart({"batch_size": 1})) + format_record(
         Step(1, 9, 5.0, {"CrossEntropy": math.nan, "SmoothL1": math.inf})
     )
-    lost = subject(parse(text, "x"))
-    assert Picture([lost]).texts.count("not in these logs") == 5
-    assert Picture([lost], [run("r")]).texts.count("not in these logs") == 1  # the reference is
-    assert Picture([lost], [lost]).texts.count("not in these logs") == 5
+    lost = analyse(parse(text, "x"))
+    for picture in (Drawn([lost]), Drawn([lost], [lost])):
+        for title in (CLASS_LOSS, BOX_LOSS, MEAN_AP):
+            assert [text.get_text() for text in picture.panel(title).texts] == ["no figures"]
+    assert not Drawn([lost], [run("r")]).panel(CLASS_LOSS).texts  # the reference is drawn
 
 
-def test_a_run_that_is_nothing_beside_the_reference_is_drawn_over_its_own_length():
-    picture = Picture([run(epochs=4)], [run("r", epochs=4, images=5000)])
-    assert picture.texts.count("% of each run (their lengths are too unlike)") == 4
-    ends = [picture.curves(colour, 4)[-1][-1][0] for colour in (BLUE, GREY)]
-    assert ends == pytest.approx([100 / 104] * 2, abs=1e-3)
+def test_a_run_much_shorter_than_the_reference_is_drawn_over_its_own_length():
+    picture = Drawn([run(epochs=4)], [run("r", epochs=4, images=5000)])
+    assert picture.labels() == {"% of each run (lengths differ too much)"}
+    for colour in (BLUE, GREY):
+        assert max(x for c in picture.lines(CLASS_LOSS, colour) for x, _ in c) == 100
 
 
 def test_without_images_the_axis_counts_epochs():
     mine = run(batch_size=None)
-    picture = Picture([mine], [mine])
-    assert picture.texts.count("epochs") == 4
-    assert [x for x, _ in picture.curves(BLUE, 4)[0]][-1] == pytest.approx(4 / 4.16, abs=1e-3)
-    assert picture.texts.count("4") >= 4  # the last epoch, on the axis of each panel
+    picture = Drawn([mine], [mine])
+    assert picture.labels() == {"epochs"}
+    assert [x for x, _ in picture.lines(MEAN_AP, BLUE)[0]] == [1, 2, 3, 4]
     for pair in ([mine], [run("b")]), ([run("b")], [mine]), ([run("b"), mine], []):
-        mixed = Picture(*pair)
-        assert mixed.texts.count("epochs") == 4
-        assert all(mixed.curves(colour, 0) for colour in (BLUE, GREY if pair[1] else ORANGE))
-    estimated = run(log_interval=7, batch_size=None)
-    assert "epochs" in Picture([estimated]).texts
+        mixed = Drawn(*pair)
+        assert mixed.labels() == {"epochs"}
+        assert all(mixed.lines(CLASS_LOSS, c) for c in (BLUE, GREY if pair[1] else ORANGE))
+    assert Drawn([run(log_interval=7, batch_size=None)]).labels() == {"epochs"}
 
 
-def test_many_images_are_counted_in_millions():
-    picture = Picture([published("ssd")], [published("ssd")])
-    assert picture.texts.count("million images seen") == 5
-    assert Picture([run(images=50_000)]).texts.count("million images seen") == 4
-    assert Picture([run(images=49_999)]).texts.count("thousand images seen") == 4
+@pytest.mark.parametrize("images, unit", [(50_000, "million"), (49_999, "thousand")])
+def test_many_images_are_counted_in_millions(images, unit):
+    assert Drawn([run(images=images)]).labels() == {f"{unit} images seen"}
 
 
-def test_estimated_images_are_called_so():
-    estimated = run(log_interval=7)
-    assert "thousand images seen (estimated)" in Picture([estimated]).texts
-    assert "thousand images seen" in Picture([run()]).texts
-    assert "thousand images seen" in Picture([estimated, run("b")]).texts  # the other tells
-    other = run("b", images=300)
-    assert "thousand images seen (estimated)" in Picture([estimated, other]).texts
-    assert "thousand images seen (estimated)" in Picture([other, estimated]).texts
+def test_estimated_images_are_labelled_so():
+    estimated, other = run(log_interval=7), run("b", images=300)
+    exact, about = {"thousand images seen"}, {"thousand images seen (estimated)"}
+    assert Drawn([estimated]).labels() == about
+    assert Drawn([run()]).labels() == exact
+    assert Drawn([estimated, run("b")]).labels() == exact  # the other run shows the number
+    assert Drawn([estimated, other]).labels() == Drawn([other, estimated]).labels() == about
 
 
-def test_an_epoch_that_is_not_at_its_end_is_drawn_only_where_there_is_no_other():
-    text = "".join(e.text() for e in run(epochs=2, gan=0).run.segments[0].entries)
+def test_an_incomplete_epoch_is_drawn_only_if_there_is_no_other():
+    text = entries_text(run(epochs=2, gan=0)).split("\n", 1)[1]
     begun = format_record(Step(3, 0, 9.0, {"CrossEntropy": 9.0, "SmoothL1": 9.0}))
     head = format_record(RunStart({"batch_size": 1, "log_interval": 1, "dataset": "d"}))
-    picture = Picture([subject(parse(head + text + begun, "x"))])
-    assert [len(curve) for curve in picture.curves(BLUE, 0)] == [2, 2]
-    only = Picture([subject(parse(head + begun, "x"))])
-    assert only.curves(BLUE, 0) == []
-    assert len(only.marks(BLUE)) == 4  # two losses; the two ends of the line beside the name
+    picture = Drawn([analyse(parse(head + text + begun, "x"))])
+    assert [len(curve) for curve in picture.lines(CLASS_LOSS, BLUE)] == [2]
+    only = Drawn([analyse(parse(head + begun, "x"))])
+    assert [len(curve) for curve in only.lines(CLASS_LOSS, BLUE)] == [1]
 
 
-def test_the_names_of_two_losses_stand_at_the_ends_of_their_curves():
-    picture = Picture([run()])
-    (x, upper), (same, lower) = picture.at("CrossEntropy"), picture.at("SmoothL1")
-    assert x == same == LEFTS[0] + PANEL_WIDTH
-    ends = sorted(heights([curve[-1] for curve in picture.curves(BLUE, 0)[1::2]]))
-    pixels = [TOPS[0] + PANEL_HEIGHT * (1 - share) for share in ends]
-    assert upper == pytest.approx(pixels[1] - 8, abs=0.2)
-    assert lower == pytest.approx(pixels[0] + 17, abs=0.2)
+def test_a_single_point_of_the_reference_has_a_marker():
+    picture = Drawn([run(epochs=1, gan=0)], [run("r", epochs=1, gan=0)])
+    markers = {line.get_marker() for line in of_colour(picture.panel(CLASS_LOSS).lines, GREY)}
+    assert markers == {"o"}
 
 
-def test_a_single_loss_needs_no_name_in_its_panel():
-    texts = Picture([run()]).texts
-    assert "Loss_D" not in texts and "Loss_D (real - fake score)" in texts
+def test_speeds_are_bars_by_phase_with_their_values():
+    picture = Drawn([run()], [run("r", gan=0)])
+    axes = picture.panel(SPEED)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["gan", "detection"]
+    heights = [[bar.get_height() for bar in container] for container in axes.containers]
+    assert heights == [[20.0], [10.0, 20.0]]
+    assert [text.get_text() for text in axes.texts] == ["20", "10", "20"]
+    edges = [[to_hex(bar.get_edgecolor()) for bar in container] for container in axes.containers]
+    assert edges == [[GREY], [BLUE, BLUE]]
 
 
-def test_the_name_of_a_curve_that_ends_early_stands_beside_it():
-    panel = Panel(0, 0, 300, 200, "title", "label", 100.0)
-    panel.add([0, 20], [1.0, 2.0], Style("#000000"))
-    panel.names = {"ABC": (20.0, 2.0), "DEF": (90.0, 1.0)}
-    beside, at_right = (
-        next(s for s in panel.shapes() if getattr(s, "text", "") == name) for name in panel.names
-    )
-    assert (beside.anchor, beside.x) == ("start", 69)
-    assert (at_right.anchor, at_right.x) == ("end", 300)
+def test_pictures_are_png_or_svg_and_the_same_in_each_run():
+    runs, references = [run("caf\udce9\x00.log")], [run("r")]
+    png = plot.draw(runs, references)
+    assert Image.open(io.BytesIO(png)).format == "PNG"
+    svg = plot.draw(runs, references, "svg")
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+    assert plot.draw(runs, references, "svg") == svg
 
 
-# --- bars ------------------------------------------------------------------------------------------
+def test_text_is_within_the_picture_and_the_legend_hides_no_panel():
+    picture = Drawn([run("long " * 20), run("b")], [published("ssd")])
+    picture.figure.draw_without_rendering()
+    (legend,) = picture.parts[0].legends
+    box = legend.get_window_extent()
+    panels = [axes.get_tightbbox() for axes in picture.axes.values()]
+    assert box.y0 >= 0 and not any(box.overlaps(panel) for panel in panels)
+    for i, panel in enumerate(panels):
+        assert panel.y0 >= 0 and panel.y1 <= picture.figure.bbox.y1 + 1
+        assert not any(shrunk(panel).overlaps(shrunk(other)) for other in panels[i + 1 :])
 
 
-def test_speeds_are_bars_by_phase():
-    picture = Picture([run()], [run("r", gan=0)])
-    assert picture.at("gan")[1] < picture.at("detection")[1]
-    assert "discriminator" not in picture.texts
-    assert [text for text in picture.texts if text in ("10", "20")] == ["10", "20", "20"]
-    gan, grey, detection = picture.bars()
-    assert grey == detection == pytest.approx(0.86 * PANEL_WIDTH, abs=0.1)
-    assert gan == pytest.approx(grey / 2, abs=0.1)
-
-
-def test_no_speed_is_said_so():
-    assert any(getattr(s, "text", "") == "not in these logs" for s in bars(0, 0, 9, 9, "t", []))
-    nothing = bars(0, 0, 9, 9, "t", [("gan", [(None, Style("#000000"))])])
-    assert any(getattr(s, "text", "") == "not in these logs" for s in nothing)
-
-
-# --- axes ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "low, high, expected",
-    [
-        (0, 6, [0, 1, 2, 3, 4, 5, 6]),
-        (0, 10, [0, 2, 4, 6, 8, 10]),
-        (-14.2, 0.8, [-12.5, -10, -7.5, -5, -2.5, 0]),
-        (0.19, 0.21, [0.19, 0.195, 0.2, 0.205, 0.21]),
-        (5, 5, [5]),
-        (math.nan, 1, []),
-    ],
-)
-def test_ticks_are_round_numbers(low, high, expected):
-    assert ticks(low, high) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    "at, expected",
-    [
-        ([0, 2.5, 5.0], ["0.0", "2.5", "5.0"]),
-        ([0, 10, 20], ["0", "10", "20"]),
-        ([0.12, 0.125], ["0.120", "0.125"]),
-        ([0.7384], ["0.7384"]),
-        ([], []),
-    ],
-)
-def test_ticks_have_the_decimals_that_tell_them_apart(at, expected):
-    assert tick_labels(at) == expected
-
-
-def test_a_flat_curve_has_an_axis_too():
-    panel = Panel(0, 0, 300, 200, "t", "x", 10.0)
-    panel.add([0, 5, 11], [2.0, 2.0, 9.0], Style("#000000"))  # the last is beyond the axis
-    lines = [s for s in panel.shapes() if isinstance(s, canvas.Line) and s.colour == "#000000"]
-    assert [y for _, y in lines[0].points] == [100, 100]
-    zero = Panel(0, 0, 300, 200, "t", "x", 10.0)
-    zero.add([0, 5], [0.0, 0.0], Style("#000000"))
-    assert any(getattr(s, "text", "") == "0.0" for s in zero.shapes())
-
-
-# --- pictures --------------------------------------------------------------------------------------
-
-
-def test_dashes_cover_a_line_in_their_rhythm():
-    pieces = list(canvas.dashes([(0, 0), (10, 0), (10, 10)], [6, 2]))
-    assert pieces == [[(0, 0), (6, 0)], [(8, 0), (10, 0), (10, 4)], [(10, 6), (10, 10)]]
-    assert list(canvas.dashes([(0, 0), (5, 0)], [])) == [[(0, 0), (5, 0)]]
-    assert list(canvas.dashes([(0, 0), (7, 0)], [6, 2])) == [[(0, 0), (6, 0)]]
-
-
-def test_hatches_stay_in_their_box():
-    box = canvas.Box(10, 20, 30, 8, "#000000", 5)
-    lines = list(canvas.hatch_lines(box))
-    assert len(lines) == 7
-    for ends in lines:
-        for x, y in ends:
-            assert 10 <= x <= 40 and 20 <= y <= 28
-    assert all(abs((a[0] - b[0]) + (a[1] - b[1])) < 1e-9 for a, b in lines)
-
-
-def test_the_png_shows_what_the_svg_does():
-    from PIL import Image
-
-    runs, references = [run()], [run("r", scale=2.0)]
-    image = Image.open(io.BytesIO(plot.draw(runs, references, "png"))).convert("RGB")
-    picture = Picture(runs, references)
-    assert image.size == (round(1150 * 1.5), round(picture.height * 1.5))
-    x, y = picture.curves(BLUE, 4)[0][1]
-    pixel = (1.5 * (LEFTS[1] + PANEL_WIDTH * x), 1.5 * (TOPS[1] + PANEL_HEIGHT * (1 - y)))
-    assert image.getpixel(tuple(map(round, pixel))) == (0x00, 0x72, 0xB2)
-    assert image.getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_text_that_a_picture_cannot_hold_is_replaced():
-    shapes = [canvas.Text(5, 20, "a\x00b<&\udcff")]
-    assert "a?b&lt;&amp;?" in canvas.svg(shapes, 50, 30)
-    assert canvas.png(shapes, 50, 30).startswith(b"\x89PNG")
+def shrunk(box):
+    return box.shrunk(0.95, 0.95)

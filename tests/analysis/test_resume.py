@@ -1,19 +1,18 @@
-"""Runs that go on where an earlier one stopped: in the same file, and in another."""
+"""Resumed runs: in the file of the run that they resume, and in another file."""
 
 import pytest
 
-from gan_kd_ssd.analysis.compare import WITHIN, compare
-from gan_kd_ssd.analysis.facts import subject
-from gan_kd_ssd.analysis.figures import run_figures
-from gan_kd_ssd.analysis.plot import draw
-from gan_kd_ssd.analysis.remarks import remarks_on
-from gan_kd_ssd.analysis.resume import epochs_before, resumed, with_resumed
-from gan_kd_ssd.analysis.show import show_text
-from gan_kd_ssd.analysis.summary import summarize
+from gan_kd_ssd.analysis.analysed_run import analyse, remarks_on
+from gan_kd_ssd.analysis.compare import Verdict, compare
+from gan_kd_ssd.analysis.curves import Key, epoch_lines, points_of
+from gan_kd_ssd.analysis.figures import LOSS, epochs_before, run_figures
+from gan_kd_ssd.analysis.plot import picture
+from gan_kd_ssd.analysis.show import show_text, summarise
 from gan_kd_ssd.logs.jsonl import parse_json_lines
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.records import BestMap, EpochEnd, LearningRate, RunStart, Saved, Start, Step
 from gan_kd_ssd.logs.records import Validation as Val
+from gan_kd_ssd.logs.resume import resumed, with_resumed
 from gan_kd_ssd.logs.write import format_record, json_record
 
 STATE = "x_state.zip"
@@ -73,7 +72,7 @@ def test_a_run_resumed_in_the_middle_of_an_epoch_is_one_with_the_run_before(log)
     joined = with_resumed(log, log.runs[1])
     assert places(joined) == places(text(WHOLE).runs[0])
     assert [e.record.value for e in joined.of(BestMap)] == pytest.approx([0.1, 0.2, 0.3, 0.4])
-    assert [f.images for f in run_figures(joined) if f.name == "CrossEntropy"][-5:] == [
+    assert [f.place.images for f in run_figures(joined) if f.name == "CrossEntropy"][-5:] == [
         *(13, 14, 15, 16, 16)
     ]
     assert epochs_before(joined) == 0
@@ -100,6 +99,11 @@ def test_a_run_stopped_in_its_validation_is_one_with_the_run_before():
     joined = with_resumed(log, log.runs[1])
     assert places(joined)[3:6] == [(1, 3), (1, None), (2, 0)]
     assert len(list(joined.of(Val))) == 2
+
+
+def test_a_run_that_begins_where_the_run_before_began_continues_nothing():
+    log = text([head(), Start(1), *epoch(1), head(STATE), Start(1), *epoch(1), *epoch(2)])
+    assert resumed(log, log.runs[1]) is None
 
 
 def test_three_runs_in_a_row_are_one():
@@ -216,37 +220,45 @@ def test_faster_rcnn_counts_epochs_from_0():
     assert epochs_before(log.runs[0]) == 2
 
 
+def epoch_curve(run):
+    """The figures of CrossEntropy, one per epoch."""
+    return points_of(epoch_lines(run.figures)[Key(LOSS, "CrossEntropy", "gan")])
+
+
 @pytest.mark.parametrize("of", [text, lines], ids=["text", "json"])
 def test_a_run_resumed_into_another_file_is_aligned_with_the_whole_one(of):
-    mine, whole = subject(of(SECOND)), subject(of(WHOLE))
-    assert (mine.images_seen, mine.curves()["CrossEntropy", "gan"][0].images) == (16, 12)
+    mine, whole = analyse(of(SECOND)), analyse(of(WHOLE))
+    (first, _) = epoch_curve(mine)
+    assert (mine.images_seen, first.place.images) == (16, 12)
     found = compare(mine, whole)
-    row = next(row for row in found.rows if row.name == "CrossEntropy in phase gan")
-    assert (row.verdict, row.gap) == (WITHIN, 0)
+    row = next(row for row in found.rows if row.label == "CrossEntropy in phase gan")
+    assert (row.verdict, row.gap) == (Verdict.WITHIN, 0)
     assert row.why.startswith("epoch 3..4")
-    assert [row.name for row in found.rows if row.verdict != WITHIN] == ["cost of a phase"]
-    assert "mAP after 16 images" in [row.name for row in found.rows]
+    assert [row.label for row in found.rows if row.verdict != Verdict.WITHIN] == ["cost of a phase"]
+    assert "mAP after 16 images" in [row.label for row in found.rows]
     assert found.remarks == [
-        "resumed from x_state.zip: what came before epoch 3 is not in this file, and counts as"
-        " 2 epochs"
+        "resumed from x_state.zip: the file does not contain what came before epoch 3, which counts"
+        " as 2 epochs"
     ]
-    picture = draw([mine], [whole], "svg").decode()
-    assert "x_train.log (from epoch 3 on)" in picture or "jsonl (from epoch 3 on)" in picture
+    (legend,) = picture([mine], [whole]).subfigs[0].legends
+    assert legend.get_texts()[1].get_text() == f"{mine.name} (from epoch 3 on)"
 
 
 @both(FIRST + SECOND)
 def test_show_says_what_is_resumed_and_tells_of_both_runs_together(log):
-    first, second = summarize(log)["runs"]
+    first, second = summarise(log)["runs"]
     assert (first["resumes"], second["resumes"]) == (None, 1)
     assert (first["remarks"], len(second["remarks"])) == ([], 1)
     assert second["mAP"]["validations"] == 4
     assert second["mAP"]["mean_of_last"] == pytest.approx(0.25)
     assert second["phases"]["gan"]["epochs"] == 4
     assert second["segments"][0]["phases"] == {"gan": "3..4"}
-    assert "goes on where run 1 stopped: phases and mAP are of both" in show_text(summarize(log))
+    assert "continues run 1: phases and mAP are those of both runs together" in show_text(
+        summarise(log)
+    )
 
 
 def test_a_run_without_images_an_epoch_that_resumes_another_file_has_no_images():
     log = text([head(STATE), Start(3), step(3, 2)])
-    assert {f.images for f in run_figures(log.runs[0])} == {None}
+    assert {f.place.images for f in run_figures(log.runs[0])} == {None}
     assert remarks_on(log, log.runs[0])

@@ -5,35 +5,38 @@ from dataclasses import FrozenInstanceError, asdict
 
 import pytest
 
-from gan_kd_ssd.analysis.argument_rows import compare_arguments
-from gan_kd_ssd.analysis.compare import (
-    NO_REFERENCE,
-    NOT_COMPARABLE,
-    OUTSIDE,
-    WITHIN,
-    compare,
-)
-from gan_kd_ssd.analysis.facts import subject
+from gan_kd_ssd.analysis.analysed_run import analyse
+from gan_kd_ssd.analysis.compare import Verdict, compare
+from gan_kd_ssd.analysis.compare_arguments import compare_arguments
 from gan_kd_ssd.analysis.tolerances import settings
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import RunStart, Step, Validation
 from gan_kd_ssd.logs.write import format_record
-from helpers.log_runs import GAN, run
+from helpers.log_runs import GAN, entries_text, run
+
+WITHIN, OUTSIDE, NOT_COMPARABLE, NO_REFERENCE = Verdict
+
 
 CE = "CrossEntropy in phase gan"
 ALLOWED = 3 * 0.0231  # of CrossEntropy, relative
 
 
 def rows(*args, **more):
-    return {row.name: row for row in compare(*args, **more).rows}
+    return {row.label: row for row in compare(*args, **more).rows}
 
 
 # --- losses ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "share, verdict", [(0.0, WITHIN), (0.069, WITHIN), (0.07, OUTSIDE), (-0.07, OUTSIDE)]
+    "share, verdict",
+    [
+        (0.0, WITHIN),
+        (0.069, WITHIN),
+        (0.07, OUTSIDE),
+        (-0.07, OUTSIDE),
+    ],
 )
 def test_a_loss_is_within_as_far_as_its_tolerance(share, verdict):
     row = rows(run([10 * (1 + share)] * 8), run([10.0] * 8))[CE]
@@ -86,7 +89,7 @@ def test_a_loss_that_is_just_within_has_not_left():
             for e, a in enumerate(accuracies)
         )
         head = RunStart({"batch_size": 1, "log_interval": 1})
-        return subject(parse(format_record(head) + text, "x"))
+        return analyse(parse(format_record(head) + text, "x"))
 
     row = rows(of(0.003, 0.5, 0.5), of(0.0, 0.0, 0.0))["RPNAcc in phase detection"]
     assert row.why.endswith("outside since epoch 1, line 6")
@@ -112,8 +115,8 @@ def test_a_phase_that_the_reference_does_not_have_is_said_so():
 
 def test_a_phase_that_this_run_does_not_have_is_one_row():
     found = compare(run(gan=0), run(gan=4))
-    other = [row for row in found.rows if "in phase gan" in row.name]
-    assert [(row.name, row.why) for row in other] == [
+    other = [row for row in found.rows if row.phase == "gan"]
+    assert [(row.label, row.why) for row in other] == [
         ("losses in phase gan", "this run has no such phase")
     ]
 
@@ -121,8 +124,8 @@ def test_a_phase_that_this_run_does_not_have_is_one_row():
 def validated_in(phase_of_another_epoch):
     """A run of the GAN stage with a validation of an epoch that has no line of its own."""
     mine = phase_of_another_epoch
-    text = mine.run.start.text() + "".join(e.text() for e in mine.run.segments[0].entries)
-    return subject(parse(text + format_record(Validation(9, {"a": 0.5, "b": 0.5}, 0.5)), "x"))
+    text = entries_text(mine)
+    return analyse(parse(text + format_record(Validation(9, {"a": 0.5, "b": 0.5}, 0.5)), "x"))
 
 
 def test_a_validation_alone_is_no_phase():
@@ -154,7 +157,7 @@ def test_a_run_that_went_on_where_the_reference_stopped_has_nothing_beside_it():
     late = run([4.0] * 8, gan=0, resume="y_state.zip", start_epoch=-20)
     row = rows(late, short)["CrossEntropy in phase detection"]
     assert row.verdict == NOT_COMPARABLE
-    assert row.why == "no epoch of this phase after as many images in the reference"
+    assert row.why == "the reference has no epoch of this phase after as many images"
 
 
 def test_without_any_count_of_images_epochs_are_counted():
@@ -168,10 +171,10 @@ def test_without_any_count_of_images_epochs_are_counted():
 
 def test_epochs_that_the_reference_does_not_have_are_said_so():
     mine = run(batch_size="left out", gan=0)
-    text = mine.run.start.text() + "".join(e.text() for e in mine.run.segments[0].entries)
-    late = subject(parse(text.replace("[Epoch ", "[Epoch 2"), "x"))
+    text = entries_text(mine)
+    late = analyse(parse(text.replace("[Epoch ", "[Epoch 2"), "x"))
     row = rows(late, mine)["CrossEntropy in phase detection"]
-    assert row.why == "no epoch of this phase after as many epochs in the reference"
+    assert row.why == "the reference has no epoch of this phase after as many epochs"
 
 
 def test_images_on_one_side_alone_are_not_compared_with_epochs_on_the_other():
@@ -182,7 +185,7 @@ def test_images_on_one_side_alone_are_not_compared_with_epochs_on_the_other():
     row = rows(untold, told)["losses"]
     assert (row.verdict, row.why) == (
         NOT_COMPARABLE,
-        "its options tell no batch size, so its images cannot be counted",
+        "the log records no batch size, so its images cannot be counted",
     )
     assert CE not in rows(untold, told)
 
@@ -190,30 +193,30 @@ def test_images_on_one_side_alone_are_not_compared_with_epochs_on_the_other():
 def test_a_run_whose_images_cannot_be_counted_for_want_of_an_epoch_says_so():
     begun = run([4.0], resume="y.params", start_epoch=5)
     text = begun.run.start.text() + format_record(Step(5, 9, 9.0, {"CrossEntropy": 4.0}))
-    row = rows(subject(parse(text, "x")), run())["losses"]
-    assert row.why == "no whole epoch with step lines, so its images cannot be counted"
+    row = rows(analyse(parse(text, "x")), run())["losses"]
+    assert row.why == "no complete epoch has step lines, so its images cannot be counted"
 
 
 def test_a_run_beyond_the_reference_whose_last_epoch_has_only_begun():
     late = run([4.0] * 3, gan=0, resume="y_state.zip", start_epoch=-20)
-    text = late.run.start.text() + "".join(e.text() for e in late.run.segments[0].entries)
-    late = subject(parse(text + format_record(Step(4, 4, 9.0, {"CrossEntropy": 4.0})), "x"))
+    text = entries_text(late)
+    late = analyse(parse(text + format_record(Step(4, 4, 9.0, {"CrossEntropy": 4.0})), "x"))
     row = rows(late, run([4.0] * 8, gan=0))["CrossEntropy in phase detection"]
-    assert row.why == "no epoch of this phase after as many images in the reference"
+    assert row.why == "the reference has no epoch of this phase after as many images"
 
 
 def test_two_runs_in_their_first_epoch_are_compared():
     text = run([4.0]).run.start.text() + format_record(Step(1, 4, 9.0, {"CrossEntropy": 4.0}))
-    begun = subject(parse(text, "x"))
+    begun = analyse(parse(text, "x"))
     assert begun.size is None
     assert rows(begun, begun)["CrossEntropy in phase detection"].verdict == WITHIN
 
 
 def test_an_epoch_that_has_only_begun_is_not_compared_where_epochs_are_counted():
     begun = run([4.0], batch_size="left out").run.start.text()
-    begun = subject(parse(begun + format_record(Step(1, 4, 9.0, {"CrossEntropy": 4.0})), "x"))
+    begun = analyse(parse(begun + format_record(Step(1, 4, 9.0, {"CrossEntropy": 4.0})), "x"))
     row = rows(begun, run(gan=0, batch_size="left out"))["CrossEntropy in phase detection"]
-    assert row.why == "no line of the reference after as many images of an epoch"
+    assert row.why == "the reference has no line at the same part of an epoch"
 
 
 def test_only_losses_are_rows_of_losses():
@@ -226,15 +229,21 @@ def test_only_losses_are_rows_of_losses():
 def test_a_class_that_is_called_like_a_loss_is_no_loss():
     mine = run(maps={8: (0.5, 0.5)})
     found = compare(mine, mine).rows
-    assert {row.group for row in found if row.name.startswith("AP ")} == {"classes"}
-    assert [row.name for row in found if row.group == "classes"] == ["AP a", "AP b"]
+    assert {row.group for row in found if row.label.startswith("AP ")} == {"classes"}
+    assert [row.label for row in found if row.group == "classes"] == ["AP a", "AP b"]
 
 
 # --- mAP and classes -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "gap, verdict", [(0.005, WITHIN), (0.0052, OUTSIDE), (-0.005, WITHIN), (-0.0052, OUTSIDE)]
+    "gap, verdict",
+    [
+        (0.005, WITHIN),
+        (0.0052, OUTSIDE),
+        (-0.005, WITHIN),
+        (-0.0052, OUTSIDE),
+    ],
 )
 def test_mean_ap_is_within_three_times_the_noise_floor(gap, verdict):
     row = rows(run(maps={8: 0.5 + gap}), run(maps={8: 0.5}))["mAP best"]
@@ -274,7 +283,7 @@ def test_the_references_best_and_not_its_last_validation_says_how_many_images_ar
 def test_a_disagreement_stops_the_verdict_on_mean_ap_and_classes(why, options):
     mine, other = run(**options), run(**dict.fromkeys(options, 512))
     found = compare(mine, other)
-    judged = {row.name: row for row in found.rows}
+    judged = {row.label: row for row in found.rows}
     (name,) = options
     for row in ("mAP best", "mAP last", "mAP mean of last", "AP a", "AP b"):
         assert judged[row].verdict == NOT_COMPARABLE
@@ -310,7 +319,10 @@ def test_mean_ap_so_far_changes_with_the_steeper_side():
 def test_mean_ap_where_the_reference_has_no_validation_is_not_comparable():
     late = run([4.0] * 20, maps={20: 0.5})
     row = rows(run([4.0] * 8, maps={8: 0.5}), late)["mAP after 80 images"]
-    assert (row.verdict, row.why) == (NOT_COMPARABLE, "the reference has no validation there")
+    assert (row.verdict, row.why) == (
+        NOT_COMPARABLE,
+        "the reference has no validation there",
+    )
     assert (row.mine, row.reference) == (0.5, None)
     assert rows(run([4.0] * 19, maps={19: 0.5}), late)["mAP after 190 images"].verdict == WITHIN
 
@@ -318,8 +330,8 @@ def test_mean_ap_where_the_reference_has_no_validation_is_not_comparable():
 def test_a_mean_ap_that_is_no_number_is_left_out_and_said():
     maps = {7: (0.2, 0.6), 8: (0.5, 0.5)}
     mine = run(maps=maps)
-    text = mine.run.start.text() + "".join(e.text() for e in mine.run.segments[0].entries)
-    lost = subject(parse(text.replace("mAP=0.5", "mAP=nan"), "x"))
+    text = entries_text(mine)
+    lost = analyse(parse(text.replace("mAP=0.5", "mAP=nan"), "x"))
     found = rows(lost, run(maps={7: (0.2, 0.6), 8: 0.5}))
     assert (found["mAP after 70 images"].mine, found["mAP best"].mine) == (0.4, 0.4)
     assert (found["AP a"].mine, found["AP b"].mine) == (0.2, 0.6)
@@ -331,7 +343,7 @@ def test_invariants_are_rows_with_the_line_of_the_first_breach():
     assert found["Loss_D = Loss_D_real - Loss_D_fake"].why == "16 lines, largest gap 0"
     broken = run(figures={**GAN, "Loss_D": 0.5, "CrossEntropy": 4.0, "SmoothL1": 1.0})
     row = rows(broken, run())["Loss_D = Loss_D_real - Loss_D_fake"]
-    assert row.why == "16 lines, largest gap 1, 16 of them too far, first in line 2"
+    assert row.why == "16 lines, largest gap 1, 16 of them too large, first in line 2"
     assert row.verdict == OUTSIDE
 
 
@@ -353,7 +365,7 @@ def test_a_class_without_objects_and_one_that_the_reference_lacks():
     mine = run(maps={8: 0.5})
     text = "".join(e.text() for e in mine.run.segments[0].entries)
     text = mine.run.start.text() + text
-    nan = subject(parse(text.replace("a=0.5", "a=nan"), "x"))
+    nan = analyse(parse(text.replace("a=0.5", "a=nan"), "x"))
     assert "AP a" not in rows(nan, mine)
     assert rows(mine, nan)["AP a"].verdict == NO_REFERENCE
 
@@ -362,7 +374,7 @@ def test_a_class_without_objects_and_one_that_the_reference_lacks():
 
 
 def arguments(mine, other):
-    return {a.name: a for a in compare_arguments(mine, other)}
+    return {a.label: a for a in compare_arguments(mine, other)}
 
 
 def test_arguments_are_told_with_both_values():
@@ -371,6 +383,7 @@ def test_arguments_are_told_with_both_values():
     found = {a.name: a for a in rows_of}
     assert asdict(found["lr"]) == {
         **{"name": "lr", "mine": "0.1", "reference": "0.2", "verdict": "different"},
+        "observed": False,
     }
     assert (found["only"].mine, found["only"].reference) == ("1", None)
     assert found["only"].verdict == "only here"
@@ -380,11 +393,11 @@ def test_arguments_are_told_with_both_values():
 
 def test_what_the_log_shows_stands_among_the_arguments():
     found = arguments(run(gan=4), run(batch_size="left out", gan=0))
-    assert (found["(images an epoch)"].mine, found["(images an epoch)"].reference) == (
+    assert (found["(images per epoch)"].mine, found["(images per epoch)"].reference) == (
         "10 (10 batches)",
         "unknown",
     )
-    assert found["(images an epoch)"].verdict == "different"
+    assert found["(images per epoch)"].verdict == "different"
     assert (found["(first epoch)"].mine, found["(first epoch)"].verdict) == ("1", "same")
     assert (found["(phases)"].mine, found["(phases)"].reference) == ("gan, detection", "detection")
     assert found["(classes)"].mine == "2"
@@ -412,7 +425,7 @@ def test_the_exit_code_counts_what_is_compared():
     assert compare(run(), run()).exit_code == 0
     assert compare(run(maps={8: 0.6}), run(maps={8: 0.5})).exit_code == 1
     different = compare(run(student="a"), run(student="b"))
-    assert (different.exit_code, different.verdict) == (3, "not comparable")
+    assert (different.exit_code, different.verdict) == (3, NOT_COMPARABLE)
     assert any(r.verdict == WITHIN for r in different.rows)  # what holds in the log by itself
 
 
@@ -436,7 +449,7 @@ def test_an_outcome_can_be_written_as_json_and_not_be_changed():
 
 
 def test_five_epochs_are_averaged_where_nothing_else_is_asked_for():
-    published = subject(reference("faster_rcnn"), published=True)
+    published = analyse(reference("faster_rcnn"), published=True)
     found = rows(published, published)
     assert found["mAP mean of last"].why == "last 5 validations"
     assert found["RPN_Conf in phase gan"].why.startswith("epoch 22..26")

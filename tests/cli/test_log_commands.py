@@ -8,15 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gan_kd_ssd.analysis.arguments import (
-    FASTER_RCNN,
-    SSD,
-    Command,
-    command_like,
-    command_of,
-    student_and_teacher,
-)
-from gan_kd_ssd.cli.log_commands import main
+from gan_kd_ssd.analysis.arguments import command_like, command_of, student_and_teacher
+from gan_kd_ssd.cli.main import main
+from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.logs.log import encode
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
@@ -50,7 +44,7 @@ def our_records():
         phase = "gan" if epoch < 3 else "detection"
         figures = {**(GAN if phase == "gan" else {}), "CrossEntropy": 6.0 / epoch, "SmoothL1": 2.0}
         seen = 200 * (epoch - 1)
-        yield Step(epoch, 4, 70.0 * epoch, {**figures, "cosine": 0.2}, seen + 80, phase)
+        yield Step(epoch, 9, 70.0 * epoch, {**figures, "cosine": 0.2}, seen + 160, phase)
         yield EpochEnd(epoch, figures, 60.0 * epoch, images=seen + 200, phase=phase)
         yield Validation(epoch, {"disc": 0.2 * epoch, "ring <b>": 0.0}, 0.1 * epoch, phase=phase)
 
@@ -76,22 +70,24 @@ def published(tmp_path_factory):
 
 
 def run(capsysbinary, *words):
-    code = main([str(word) for word in words])
+    code = main(["logs", *map(str, words)])
     out, err = capsysbinary.readouterr()
     return code, out.decode(), err.decode()
 
 
-def test_the_program_runs_without_mxnet_numpy_or_matplotlib(published, tmp_path):
-    log = str(published["ssd"])
-    commands = [
-        *(["write", log], ["show", log], ["args", log], ["compare", log], ["derive", log]),
-        *(["tables", str(published["ssd"].parent)], ["plot", log, "--out", f"{tmp_path}/x.svg"]),
-        ["plot", log, "--html", "--out", f"{tmp_path}/x.html"],
-    ]
+@pytest.mark.parametrize("draws", [False, True], ids=["text", "plots"])
+def test_no_command_imports_mxnet_and_only_plot_imports_matplotlib(published, tmp_path, draws):
+    log, heavy = str(published["ssd"]), ["mxnet", "gluoncv"]
+    commands = [["plot", log, "--html", "--out", f"{tmp_path}/x.html"]]
+    if not draws:
+        heavy += ["matplotlib", "numpy", "PIL", "jinja2"]
+        commands = [["write", log], ["show", log], ["args", log], ["compare", log], ["show", "ssd"]]
+        commands += [["tables", str(published["ssd"].parent)]]
     code = (
-        f"import sys; from gan_kd_ssd.cli.log_commands import main; codes = [main(c) for c in {commands!r}]; "
-        "heavy = {'mxnet', 'gluoncv', 'matplotlib', 'numpy', 'PIL'} & set(sys.modules); "
-        "sys.exit(f'imported {heavy}, {codes}' if heavy or any(codes) else 0)"
+        "import sys; from gan_kd_ssd.cli.main import main; "
+        f"codes = [main(['logs', *words]) for words in {commands!r}]; "
+        f"found = set({heavy!r}) & set(sys.modules); "
+        "sys.exit(f'imported {found}, {codes}' if found or any(codes) else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -108,19 +104,19 @@ def test_python_m_gives_the_exit_code(published):
 
 @pytest.mark.parametrize("name", ["ssd", "faster_rcnn"])
 def test_write_gives_the_file_to_the_byte(capsysbinary, published, name):
-    assert main(["write", str(published[name])]) == 0
+    assert main(["logs", "write", str(published[name])]) == 0
     assert capsysbinary.readouterr().out == published[name].read_bytes()
 
 
 def test_write_turns_json_lines_into_the_text_log(capsysbinary, ours):
-    assert main(["write", str(ours.with_name("a_metrics.jsonl"))]) == 0
+    assert main(["logs", "write", str(ours.with_name("a_metrics.jsonl"))]) == 0
     assert capsysbinary.readouterr().out == ours.read_bytes()
 
 
 def test_write_keeps_bytes_that_are_not_utf8(capsysbinary, tmp_path):
     path = tmp_path / "x.log"
     path.write_bytes(b"caf\xe9\r\nStart training from [Epoch 1]")
-    assert main(["write", str(path)]) == 0
+    assert main(["logs", "write", str(path)]) == 0
     assert capsysbinary.readouterr().out == path.read_bytes()
 
 
@@ -146,7 +142,45 @@ def test_show_lists_what_was_not_understood(capsysbinary, tmp_path, ours):
     _, out, _ = run(capsysbinary, "show", path)
     assert "not understood: 2 lines" in out
     assert "Segmentation \\x1b[31mfault" in out
-    assert "the file breaks off here" in out
+    assert "the file ends within this line" in out
+
+
+def test_show_prints_student_teacher_and_distillation(capsysbinary, ours, tmp_path):
+    names = "student=resnet10_v1_0.25  teacher=resnet18_v1_0.5  distill=gan  dataset=shapes"
+    assert names in run(capsysbinary, "show", ours)[1]
+    plain = tmp_path / "x.log"
+    plain.write_text(ours.read_text().replace("distill='gan'", "distill='none'"))
+    shown = run(capsysbinary, "show", plain)[1]
+    assert "student=resnet10_v1_0.25  distill=none  dataset=shapes" in shown
+    published = run(capsysbinary, "show", "ssd")[1]
+    assert "student=mobilenet1.0  teacher=resnet50_v1  dataset=voc" in published
+
+
+def test_show_takes_the_images_per_epoch_from_the_json_lines_next_to_the_log(
+    capsysbinary, ours, tmp_path
+):
+    assert "images    200 (12 batches) per epoch" in run(capsysbinary, "show", ours)[1]
+    alone = tmp_path / "a_train.log"
+    alone.write_bytes(ours.read_bytes())
+    assert "145 to 239" in run(capsysbinary, "show", alone)[1]
+
+
+@pytest.mark.parametrize("name", ["ssd", "faster_rcnn"])
+def test_published_logs_are_read_by_their_names(capsysbinary, published, name, tmp_path):
+    for words in (["show"], ["args"], ["write"], ["compare"]):
+        by_name = run(capsysbinary, words[0], name)
+        by_file = run(capsysbinary, words[0], published[name])
+        original = reference(name).source
+        assert by_name == tuple(
+            text if i == 0 else text.replace(str(published[name]), original)
+            for i, text in enumerate(by_file)
+        )
+    assert (
+        command_like(name).options["batch_size"]
+        == command_of(reference(name)).options["batch_size"]
+    )
+    out = tmp_path / "x.png"
+    assert run(capsysbinary, "plot", name, "--reference", "none", "--out", out)[0] == 0
 
 
 def test_show_json_is_strict_json(capsysbinary, ours):
@@ -252,6 +286,19 @@ def test_compare_with_a_file_as_reference(capsysbinary, ours):
     assert (code, "verdict: within" in out) == (0, True)
 
 
+@pytest.mark.parametrize("form", ["table", "markdown"])
+def test_compare_folds_arguments_that_are_the_same(capsysbinary, ours, tmp_path, form):
+    path = tmp_path / "other.log"
+    path.write_text(ours.read_text().replace("batch_size=16", "batch_size=8"))
+    words = ["compare", path, "--reference", ours, "--format", form]
+    _, folded, _ = run(capsysbinary, *words)
+    _, whole, _ = run(capsysbinary, *words, "--all")
+    assert "arguments are the same (see --all)" in folded and "are the same" not in whole
+    for name, shown in {"batch_size": True, "log_interval": False, "clamp_lower": False}.items():
+        assert (name in folded.replace("\\", "")) == shown
+        assert name in whole.replace("\\", "")
+
+
 def test_compare_of_a_changed_run_is_outside(capsysbinary, ours, tmp_path):
     path = tmp_path / "worse.log"
     path.write_text(ours.read_text().replace("CrossEntropy=2.000", "CrossEntropy=2.900"))
@@ -271,6 +318,11 @@ def test_compare_of_a_changed_run_is_outside(capsysbinary, ours, tmp_path):
         (["plot", "LOG", "LOG", "--html"], "--html"),
         (["plot", "LOG", "--out", "/no/such/x.png"], "/no/such/x.png"),
         (["plot", *["LOG"] * 5], "5 logs"),
+        (["plot", "LOG", "--html", "--reference", "none"], "--html"),
+        (["plot", "LOG", "--html", "--out", "x.png"], "x.png"),
+        (["compare", "LOG", "--reference", "none"], "none"),
+        (["compare", "LOG", "--ref", "ssd"], "--ref"),
+        (["show", "LOG", "--las", "3"], "--las"),
         (["plot", "LOG", "--html", "--out", "LOG"], "--out"),
         (["tables", "/no/such"], "/no/such"),
         (["fly"], "fly"),
@@ -285,10 +337,10 @@ def test_wrong_use_is_one_line_and_exit_code_2(capsysbinary, ours, words, named)
     assert ours.read_bytes() == before
 
 
-@pytest.mark.parametrize("suffix, start", [("png", b"\x89PNG"), ("svg", b"<svg")])
-def test_plot_writes_a_picture(capsysbinary, published, ours, tmp_path, suffix, start):
+@pytest.mark.parametrize("suffix, start", [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_plot_writes_a_picture(capsysbinary, ours, tmp_path, suffix, start):
     out = tmp_path / f"x.{suffix}"
-    assert run(capsysbinary, "plot", published["ssd"], ours, "--out", out)[0] == 0
+    assert run(capsysbinary, "plot", "ssd", ours, "--out", out)[0] == 0
     assert out.read_bytes().startswith(start)
     assert len(out.read_bytes()) > 5000
 
@@ -299,8 +351,20 @@ def test_a_picture_replaces_an_earlier_one_whole_and_leaves_nothing_beside(
     out = tmp_path / "x.svg"
     out.write_text("earlier")
     assert run(capsysbinary, "plot", ours, "--out", out)[0] == 0
-    assert out.read_text().startswith("<svg")
+    assert "<svg" in out.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]
+
+
+def test_a_plot_without_reference_shows_only_the_given_logs(capsysbinary, ours, tmp_path):
+    pictures = []
+    for words in ([], ["--reference", "none"]):
+        pictures.append(tmp_path / f"{len(pictures)}.svg")
+        run(capsysbinary, "plot", ours, *words, "--out", pictures[-1])
+    assert [reference_line in path.read_text() for path in pictures] == [True, False]
+
+
+#: The colour and the width of the curve of the reference.
+reference_line = "stroke: #8a8a8a; stroke-width: 2.6"
 
 
 def test_the_page_stands_alone_and_escapes_what_it_shows(capsysbinary, ours, tmp_path):
@@ -309,7 +373,8 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(capsysbinary, ours, tmp
     page = out.read_text(encoding="utf-8")
     assert "ring &lt;b&gt;" in page and "<b>" not in page
     assert "data:image/svg+xml;base64," in page
-    assert "http" not in page and "<script" not in page
+    assert f"against the published {reference('ssd').source}" in page
+    assert 'src="http' not in page and "href" not in page and "<script" not in page
     for part in ("Verdicts", "Curves", "Classes", "Arguments", "not comparable", "--gan-epochs 2"):
         assert part in page
 
@@ -335,11 +400,3 @@ def test_tables_without_a_folder_show_the_published_figures(capsysbinary):
     code, out, _ = run(capsysbinary, "tables")
     assert code == 0
     assert "published 78.4" in out and "Table 3" in out
-
-
-def test_derive_gives_the_repositorys_table(capsysbinary, published):
-    _, out, _ = run(capsysbinary, "derive", published["ssd"], "--licence", "MIT, see LICENSE")
-    table = json.loads(
-        (ROOT / "logs/ssd_512_mobilenet1_0_resnet50_v1_voc_g_d_new.json").read_text()
-    )
-    assert {**json.loads(out), "source": table["source"]} == table

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gan_kd_ssd.analysis.arguments import Command, command_like
+from gan_kd_ssd.analysis.arguments import command_like
 from gan_kd_ssd.cli.train_commands import expand_like
+from gan_kd_ssd.config.command import Command
 from gan_kd_ssd.config.faster_rcnn_options import SCRIPT, data_set, parse_train_faster_rcnn
 from gan_kd_ssd.logs.namespace import parse_namespace
 from gan_kd_ssd.util.errors import UserError

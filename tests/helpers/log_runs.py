@@ -1,6 +1,7 @@
 """Small runs whose figures are known, for the tests of logs."""
 
-from gan_kd_ssd.analysis.facts import subject
+from gan_kd_ssd.analysis.analysed_run import analyse
+from gan_kd_ssd.analysis.figures import ACTIVE, LOSS, Figure, Place
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Validation
 from gan_kd_ssd.logs.write import format_record
@@ -33,4 +34,15 @@ def run(
             aps = maps[epoch] if isinstance(maps[epoch], tuple) else (maps[epoch],) * 2
             classes = dict(zip("ab", aps))
             text += format_record(Validation(epoch, classes, sum(aps) / 2, style=style))
-    return subject(parse(text, "x.log"))
+    return analyse(parse(text, "x.log"))
+
+
+def point(images, value, epoch=1, line=1):
+    """A figure of a curve."""
+    place = Place(EpochEnd, "detection", epoch, images, segment=1, line=line, whole=True)
+    return Figure(LOSS, "CrossEntropy", value, ACTIVE, place)
+
+
+def entries_text(run):
+    """The text log of an analysed run with one segment."""
+    return run.run.start.text() + "".join(entry.text() for entry in run.run.segments[0].entries)

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from gan_kd_ssd.analysis.compare import NO_REFERENCE, WITHIN, compare
-from gan_kd_ssd.analysis.facts import subject
+from gan_kd_ssd.analysis.analysed_run import analyse
+from gan_kd_ssd.analysis.compare import Verdict, compare
 from gan_kd_ssd.analysis.figures import ACTIVE, DIVERGED, INACTIVE, run_figures
 from gan_kd_ssd.analysis.invariants import check_invariants
 from gan_kd_ssd.analysis.plot import draw
-from gan_kd_ssd.analysis.show import show_text
-from gan_kd_ssd.analysis.summary import summarize
+from gan_kd_ssd.analysis.show import show_text, summarise
 from gan_kd_ssd.logs.jsonl import parse_json_lines
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
@@ -97,7 +96,7 @@ def test_a_text_log_of_another_script_keeps_such_figures():
 
 
 def test_phases_are_the_published_ones(json_log):
-    run = summarize(json_log)["runs"][0]
+    run = summarise(json_log)["runs"][0]
     assert run["segments"][0]["phases"] == {
         "discriminator": "0..1",
         "gan": "2..26",
@@ -120,13 +119,13 @@ def test_what_must_hold_is_checked_on_figures_of_the_json_lines(json_log):
 
 
 def test_such_a_run_is_compared_with_the_published_one(json_log):
-    mine, published = subject(json_log), subject(reference("faster_rcnn"), published=True)
+    mine, published = analyse(json_log), analyse(reference("faster_rcnn"), published=True)
     found = compare(mine, published)
-    rows = {row.name: row.verdict for row in found.rows}
-    assert rows["RPN_Conf in phase gan"] == rows["Loss_D in phase discriminator"] == WITHIN
-    assert rows["Loss_D_real in phase gan"] == rows["cosine in phase gan"] == NO_REFERENCE
+    rows = {row.label: row.verdict for row in found.rows}
+    assert rows["RPN_Conf in phase gan"] == rows["Loss_D in phase discriminator"] == Verdict.WITHIN
+    assert rows["Loss_D_real in phase gan"] == rows["cosine in phase gan"] == Verdict.NO_REFERENCE
     assert found.exit_code == 0
-    assert b"polyline" in draw([mine], [published], "svg")
+    assert draw([mine], [published])
 
 
 def states(phase, **figures):
@@ -147,7 +146,7 @@ def test_discriminators_that_are_lost_while_they_learn_alone_diverged():
 def test_show_tells_each_rate_that_was_set():
     step = Step(0, 9, 1.0, {"RPN_Conf": 0.1}, style="faster_rcnn")
     rates = [LearningRate(0, 1 / 30000, iteration=100), LearningRate(5, 0.00025, gan=True)]
-    shown = show_text(summarize(parse("".join(map(format_record, [step, *rates])))))
+    shown = show_text(summarise(parse("".join(map(format_record, [step, *rates])))))
     assert "line 2: student's learning rate 3.333e-05 at epoch 0, iteration 100\n" in shown
     assert "line 3: adversarial learning rate 0.00025 at epoch 5\n" in shown
 

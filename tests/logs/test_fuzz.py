@@ -4,14 +4,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gan_kd_ssd.analysis.analysed_run import analyse
 from gan_kd_ssd.analysis.compare import compare
-from gan_kd_ssd.analysis.facts import subject
-from gan_kd_ssd.analysis.page import page
-from gan_kd_ssd.analysis.plot import draw
+from gan_kd_ssd.analysis.page import Appendix, page
 from gan_kd_ssd.analysis.report import table_text
-from gan_kd_ssd.analysis.show import show_text
-from gan_kd_ssd.analysis.summary import summarize
-from gan_kd_ssd.cli.log_commands import main
+from gan_kd_ssd.analysis.show import show_text, summarise
+from gan_kd_ssd.cli.main import main
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import EpochEnd, NewBest, RunStart, Start, Step, Validation
@@ -97,15 +95,14 @@ def damaged(text, how):
 
 
 def look_at(log, text):
-    assert show_text(summarize(log))
-    mine = subject(log)
-    other = subject(reference(mine.detector or "ssd"), published=True)
+    assert show_text(summarise(log))
+    mine = analyse(log)
+    other = analyse(reference(mine.detector or "ssd"), published=True)
     found = compare(mine, other)
     assert found.exit_code in (0, 1, 3)
     assert table_text(found)
-    picture = draw([mine], [other], "svg")
-    facts = {"command": None, "not_understood": log.unknown}
-    assert page(mine, other, found, picture, facts).encode("utf-8", "backslashreplace")
+    content = page(mine, other, found, Appendix(b"<svg/>", None, log.unknown))
+    assert content.encode("utf-8", "backslashreplace")
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -132,7 +129,7 @@ def test_a_command_on_a_damaged_file_ends_with_a_known_exit_code(
     path.write_bytes(damaged(text, how).encode("utf-8", "surrogateescape"))
     more = ["--html", "--out", str(tmp_path / "x.html")] if verb == "plot" else []
     capfdbinary.readouterr()  # of the example before
-    code = main([verb, str(path), *more])
+    code = main(["logs", verb, str(path), *more])
     assert code in (0, 1, 2, 3)
     if code == 2:
         assert capfdbinary.readouterr().err.count(b"\n") == 1

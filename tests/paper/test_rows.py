@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN, Command
 from gan_kd_ssd.config import evaluation_options as evaluation
+from gan_kd_ssd.config.command import FASTER_RCNN, Command
 from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn, train_faster_rcnn_parser
 from gan_kd_ssd.config.ssd_options import parse_train_ssd, train_ssd_parser
 from gan_kd_ssd.logs.published import REFERENCES

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN, SSD
+from gan_kd_ssd.config.command import FASTER_RCNN, SSD
 from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
 from gan_kd_ssd.config.ssd_options import parse_train_ssd
 from gan_kd_ssd.logs.parse import parse

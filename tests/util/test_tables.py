@@ -16,6 +16,11 @@ def test_columns_are_aligned_to_the_side_that_is_asked_for():
     assert aligned([["  option", "value"], ["a", ""]]) == "  option  value\na"
 
 
+def test_long_cells_are_wrapped_except_in_the_last_column():
+    text = aligned([["a", "b"], ["one two three", "four five six"], ["True", "x"]], widest=7)
+    assert text == "a        b\none two  four five six\nthree\nTrue     x"
+
+
 def test_a_markdown_table_keeps_its_sides_and_bars_in_cells():
     lines = aligned([*ROWS, ["x|y", ""]], right=[1], markdown=True).splitlines()
     assert [cell.strip() for cell in lines[0].split("|")] == ["", "row", "figure", ""]

@@ -1,29 +1,34 @@
-"""Content in plain forms: as JSON knows it, and numbers in words."""
+"""Numbers and text as they are printed, and content as JSON."""
 
 from __future__ import annotations
 
+import json
 import math
 
 
-def plain(content):
-    """Numbers that are not finite become strings, tuples lists, and bad bytes in text visible."""
+def to_json(content) -> str:
+    """Format plain data as strict JSON. Numbers that are not finite become strings."""
+    return json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
+
+
+def _plain(content):
     if isinstance(content, float) and not math.isfinite(content):
         return str(content)
     if isinstance(content, dict):
-        return {plain(str(key)): plain(value) for key, value in content.items()}
+        return {_plain(str(key)): _plain(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [plain(value) for value in content]
+        return [_plain(value) for value in content]
     if isinstance(content, str):
         return content.encode("utf-8", "backslashreplace").decode()
     return content
 
 
 def printable(text: str) -> str:
-    """Text with control characters, which could rewrite a terminal, and bad bytes made visible."""
+    """Escape invalid bytes, and control characters, which could change a terminal."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def count(number: int, name: str) -> str:
-    """``1 line``, ``2 lines``."""
+    """Return a number with its noun: ``1 line``, ``2 lines``."""
     return f"{number:,} {name}{'' if number == 1 else 's'}"
