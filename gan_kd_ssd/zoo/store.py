@@ -150,7 +150,7 @@ class Store:
             checked[release.file] = missing or files.damage(weights, release.weights)
         for path in self._files("params"):
             if path.name not in checked:
-                checked[path.name] = _damage_by_name(path)
+                checked[path.name] = files.damage_by_name(path)
         return [Checked(*item) for item in sorted(checked.items())]
 
     def purge(self, chosen: set[str] | None) -> list[Path]:
@@ -262,13 +262,3 @@ class Store:
     def _remark(self, text: str) -> None:
         if not self.quiet:
             print(text, file=sys.stderr)
-
-
-def _damage_by_name(path: Path) -> str:
-    try:
-        (sha1,) = files.digests(path, ["sha1"])
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return (
-        "" if sha1.startswith(FILE.fullmatch(path.name)["hash"]) else f"sha1 {sha1}, not its name's"
-    )

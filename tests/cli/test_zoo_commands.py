@@ -192,7 +192,7 @@ def test_verify_compares_weights_without_a_release_with_their_name(root, capsys)
     assert call(capsys, "verify")[0] == 0
     (root / FILE).write_bytes(CONTENT + b"?")
     code, out, _ = call(capsys, "verify")
-    assert code == 1 and "not its name's" in out
+    assert code == 1 and "contradicts its name" in out
 
 
 def test_a_file_beside_weights_that_is_another_s_is_damage(repository, root, capsys):
