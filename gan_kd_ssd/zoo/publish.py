@@ -6,18 +6,25 @@ import datetime
 import math
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gan_kd_ssd.analysis.arguments import Command, command_of
+from gan_kd_ssd.analysis.arguments import command_of
 from gan_kd_ssd.analysis.figures import last_trained
 from gan_kd_ssd.analysis.resume import resumed
+from gan_kd_ssd.config.command import Command
 from gan_kd_ssd.config.distill_config import inferred_options
 from gan_kd_ssd.detectors.names import NetworkName, kind_of, read_name
-from gan_kd_ssd.engine.runlog import prefix_of
 from gan_kd_ssd.logs.log import Log, Run
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, Validation
+from gan_kd_ssd.logs.run_metadata import (
+    RunMetadata,
+    TeacherMetadata,
+    metadata_from_json,
+    prefix_of,
+)
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.zoo.names import DATA, GLUONCV_PUBLISHES, NAMED_DATA, ModelName, parse
@@ -39,8 +46,7 @@ class TrainedRun:
 
     Attributes:
         prefix: Prefix of its files.
-        options: Its options.
-        info: Its metadata.
+        metadata: Its metadata.
         best: The validation that chose the weights.
         last_epoch: The last trained epoch.
         command: The command that repeats it.
@@ -48,12 +54,20 @@ class TrainedRun:
     """
 
     prefix: str
-    options: dict
-    info: dict
+    metadata: RunMetadata
     best: Validation
     last_epoch: int
     command: Command
     name: ModelName
+
+    @property
+    def options(self) -> Mapping[str, object]:
+        return self.metadata.namespace
+
+    @property
+    def teacher(self) -> TeacherMetadata | None:
+        distillation = self.metadata.distillation
+        return distillation and distillation.teacher
 
     def file(self, kind: str) -> Path:
         """The run's ``best.params``, ``train.log`` or ``metrics.jsonl``."""
@@ -127,8 +141,8 @@ def card(release: Release, trained: TrainedRun, released: dict[str, tuple[str, i
         what=what,
         cell=what.cell,
         trained=trained,
-        info=trained.info,
-        teacher=trained.info.get("teacher"),
+        metadata=trained.metadata,
+        teacher=trained.teacher,
         teacher_is_gluoncvs=what.teacher_name() in GLUONCV_PUBLISHES,
         inferred={k: text for k, text in inferred_options().items() if k in trained.options},
         files=released,
@@ -150,16 +164,23 @@ def find_run(text: str) -> TrainedRun:
             )
     log = read(f"{prefix}_metrics.jsonl")
     chain = _chain(log)
-    run, options = chain[-1], chain[-1].namespace
-    info = dict(run.start.record.info) if run.start else {}
-    if "student" not in options or not isinstance(info.get("classes"), list):
+    run = chain[-1]
+    info = run.start.record.info if run.start else {}
+    metadata = metadata_from_json({**info, "namespace": run.namespace})
+    if "student" not in metadata.namespace or metadata.classes is None:
         raise UserError(
             f"{prefix}_metrics.jsonl: does not name student and classes; give a run of "
             "train_ssd_gkd.py or train_faster_rcnn_gkd.py"
         )
     epochs = [entry.record.epoch for part in chain for entry in part.of(EpochEnd)]
-    best, last = _best(chain, prefix), max(epochs, default=0)
-    return TrainedRun(prefix, options, info, best, last, command_of(log, run), _name(options, info))
+    return TrainedRun(
+        prefix,
+        metadata,
+        best=_best(chain, prefix),
+        last_epoch=max(epochs, default=0),
+        command=command_of(log, run),
+        name=_name(metadata),
+    )
 
 
 def _prefix(text: str) -> str:
@@ -212,9 +233,10 @@ def _best(chain: list[Run], prefix: str) -> Validation:
     )
 
 
-def _name(options: dict, info: dict) -> ModelName:
+def _name(metadata: RunMetadata) -> ModelName:
     """The name that follows from a run's options."""
-    kind = kind_of(options, info)
+    options = metadata.namespace
+    kind = kind_of(options, {"detector": metadata.detector})
     is_ssd, distilled = kind == "ssd", options.get("distill") == "gan"
     student = read_name(options["student"], kind)
     if is_ssd:
@@ -278,7 +300,7 @@ def _check_weights(trained: TrainedRun, what: ModelName) -> tuple[int, ...]:
     weights, settings = trained.file("best.params"), {}
     if not what.is_ssd:
         settings = {key: trained.options.get(key) for key in ("short", "max_size", "norm_layer")}
-    detector = build(what, classes=trained.info["classes"], **settings)
+    detector = build(what, classes=trained.metadata.classes, **settings)
     detector.load(weights, [mx.cpu()], option="publish")
     for name, value in mx.nd.load(str(weights)).items():
         if not np.isfinite(value.asnumpy()).all():
@@ -294,15 +316,11 @@ def _fields(
     digests: tuple[str, ...],
 ) -> dict:
     """The JSON of the release."""
-    info, best, options = trained.info, trained.best, trained.options
+    metadata, best, options = trained.metadata, trained.best, trained.options
     stem = f"{what}-{digests[0][:8]}"
-    teacher, metric = info.get("teacher"), options.get("metric") or "voc07"
+    teacher, metric = trained.teacher, options.get("metric") or "voc07"
     if teacher:  # without the folders of the machine that trained it
-        teacher = {
-            "network": what.teacher,
-            **teacher,
-            "file": Path(teacher["file"]).name,
-        }
+        teacher = replace(teacher, file=Path(teacher.file).name).to_json()
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         "name": str(what),
@@ -313,18 +331,18 @@ def _fields(
         "network": str(what.network),
         "data_shape": sides[0] if what.is_ssd else list(sides),
         "norm_layer": options.get("norm_layer"),
-        "classes": info["classes"],
-        "parameters": info.get("parameters"),
-        "teacher": teacher,
+        "classes": list(metadata.classes),
+        "parameters": metadata.parameters,
+        "teacher": teacher and {"network": what.teacher, **teacher},
         "mAP": best.mean,
         "class_mAP": {k: None if v is None or v != v else v for k, v in best.classes.items()},
         "metric": _METRICS.get(metric, str(metric)),
-        "evaluated_on": str(info.get("data", {}).get("val", {}).get("name", "validation data")),
+        "evaluated_on": str(metadata.data.get("val", {}).get("name", "validation data")),
         "epoch": best.epoch,
         "last_epoch": trained.last_epoch,
         "command": trained.command.line(),
-        "namespace": options,
-        "versions": info.get("versions", {}),
+        "namespace": dict(options),
+        "versions": dict(metadata.versions),
         "licence": " ".join((licence or "not stated by their publisher").split()),
         "card": f"{stem}.md",
         **{key: f"{stem}_{kind}" for kind, key in _BESIDE.items()},

@@ -8,6 +8,7 @@ import pytest
 
 from gan_kd_ssd.cli.main import main
 from gan_kd_ssd.util.download import part_name
+from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import Expected
 from gan_kd_ssd.zoo import names
 from helpers import model_zoo_index as zoo
@@ -276,7 +277,6 @@ def test_wrong_use_is_one_line(root, capsys, words, message):
 
 def test_a_name_of_ours_becomes_what_eval_voc_takes(repository, root, tmp_path):
     from gan_kd_ssd.config.evaluation_options import parse
-    from gan_kd_ssd.util.errors import UserError
     from gan_kd_ssd.zoo import resolve
 
     options = parse(["--network", NAME, "--pretrained", "True"])
@@ -296,23 +296,17 @@ def test_a_name_of_ours_becomes_what_eval_voc_takes(repository, root, tmp_path):
 
 
 def test_a_faster_rcnn_of_ours_brings_its_pooling_and_its_sides(repository, root):
-    import argparse
-
+    from gan_kd_ssd.config.evaluation_options import parse
     from gan_kd_ssd.zoo import resolve
 
     name = "faster_rcnn_fpn_resnet10_v1_0.25_shapes_gkd_resnet18_v1_0.25_roipool"
     entry = zoo.entry(b"faster", name, data_shape=[96, 160], norm_layer="bn")
     (repository / "index.json").write_bytes(zoo.index(entry))
     (repository / entry["file"]).write_bytes(b"faster")
-    options = argparse.Namespace(
-        network=name, params=None, pretrained="True", short=None, max_size=None
-    )
-    assert vars(resolve(options)) == {
-        "network": "faster_rcnn_fpn_resnet10_v1_0.25",
-        "params": root / entry["file"],
-        "pretrained": "True",
-        "roi_mode": "pool",
-        "short": 96,
-        "max_size": 160,
-        "norm_layer": "bn",
-    }
+    config = resolve(parse(["--network", name, "--max-size", "128"]))
+    assert config.network == "faster_rcnn_fpn_resnet10_v1_0.25"
+    assert config.params == root / entry["file"]
+    assert (config.roi_mode, config.norm_layer) == ("pool", "bn")
+    assert (config.short, config.max_size) == (96, 128)
+    with pytest.raises(UserError, match=r"--roi-mode align.*has pool"):
+        resolve(parse(["--network", name, "--roi-mode", "align"]))

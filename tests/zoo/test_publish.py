@@ -137,7 +137,7 @@ def test_a_release_is_all_that_its_index_says(releases, whole):
     for kind, key in (("train.log", "log"), ("metrics.jsonl", "metrics")):
         released = releases / fields[key]
         assert released.read_bytes() == Path(f"{whole}_{kind}").read_bytes()
-    from gan_kd_ssd.engine.runlog import classes_beside
+    from gan_kd_ssd.logs.run_metadata import classes_beside
 
     assert classes_beside(releases / entry.file) == entry.classes
 

@@ -75,7 +75,7 @@ def test_weights_are_fetched_checked_and_then_taken_from_here(store, server, cap
 
 
 def test_classes_are_found_beside_fetched_weights(store):
-    from gan_kd_ssd.engine.runlog import classes_beside
+    from gan_kd_ssd.logs.run_metadata import classes_beside
 
     assert classes_beside(store.fetch(NAME).path) == zoo.CLASSES
 
