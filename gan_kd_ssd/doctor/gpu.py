@@ -53,8 +53,10 @@ def checks(mxnet: dict) -> list[Check]:
     if gpus:
         fail = FAIL if wanted and not any(gpu.supported for gpu in gpus) else WARN
         return [driver, *(_gpu(i, gpus, mxnet, wanted, fail) for i in range(len(gpus)))]
-    if mxnet.get("gpus"):
-        return [driver, *(_unnamed(i, error) for i, error in enumerate(mxnet["gpus"]))]
+    if mxnet.get("gpus"):  # MXNet sees GPUs without the help of nvidia-smi
+        found = [f"does not compute: {error}" if error else "computes" for error in mxnet["gpus"]]
+        status = FAIL if any(mxnet["gpus"]) else OK
+        return [driver, Check("GPUs", status, ", ".join(found), _NO_GPU if status == FAIL else "")]
     if not wanted:
         return [driver, Check("GPUs", OK, "none; training runs on the CPU")]
     reason = mxnet.get("gpu_error") or ("MXNet cannot be imported" if "error" in mxnet else "")
@@ -85,24 +87,20 @@ def _driver(version: str, problem: str, wanted: bool) -> Check:
     name, bad = "NVIDIA driver", FAIL if wanted else WARN
     if version:
         number = tuple(int(part) for part in version.split(".") if part.isdigit())
+        if number >= _FULL_DRIVER:
+            return Check(name, OK, version)
+        remedy = "install driver 520.61.05 or newer: "
         if number < _LEAST_DRIVER:
-            remedy = "install a newer driver: CUDA 11 needs 450.80.02, better 520.61.05"
-            return Check(name, bad, version, remedy)
-        if number < _FULL_DRIVER:
-            remedy = "install 520.61.05 or newer, for operators that are compiled during training"
-            return Check(name, WARN, version, remedy)
-        return Check(name, OK, version)
+            return Check(name, bad, version, f"{remedy}CUDA 11 needs at least 450.80.02")
+        return Check(name, WARN, version, f"{remedy}MXNet compiles operators during training")
+    problem = problem or "nvidia-smi lists no GPU"
     try:
         ctypes.CDLL(cuda.DRIVER)
     except OSError:
-        if shutil.which("nvidia-smi"):
-            return Check(name, bad, problem or "nvidia-smi lists no GPU", cuda.DRIVER_REMEDY)
-        found = f"not installed (neither {cuda.DRIVER} nor nvidia-smi)"
-        if wanted:
-            return Check(name, FAIL, found, cuda.DRIVER_REMEDY)
-        return Check(name, OK, f"{found}; the CPU build does not need it")
-    found = f"{cuda.DRIVER} is installed, but {problem or 'nvidia-smi lists no GPU'}"
-    return Check(name, WARN, found, _NO_GPU)
+        if wanted or shutil.which("nvidia-smi"):
+            return Check(name, bad, f"{cuda.DRIVER} is missing; {problem}", cuda.DRIVER_REMEDY)
+        return Check(name, OK, "not installed; the CPU build does not need it")
+    return Check(name, WARN, f"{cuda.DRIVER} is installed, but {problem}", _NO_GPU)
 
 
 def _gpu(place: int, gpus: list[GPU], mxnet: dict, wanted: bool, unsupported: str) -> Check:
@@ -131,10 +129,3 @@ def _gpu(place: int, gpus: list[GPU], mxnet: dict, wanted: bool, unsupported: st
         remedy = "check nvidia-smi for other programs; --gpus selects other GPUs, or '' the CPU"
         return Check(name, FAIL, f"{found}; does not compute: {tested[place]}", remedy)
     return Check(name, OK, f"{found}, computes")
-
-
-def _unnamed(index: int, error: str) -> Check:
-    """A GPU that MXNet sees on a machine without nvidia-smi."""
-    if error:
-        return Check(f"GPU {index}", FAIL, f"does not compute: {error}", _NO_GPU)
-    return Check(f"GPU {index}", OK, "computes (unnamed: nvidia-smi is not installed)")

@@ -107,16 +107,14 @@ def _driver_answer() -> str:
 
     meanings = {  # CUresult, from the reference of CUDA's driver API
         100: "no GPU",
-        101: "no such GPU",
         803: "the driver's library and kernel module have different versions",
         804: "this GPU does not support forward compatibility",
-        999: "unknown error",
     }
     try:
         answer = ctypes.CDLL(DRIVER).cuInit(0)
     except (OSError, AttributeError) as error:
         return str(error)
-    return f"the driver answers {answer}: {meanings.get(answer, 'see its documentation')}"
+    return f"the driver answers {answer}: {meanings.get(answer, 'see CUresult in its reference')}"
 
 
 def _reason(error: Exception) -> str:

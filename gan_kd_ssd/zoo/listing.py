@@ -7,7 +7,7 @@ from dataclasses import replace
 from gan_kd_ssd.util.tables import aligned
 from gan_kd_ssd.zoo import names
 from gan_kd_ssd.zoo.names import ModelName
-from gan_kd_ssd.zoo.releases import Release
+from gan_kd_ssd.zoo.releases import Release, newest
 from gan_kd_ssd.zoo.store import Store
 
 #: Fields of a release that ``show`` prints.
@@ -21,9 +21,9 @@ def rows(store: Store) -> list[dict]:
     ``weights`` is 'here', 'published' or 'none'.
     """
     here = {release.name: release for release in store.releases()}  # the newest of each name
-    index, found = store.index(), []
-    for name in dict.fromkeys([*names.paper_names(), *sorted({*index.models, *here})]):
-        what, published = names.ours(name), index.find(name)
+    models, found = store.published(), []
+    for name in dict.fromkeys([*names.paper_names(), *sorted({*models, *here})]):
+        what, published = names.ours(name), newest(models.get(name, ()))
         release, row = published or here.get(name), names.row_of(what)
         detail = f"{what.size} px" if what.is_ssd else f"RoI {what.roi_mode}"
         found.append(
@@ -64,10 +64,10 @@ def facts(store: Store, text: str) -> dict:
         check_gluoncv_name(name)
         description = "a network of GluonCV's zoo; get_model and fetch pass the name to GluonCV"
         return {"name": name, "what": description, "versions": []}
-    name, index = str(what), store.index()
+    name, models = str(what), store.published()
     cell, row, teacher = what.cell, names.row_of(what), what.teacher_name()
     versions: dict[str, dict] = {}
-    for release in index.models.get(name, ()):
+    for release in models.get(name, ()):
         published = {"published": store.source.address(release.file)}
         versions[release.stem] = {**published, **_fields(release)}
     for release in store.releases():

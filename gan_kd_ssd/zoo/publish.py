@@ -28,7 +28,14 @@ from gan_kd_ssd.logs.run_metadata import (
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.zoo.names import DATA, GLUONCV_PUBLISHES, NAMED_DATA, ModelName, parse
-from gan_kd_ssd.zoo.releases import INDEX, Index, Release, parse_index, release_of
+from gan_kd_ssd.zoo.releases import (
+    INDEX,
+    Release,
+    index_json,
+    parse_index,
+    release_of,
+    to_json,
+)
 
 #: The files of a run that are published with its weights: kind -> key in the index.
 _BESIDE = {"train.log": "log", "metrics.jsonl": "metrics"}
@@ -100,7 +107,7 @@ def publish(
     folder = files.writable_folder(Path(to).expanduser(), "--to")
     with files.locked(folder / f".{INDEX}.lock"):
         path = folder / INDEX
-        index = parse_index(path.read_bytes(), str(path)) if path.exists() else Index({}, str(path))
+        models = parse_index(path.read_bytes(), str(path)) if path.exists() else {}
         release = release_of(_fields(trained, what, sides, licence, files.digests(weights)))
         released = {}
         for kind in ("best.params", *_BESIDE):
@@ -111,8 +118,9 @@ def publish(
         if released[release.file] != (release.weights.sha256, release.weights.size):
             raise UserError(f"{weights}: is being written; publish the run when it has ended")
         files.write_text(folder / f"{release.stem}.md", card(release, trained, released))
-        files.write_text(folder / f"{release.stem}.json", release.json())
-        files.write_text(path, index.with_release(release).json())
+        files.write_text(folder / f"{release.stem}.json", to_json(release.fields))
+        others = [r for r in models.get(release.name, ()) if r.weights.sha1 != release.weights.sha1]
+        files.write_text(path, index_json({**models, release.name: [*others, release]}))
     return release
 
 

@@ -96,9 +96,9 @@ def test_an_error_of_the_server_passes(store, server, pauses):
 
 
 def test_an_index_that_is_only_looked_at_is_not_waited_for(store, server, pauses, capsys):
-    assert store.index().find(NAME).file == FILE
+    assert [r.file for r in store.published()[NAME]] == [FILE]
     server.turns["index.json"] = [503]
-    assert store.index().models == {} and pauses == []
+    assert store.published() == {} and pauses == []
     assert "the repository is not available" in capsys.readouterr().err
 
 
@@ -287,7 +287,7 @@ def test_an_entry_of_another_name_is_not_used(store, server):
     other = "ssd_128_resnet10_v1_0.25_shapes"
     content = zoo.json.dumps({"format": 1, "models": {NAME: [zoo.entry(b"x", other)]}})
     server.files["index.json"] = content.encode()
-    with pytest.raises(UserError, match="another name"):
+    with pytest.raises(UserError, match="under another name"):
         store.fetch(NAME)
 
 
