@@ -19,7 +19,7 @@ from gan_kd_ssd.util.mxnet import mx
 OPSET = 13
 #: The version of the file format that came with this opset, so that older runtimes read the file.
 IR_VERSION = 7
-NEEDS = "pip install -r requirements-onnx.txt"
+NEEDS = 'pip install "onnx>=1.16,<1.19" "onnxruntime>=1.19" protobuf'
 
 
 def check_installed() -> None:

@@ -105,9 +105,10 @@ def test_show_tells_a_row_of_the_paper(root, capsys):
     code, out, _ = call(capsys, "show", "SSD_512_mobilenet1.0_voc_gkd_resnet50_v1_cos")
     assert code == 0
     assert (
-        "paper: table 1, mAP 78.4" in out and "ssd_512_resnet50_v1_voc, published by GluonCV" in out
+        "paper: table 1, mAP 78.4" in out
+        and "teacher: name ssd_512_resnet50_v1_voc, weights published by GluonCV" in out
     )
-    assert "training command: python train_ssd_gkd.py --dataset voc --student mobilenet1.0" in out
+    assert "command: python train_ssd_gkd.py --dataset voc --student mobilenet1.0" in out
     assert "weights: none are published" in out
 
 
@@ -116,8 +117,11 @@ def test_show_tells_the_files_of_a_network(repository, root, capsys):
     code, out, _ = call(capsys, "show", NAME)
     assert code == 0
     for text in (
-        f"weights: {FILE}, 700 bytes",
-        "mAP: 0.2500 (VOC07) on shapes val",
+        f"file: {FILE}",
+        "size: 700",
+        "mAP: 0.25",
+        "metric: VOC07",
+        "evaluated_on: shapes val",
         f"sha256: {ENTRY['sha256']}",
         f"published: {repository / FILE}",
         f"here: {root / FILE}",

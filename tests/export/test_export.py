@@ -329,7 +329,7 @@ def test_what_onnx_cannot_have_is_one_line(params, tmp_path, monkeypatch, capsys
 def test_without_onnx_the_remedy_is_named(params, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert export(words_of(params, tmp_path / "ssd", "--format", "onnx")) == 2
-    assert "pip install -r requirements-onnx.txt" in capsys.readouterr().err
+    assert 'pip install "onnx' in capsys.readouterr().err
 
 
 def test_bad_input_is_one_line_that_names_what_to_mend(params, rcnn_params, tmp_path, capsys):
