@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from gan_kd_ssd.analysis.arguments import FASTER_RCNN, SSD, Command
+from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.detectors.names import BACKBONE, NetworkName
 from gan_kd_ssd.paper.rows import Row, cells, rows
 from gan_kd_ssd.util.errors import UserError
