@@ -1,4 +1,4 @@
-"""``gan-kd doctor``."""
+"""``gan-kd doctor``: check the machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ from collections.abc import Sequence
 
 
 def run(words: Sequence[str]) -> int:
-    """Check this machine; return 0 where all that is needed is there, else 1."""
-    from gan_kd_ssd.doctor.report import main
+    """Check this machine; return 0 if everything needed is there, else 1."""
+    from gan_kd_ssd.config.parser import Parser, with_dashes
 
-    return main(words)
+    parser = Parser(
+        prog="gan-kd doctor",
+        description="Check that this machine has what the project needs: Python, MXNet, packages, GPUs, "
+        "memory, disk space, data sets and pretrained weights. Each problem is shown with its remedy. "
+        "Exit code 0: everything needed is there. Exit code 1: a check fails.",
+        epilog="",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(with_dashes(words))
+
+    from gan_kd_ssd.doctor import FAIL
+    from gan_kd_ssd.doctor.report import as_json, examine, status, table
+
+    checks = examine()
+    print(as_json(checks) if options.json else table(checks))
+    return 1 if status(checks) == FAIL else 0

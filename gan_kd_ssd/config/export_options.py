@@ -1,112 +1,123 @@
-"""The options of ``gan-kd export``."""
+"""The options of ``gan-kd export``, as a frozen configuration."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gan_kd_ssd.config.parser import Parser, class_names, positive, with_dashes
-from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.util.errors import UserError
 
-PROGRAM = "gan-kd export"
-FORMATS = ("symbol", "onnx")
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """The options that describe a trained network; None for those that are not given."""
+
+    network: str
+    data_shape: int | None
+    use_fpn: bool | None
+    roi_mode: str | None
+    short: int | None
+    max_size: int | None
+    norm_layer: str | None
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse and check the options of ``gan-kd export``.
+@dataclass(frozen=True)
+class ExportConfig:
+    """What to export.
 
-    Raises:
-        UserError: an unknown option, or a value that cannot be right.
+    Attributes:
+        network: The network.
+        params: Its weights.
+        classes: Its classes; None takes those of the run that wrote the weights.
+        format: 'symbol' or 'onnx'.
+        out: Prefix of the written files.
+        raw: Whether to omit non-maximum suppression.
+        batch_size: Images in a batch of an ONNX file; None for any number.
+        image: An image for the comparison; None for Matplotlib's sample photograph.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    options = _parser().parse_args(with_dashes(argv))
-    options.classes = class_names(options.classes)
-    if options.out.name in ("", ".", "..") or options.out.is_dir():
+
+    network: NetworkOptions
+    params: Path
+    classes: list[str] | None
+    format: str
+    out: Path
+    raw: bool
+    batch_size: int | None
+    image: Path | None
+
+
+def parse(words: Sequence[str]) -> ExportConfig:
+    """Read the options; raise a UserError for an unknown option or a wrong value."""
+    options = vars(_parser().parse_args(with_dashes(words)))
+    network = {name: options.pop(name) for name in NetworkOptions.__dataclass_fields__}
+    options["classes"] = class_names(options["classes"])
+    config = ExportConfig(NetworkOptions(**network), **options)
+    if config.out.name in ("", ".", "..") or config.out.is_dir():
+        raise UserError(f"--out {config.out}: is a folder; give a prefix such as {config.out}/ssd")
+    if config.batch_size and config.format == "symbol":
         raise UserError(
-            f"--out {options.out}: is a folder; give a prefix such as {options.out}/ssd"
+            "--batch-size: applies only to --format onnx; a symbol accepts any batch size"
         )
-    if options.batch_size and options.format == "symbol":
-        raise UserError("--batch-size: is for --format onnx; a symbol takes any batch")
-    if options.data_shape is None:
-        options.data_shape = read_name(options.network).data_shape
-    return options
+    return config
 
 
 def _parser() -> Parser:
     parser = Parser(
-        prog=PROGRAM,
-        description="Write a trained detector as an MXNet symbol with parameters, or as ONNX. The "
-        "outputs of the file are compared with those of the network; if they differ, nothing is "
-        "written and the exit code is 1.",
+        prog="gan-kd export",
+        description="Export a trained detector as MXNet's symbol and parameters, or as ONNX. The exported "
+        "file is compared with the network; if they differ, nothing is written (exit code 1).",
     )
-    _add_detector(parser)
-    _add_file(parser)
-    return parser
-
-
-def _add_detector(parser: Parser) -> None:
     add = parser.add_argument_group("detector").add_argument
     add(
         "--network",
         required=True,
-        help="name of the network: mobilenet1.0, ssd_512_mobilenet1.0_voc, resnet10_v1_0.25, …; "
-        "the names of Faster R-CNNs start with faster_rcnn_",
+        help="name of the network, such as mobilenet1.0, ssd_512_mobilenet1.0_voc or resnet10_v1_0.25; "
+        "a Faster R-CNN is named faster_rcnn_…",
     )
-    add("--params", type=Path, required=True, metavar="FILE", help="parameter file")
+    add("--params", type=Path, required=True, metavar="FILE", help="weights of the network")
+    run = "default: as in the run that wrote FILE"
     add(
         "--data-shape",
         type=positive,
         metavar="PIXELS",
-        help="side of an SSD's square input (default: the one in the network's name, else that of the "
-        "run that wrote --params, else 512)",
+        help=f"side of an SSD's square input ({run}, else as in the network's name, else 512)",
     )
     add(
         "--classes",
         metavar="A,B,…",
-        help="class names, in order (default: those of the run that wrote --params, or of the data set "
-        "in the network's name)",
+        help=f"class names in their order ({run}, else those of VOC or COCO if the network's name ends "
+        "with _voc or _coco)",
     )
-    add(
-        "--use-fpn",
-        action="store_true",
-        help="Faster R-CNN: the network has FPN levels (implied by fpn in its name)",
-    )
-    add("--roi-mode", choices=("align", "pool"), help="Faster R-CNN: RoI pooling")
-    add(
-        "--norm-layer",
-        choices=("bn",),
-        help="Faster R-CNN: the network was trained with --norm-layer bn",
-    )
-    add("--short", type=positive, metavar="PIXELS", help="Faster R-CNN: short side of the input")
-    add(
-        "--max-size",
-        type=positive,
-        metavar="PIXELS",
-        help="Faster R-CNN: maximum long side of the input",
-    )
-
-
-def _add_file(parser: Parser) -> None:
+    help_text = f"Faster R-CNN with FPN ({run}, else as in the network's name)"
+    add("--use-fpn", action="store_true", default=None, help=help_text)
+    help_text = f"RoI pooling of a Faster R-CNN ({run}, else align)"
+    add("--roi-mode", choices=("align", "pool"), help=help_text)
+    help_text = f"trained BatchNorm of a Faster R-CNN ({run}, else none)"
+    add("--norm-layer", choices=("bn",), help=help_text)
+    help_text = f"short side of a Faster R-CNN's input ({run}, else as in GluonCV)"
+    add("--short", type=positive, metavar="PIXELS", help=help_text)
+    help_text = f"longest side of a Faster R-CNN's input ({run}, else as in GluonCV)"
+    add("--max-size", type=positive, metavar="PIXELS", help=help_text)
     add = parser.add_argument_group("file").add_argument
-    add("--format", choices=FORMATS, default="symbol", help="format of the file")
+    add("--format", choices=("symbol", "onnx"), default="symbol", help="file format")
     add("--out", type=Path, required=True, metavar="PREFIX", help="prefix of the written files")
     add(
         "--raw",
         action="store_true",
-        help="export class scores and boxes before non-maximum suppression",
+        help="export all class scores and boxes, without non-maximum suppression",
     )
     add(
         "--batch-size",
         type=positive,
         metavar="N",
-        help="fixed number of images in a batch of an ONNX file (default: any number)",
+        help="images in a batch of an ONNX file (default: any number)",
     )
     add(
         "--image",
         type=Path,
         metavar="FILE",
-        help="image for the comparison, besides noise (default: Matplotlib's sample photograph)",
+        help="image for the comparison, which also uses noise (default: Matplotlib's sample photograph)",
     )
+    return parser

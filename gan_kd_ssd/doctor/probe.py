@@ -1,6 +1,6 @@
-"""What is tried in a process of its own, which may crash: ``python -m gan_kd_ssd.doctor.probe NAME``.
+"""Checks that may crash, in a process of their own: ``python -m gan_kd_ssd.doctor.probe NAME``.
 
-Prints one JSON object: facts, or ``{"error": reason}``.
+The process prints a JSON object: facts, or ``{"error": reason}``.
 """
 
 from __future__ import annotations
@@ -14,59 +14,69 @@ from pathlib import Path
 
 from gan_kd_ssd.util.errors import UserError
 
-TIMEOUT = 120  # seconds; a first import from a cold or shared disk is slow
+_TIMEOUT = 120  # seconds; a first import from a slow disk takes long
 
 
-def run(name: str) -> dict:
-    """Facts about MXNet ('mxnet') or a package, found in another process."""
-    command = [sys.executable, "-m", __name__, name]
-    root = Path(__file__).resolve().parents[2]  # where this package is, installed or not
+def run(module: str) -> dict:
+    """Run :func:`main` in another process; return the facts or the error that it prints."""
+    command = [sys.executable, "-m", __name__, module]
+    root = Path(__file__).resolve().parents[2]  # the folder of this package, installed or not
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=TIMEOUT)
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return {"error": _line(str(error))}
+        return {"error": _last_line(str(error))}
     if done.returncode < 0:
-        return {"error": f"the process was ended by {signal.Signals(-done.returncode).name}"}
+        return {"error": f"the process was killed by {signal.Signals(-done.returncode).name}"}
     try:
         return json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        return {"error": _line(done.stderr) or "no answer"}
+        return {"error": _last_line(done.stderr) or "no answer"}
 
 
-def _line(text: str) -> str:
-    """The last line that is not empty: of a Python traceback, its error."""
+def _last_line(text: str) -> str:
+    """The last line with text, which in a traceback is the error."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def mxnet_facts() -> dict:
-    """Version, features, and whether each GPU that MXNet sees computes."""
+    """Version and features of MXNet, and for each GPU why it does not compute ('' if it does)."""
     from gan_kd_ssd.util.mxnet import mx
 
-    facts = {
-        "version": mx.__version__,
-        "features": [feature.name for feature in mx.runtime.feature_list() if feature.enabled],
-        "gpus": [],
-    }
+    features = [feature.name for feature in mx.runtime.feature_list() if feature.enabled]
+    facts = {"version": mx.__version__, "features": features, "gpus": []}
     try:
         count = mx.context.num_gpus()
     except mx.MXNetError as error:
-        return {**facts, "gpu_error": reason(error)}
+        return {**facts, "gpu_error": _reason(error)}
     for index in range(count):
         try:
             compute(mx.gpu(index))
             facts["gpus"].append("")
         except Exception as error:
-            facts["gpus"].append(reason(error))
-    if "CUDA" in facts["features"] and not count:
-        facts["gpu_error"] = driver_answer()
+            facts["gpus"].append(_reason(error))
+    if "CUDA" in features and not count:
+        facts["gpu_error"] = _driver_answer()
     return facts
 
 
+def data_facts() -> dict:
+    """What each data set lacks in GluonCV's folder of data sets: texts by its name."""
+    from gan_kd_ssd.data.fetch.prepare import SETS, missing
+    from gan_kd_ssd.util.files import mxnet_home
+
+    root = mxnet_home() / "datasets"
+    return {
+        name: list(filter(None, (missing(archive, root / name) for archive in archives)))
+        for name, archives in SETS.items()
+    }
+
+
 def compute(device) -> None:
-    """One small step of training: a convolution, and element-wise operators fused at run time.
+    """Run a small training step: a convolution, and element-wise operators fused at run time.
 
     Raises:
-        AssertionError, MXNetError: the device computes something else, or cannot.
+        AssertionError: The device computes wrong results.
+        MXNetError: The device does not compute.
     """
     from gan_kd_ssd.util.mxnet import mx
 
@@ -89,49 +99,48 @@ def compute(device) -> None:
         raise AssertionError(f"wrong gradient: {gradient.ravel()[0]} for -9")
 
 
-def driver_answer() -> str:
-    """Why the driver has no GPU, by its own word."""
+def _driver_answer() -> str:
+    """Why the driver offers no GPU."""
     import ctypes
 
     from gan_kd_ssd.util.cuda import DRIVER
 
-    answers = {  # CUresult, from the reference of CUDA's driver API
+    meanings = {  # CUresult, from the reference of CUDA's driver API
         100: "no GPU",
-        101: "no such GPU",
-        803: "the driver's library and its kernel module are of different versions",
-        804: "forward compatibility that this GPU does not have",
-        999: "an unknown error",
+        803: "the driver's library and kernel module have different versions",
+        804: "this GPU does not support forward compatibility",
     }
     try:
         answer = ctypes.CDLL(DRIVER).cuInit(0)
     except (OSError, AttributeError) as error:
         return str(error)
-    return f"the driver answers {answer}: {answers.get(answer, 'see its documentation')}"
+    return f"the driver answers {answer}: {meanings.get(answer, 'see CUresult in its reference')}"
 
 
-def reason(error: Exception) -> str:
-    """The line of an MXNet error that says what happened."""
+def _reason(error: Exception) -> str:
+    """The line of an MXNet error that describes the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if "Error" in line or "Check failed" in line]
-    return (told or lines or [type(error).__name__])[-1][:200]
+    causes = [line for line in lines if "Error" in line or "Check failed" in line]
+    return (causes or lines or [type(error).__name__])[-1][:200]
 
 
-def package_facts(name: str) -> dict:
-    """Import a package; GluonCV after MXNet, as the project does."""
-    if name == "gluoncv":
-        from gan_kd_ssd.util import mxnet  # noqa: F401
-    importlib.import_module(name)
-    return {}
+_FACTS = {"mxnet": mxnet_facts, "data": data_facts}
 
 
-def main(name: str) -> None:
-    """Print the facts."""
+def main(module: str) -> None:
+    """Print the facts of a module, or of the data sets."""
     try:
-        facts = mxnet_facts() if name == "mxnet" else package_facts(name)
+        if module == "gluoncv":  # as the project does: GluonCV imports MXNet
+            importlib.import_module("gan_kd_ssd.util.mxnet")
+        if module in _FACTS:
+            facts = _FACTS[module]()
+        else:
+            importlib.import_module(module)
+            facts = {}
     except UserError as error:
         facts = {"error": str(error)}
     except Exception as error:
-        facts = {"error": f"{type(error).__name__}: {_line(str(error))}"}
+        facts = {"error": f"{type(error).__name__}: {_last_line(str(error))}"}
     print(json.dumps(facts))
 
 

@@ -17,7 +17,7 @@ from gan_kd_ssd.engine import devices, load_trained
 from gan_kd_ssd.evaluation import metrics as voc
 from gan_kd_ssd.logs.run_metadata import classes_beside
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.util.files import write_text
+from gan_kd_ssd.util.files import writable_folder, write_text
 
 
 def run(config: EvaluationConfig) -> int:
@@ -84,12 +84,7 @@ def _check_outputs(results) -> None:
     if results.json and (not results.json.parent.is_dir() or results.json.is_dir()):
         raise UserError(f"--json {results.json}: not a file in a folder that exists")
     if results.plot:
-        try:
-            results.plot.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"--plot {results.plot}: the folder cannot be created ({error.strerror})"
-            ) from error
+        writable_folder(results.plot, "--plot")
 
 
 def _open(config: EvaluationConfig):

@@ -12,7 +12,7 @@ from gan_kd_ssd.logs import run_metadata
 from gan_kd_ssd.logs.run_metadata import check_classes, classes_beside, prefix_of  # noqa: F401
 from gan_kd_ssd.logs.write import format_record, json_record
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.util.files import digests
+from gan_kd_ssd.util.files import digests, writable_folder
 
 
 class RunLog:
@@ -28,13 +28,7 @@ class RunLog:
 
     def __init__(self, prefix: str, quiet: bool = False):
         self.prefix, self.quiet = prefix, quiet
-        folder = Path(prefix).parent.absolute()
-        while not folder.exists():
-            folder = folder.parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise UserError(
-                f"--save-prefix {prefix}: {folder} cannot be written; choose another place"
-            )
+        writable_folder(Path(prefix).parent, "--save-prefix", create=False)
 
     def write(self, record) -> None:
         """Append a record to both files and print its text unless quiet.

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from gan_kd_ssd.logs.resume import with_resumed
 from gan_kd_ssd.evaluation.metrics import detect_image
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Unknown, Validation
+from gan_kd_ssd.logs.resume import with_resumed
 from gan_kd_ssd.logs.write import json_fields
 from gan_kd_ssd.util.errors import UserError
 

@@ -1,1 +1,1 @@
-"""A trained detector as a file for other programs: MXNet's symbol and parameters, or ONNX."""
+"""Export of trained detectors: MXNet's symbol and parameters, or ONNX."""

@@ -1,8 +1,8 @@
-"""What is exported: a detector with or without its non-maximum suppression, outputs by name."""
+"""The blocks that are exported: a detector with or without its non-maximum suppression."""
 
 from __future__ import annotations
 
-from gan_kd_ssd.detectors.faster_rcnn import FasterRCNN
+from gan_kd_ssd.detectors.base import Detector
 from gan_kd_ssd.util.mxnet import mx
 
 DETECTIONS = ("ids", "scores", "boxes")
@@ -10,17 +10,17 @@ RAW = ("class_scores", "class_boxes")
 
 
 def _named(F, arrays, names):
-    """The arrays, as outputs of these names."""
+    """Give the outputs their names."""
     return tuple(F.identity(array, name=name) for array, name in zip(arrays, names))
 
 
 class Detections(mx.gluon.HybridBlock):
-    """x (B, 3, H, W) -> ids, scores (B, N, 1), boxes (B, N, 4) in pixels of x; -1 pads."""
+    """x (B, 3, H, W) -> ids, scores (B, N, 1), boxes (B, N, 4) in pixels of x; rows of -1 are padding."""
 
     outputs = DETECTIONS
 
     def __init__(self, detector, **kwargs):
-        super().__init__(prefix="", **kwargs)  # so that outputs are named as they are
+        super().__init__(prefix="", **kwargs)  # without a prefix in the names of outputs
         self.net = detector.net
 
     def hybrid_forward(self, F, x):
@@ -28,12 +28,12 @@ class Detections(mx.gluon.HybridBlock):
 
 
 class RawSSD(mx.gluon.HybridBlock):
-    """x (B, 3, S, S) -> class scores (B, N, K + 1), 0 is background, and boxes (B, N, 4), pixels."""
+    """x (B, 3, S, S) -> class scores (B, N, K + 1), class 0 is background; boxes (B, N, 4) in pixels."""
 
     outputs = RAW
 
     def __init__(self, detector, **kwargs):
-        super().__init__(prefix="", **kwargs)  # so that outputs are named as they are
+        super().__init__(prefix="", **kwargs)  # without a prefix in the names of outputs
         self.pyramid, self.head = detector.pyramid, detector.head
         self.anchor_generators = detector.net.anchor_generators
         self.bbox_decoder = detector.net.bbox_decoder
@@ -48,27 +48,27 @@ class RawSSD(mx.gluon.HybridBlock):
 
 
 class RawFasterRCNN(mx.gluon.HybridBlock):
-    """x (1, 3, H, W) -> class scores (1, R, K + 1), 0 is background, and boxes (1, R, K, 4), pixels.
+    """x (1, 3, H, W) -> class scores (1, R, K + 1), class 0 is background; boxes (1, R, K, 4) in pixels.
 
-    The R proposals have gone through the suppression of the region proposal network, which is part of
-    the network.
+    The suppression of the region proposal network, which gives the R proposals, is included.
     """
 
     outputs = RAW
 
     def __init__(self, detector, **kwargs):
-        super().__init__(prefix="", **kwargs)  # so that outputs are named as they are
+        super().__init__(prefix="", **kwargs)  # without a prefix in the names of outputs
         self.pyramid, self.net = detector.pyramid, detector.net
-        self.__dict__["_head"] = (
-            detector.head
-        )  # not as a child: its parameters are those of the net
+        # Not a child: the head's parameters are those of the net.
+        self.__dict__["_head"] = detector.head
 
     def hybrid_forward(self, F, x):
         net = self.net
         levels = self.pyramid(x)
         _, rois = net.rpn(F.zeros_like(x), *levels)
         flat = rois.reshape((-1, 4))
-        number = F.zeros_like(F.slice_axis(flat, axis=1, begin=0, end=1))  # one image: 0
+        number = F.zeros_like(
+            F.slice_axis(flat, axis=1, begin=0, end=1)
+        )  # the only image is number 0
         features = self._head.features_of(F, F.concat(number, flat, dim=-1), levels)
         scores = F.softmax(net.class_predictor(features), axis=-1).expand_dims(0)
         offsets = net.box_predictor(features).reshape((-1, net.num_class, 4)).transpose((1, 0, 2))
@@ -76,16 +76,18 @@ class RawFasterRCNN(mx.gluon.HybridBlock):
         return _named(F, (scores, boxes), RAW)
 
 
-def exported(detector, raw: bool):
+def exported(detector: Detector, raw: bool):
     """The block to export, compiled at its first call; ``outputs`` are the names of its outputs."""
-    kind = RawFasterRCNN if isinstance(detector, FasterRCNN) else RawSSD
-    block = kind(detector) if raw else Detections(detector)
+    if raw:
+        block = RawSSD(detector) if detector.kind == "ssd" else RawFasterRCNN(detector)
+    else:
+        block = Detections(detector)
     block.hybridize()
     return block
 
 
 def suppress(net, class_scores, boxes):
-    """Detections of an SSD from its raw outputs, as GluonCV's SSD has them: ids, scores, boxes."""
+    """Ids, scores and boxes from the raw outputs of an SSD, as GluonCV's SSD computes them."""
     nd = mx.nd
     ids, scores = net.cls_decoder(class_scores)
     rows = [

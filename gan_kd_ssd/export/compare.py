@@ -1,4 +1,4 @@
-"""How far the outputs of a written file are from those of the network."""
+"""Differences between the outputs of an exported file and those of its network."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-#: Greatest differences that are allowed between MXNet and another runtime; of a symbol none is, for the
-#: same library computes the same operators. Convolutions that sum in another order differ in the last
-#: bits: up to 3.4e-5 in scores and 3e-3 pixels were seen, over nine SSDs of 300 and 512 pixels with
-#: random weights, and up to 2.4e-4 in scores over thin ones of 256 pixels trained for some epochs. 1e-3 is
-#: what a score printed with three decimals shows; a tenth of a pixel changes the overlap of boxes of 20
-#: pixels by about 1%.
+from gan_kd_ssd.util.tables import aligned
+
+#: Largest allowed differences between MXNet and another runtime. For a symbol none are allowed, because
+#: the same library computes the same operators. Convolutions that sum in another order differ in the last
+#: bits. Measured: up to 3.4e-5 in scores and 3e-3 pixels over nine SSDs of 300 and 512 pixels with random
+#: weights, and up to 2.4e-4 in scores over thin SSDs of 256 pixels that were trained for some epochs. A
+#: score printed with three decimals shows 1e-3; 0.1 pixels change the overlap of boxes of 20 pixels by 1%.
 ALLOWED = {"class_scores": 1e-3, "scores": 1e-3, "class_boxes": 0.1, "boxes": 0.1, "ids": 0.0}
-#: Least share of a Faster R-CNN's rows that must be found again within the above: a proposal whose overlap
-#: is the threshold up to rounding may be kept by one and not by the other, and moves the rows below.
+#: Least share of a Faster R-CNN's rows that must be found again within these differences. A proposal
+#: whose overlap equals the threshold up to rounding may be kept by only one of the two runtimes, which
+#: moves the rows below it.
 LEAST_FOUND = 0.99
 
 
 @dataclass
-class Comparison:
-    """One input's: largest difference of each output, and what was allowed.
+class OutputDifference:
+    """The differences for one input.
 
     Attributes:
-        image: name of the input. largest: by output. allowed: likewise. found, rows: rows that were
-            found again, of how many; equal where rows are compared one by one.
+        image: Name of the input.
+        largest: Largest difference by output.
+        allowed: Largest allowed difference by output.
+        found: Number of rows that were found again; 0 if values were compared one by one.
+        rows: Number of rows; 0 if values were compared one by one.
     """
 
     image: str
@@ -36,13 +41,13 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether nothing differs by more than is allowed, and enough was found again."""
+        """Whether all differences are allowed and enough rows were found again."""
         within = all(value <= self.allowed[name] for name, value in self.largest.items())
         return within and self.found >= LEAST_FOUND * self.rows
 
 
-def excess(comparisons: Sequence[Comparison]) -> str:
-    """What differs by more than is allowed, in words."""
+def excess(comparisons: Sequence[OutputDifference]) -> str:
+    """Describe the differences that are not allowed."""
     found = []
     for one in comparisons:
         for name, value in one.largest.items():
@@ -54,7 +59,7 @@ def excess(comparisons: Sequence[Comparison]) -> str:
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
-    """Largest absolute difference; infinite where shapes, infinities or not-a-numbers differ."""
+    """Largest absolute difference; infinite if shapes, infinities or NaNs differ."""
     if one.shape != other.shape:
         return float("inf")
     with np.errstate(invalid="ignore"):
@@ -64,19 +69,15 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
     return float(apart.max(initial=0))
 
 
-def one_by_one(image: str, want: dict, got: dict, allowed: dict | None = None) -> Comparison:
-    """Compare outputs element by element.
-
-    Args:
-        want, got: arrays by output. allowed: greatest differences; None allows none.
-    """
+def one_by_one(image: str, want: dict, got: dict, allowed: dict | None = None) -> OutputDifference:
+    """Compare arrays by output, value by value; ``allowed=None`` allows no difference."""
     largest = {name: difference(want[name], got[name]) for name in want}
     limits = {name: allowed[name] if allowed else 0.0 for name in want}
-    return Comparison(image, largest, limits)
+    return OutputDifference(image, largest, limits)
 
 
-def as_sets(image: str, want: dict, got: dict) -> Comparison:
-    """Compare detections whose order among equal scores is free: no difference is allowed."""
+def as_sets(image: str, want: dict, got: dict) -> OutputDifference:
+    """Compare detections without regard to their order; no difference is allowed."""
 
     def ordered(outputs: dict) -> dict:
         rows = np.concatenate(list(outputs.values()), axis=-1)  # (B, N, 6)
@@ -86,12 +87,12 @@ def as_sets(image: str, want: dict, got: dict) -> Comparison:
     return one_by_one(image, ordered(want), ordered(got))
 
 
-def row_by_row(image: str, want: dict, got: dict) -> Comparison:
-    """Find each row of the outputs (1, N, ...) again, at its own place or at another."""
+def row_by_row(image: str, want: dict, got: dict) -> OutputDifference:
+    """Find each row of the outputs (1, N, ...) again, at the same place or at another."""
     limits = {name: ALLOWED[name] for name in want}
     rows = len(next(iter(want.values()))[0])
     if any(want[name].shape != got[name].shape for name in want):
-        return Comparison(image, {name: float("inf") for name in want}, limits, 0, rows)
+        return OutputDifference(image, {name: float("inf") for name in want}, limits, 0, rows)
     wanted = {name: value.reshape(rows, -1) for name, value in want.items()}
     given = {name: value.reshape(rows, -1) for name, value in got.items()}
     largest, found = dict.fromkeys(want, 0.0), 0
@@ -103,11 +104,11 @@ def row_by_row(image: str, want: dict, got: dict) -> Comparison:
         for name in want:
             apart = difference(wanted[name][row], given[name][place])
             largest[name] = max(largest[name], apart)
-    return Comparison(image, largest, limits, found, rows)
+    return OutputDifference(image, largest, limits, found, rows)
 
 
 def _place(wanted: dict, given: dict, limits: dict, row: int) -> int | None:
-    """Where a row is found again within the limits; its own place first."""
+    """The place of an equal row within the limits, None if there is none; the same place first."""
 
     def within(places) -> np.ndarray:
         near = np.ones(len(given[next(iter(given))][places]), bool)
@@ -121,27 +122,19 @@ def _place(wanted: dict, given: dict, limits: dict, row: int) -> int | None:
     return int(places[0]) if len(places) else None
 
 
-def table(comparisons: Sequence[Comparison]) -> str:
-    """A line an input, a column an output, and a last line of what is allowed."""
+def table(comparisons: Sequence[OutputDifference]) -> str:
+    """A row for each input, a column for each output, and a row with the allowed differences."""
     names = list(dict.fromkeys(name for one in comparisons for name in one.largest))
     units = {"class_boxes": " [px]", "boxes": " [px]"}
-    head = ["largest difference", *(name.replace("_", " ") + units.get(name, "") for name in names)]
-    lines = [head]
+    titles = [name.replace("_", " ") + units.get(name, "") for name in names]
+    lines, allowed = [["largest difference", *titles, ""]], {}
     for one in comparisons:
         cells = [_number(one.largest[name]) if name in one.largest else "" for name in names]
         found = f"{one.found} of {one.rows} rows found again" if one.rows else ""
         lines.append([one.image, *cells, found])
-    allowed = {}
-    for one in comparisons:
         allowed.update(one.allowed)
-    lines.append(["allowed", *(_number(allowed[name]) for name in names)])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = []
-    for line in lines:
-        cells = [f"{line[0]:<{widths[0]}}"]
-        cells += [f"{cell:>{width}}" for cell, width in zip(line[1 : len(head)], widths[1:])]
-        text.append("  ".join([*cells, *line[len(head) :]]).rstrip())
-    return "\n".join(text)
+    lines.append(["allowed", *(_number(allowed[name]) for name in names), ""])
+    return aligned(lines, right=range(1, len(names) + 1))
 
 
 def _number(value: float) -> str:

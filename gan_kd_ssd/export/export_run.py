@@ -1,130 +1,117 @@
-"""What ``gan-kd export`` does: load, translate, compare, write."""
+"""``gan-kd export``: load a detector, translate it, compare the result, write it."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from gan_kd_ssd.config.export_options import PROGRAM
+from gan_kd_ssd.config.export_options import ExportConfig
 from gan_kd_ssd.data.batches.normalise import MEAN, STD
+from gan_kd_ssd.detectors.base import Detector
 from gan_kd_ssd.detectors.names import read_name
-from gan_kd_ssd.engine import checkpoint, runlog
-from gan_kd_ssd.engine import load_trained as trained
+from gan_kd_ssd.engine import load_trained
+from gan_kd_ssd.engine.checkpoint import write_atomically
+from gan_kd_ssd.engine.provenance import versions
 from gan_kd_ssd.export import blocks, compare, onnx_file, onnx_nms
+from gan_kd_ssd.logs.run_metadata import classes_beside, metadata_beside
+from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
-#: Side that an ONNX file leaves free.
-ANY = "batch"
+_ANY_BATCH = "batch"  # the name of a free batch size
 
 
-def run(options: argparse.Namespace) -> int:
-    """Export as the options of :func:`gan_kd_ssd.config.export_options.parse` ask.
+def run(config: ExportConfig) -> int:
+    """Export a detector.
 
-    Returns 0, or 1 where the file does not give what the network gives: then nothing is written.
+    Returns:
+        0, or 1 if the exported file differs from the network; then nothing is written.
 
     Raises:
-        UserError: a network, weights, image or place that cannot be used, or an operator that ONNX
-            cannot have.
+        UserError: The network, the weights, the image or the place is not usable, or ONNX lacks an
+            operator of the network.
     """
-    if options.format == "onnx":
+    if config.format == "onnx":
         onnx_file.check_installed()
-    folder = _folder(options.out)
-    detector = load(options)
-    if options.batch_size not in (None, 1) and detector.any_size:
+    folder = files.writable_folder(config.out.parent.absolute(), "--out")
+    detector = load(config)
+    if config.batch_size not in (None, 1) and detector.any_size:
         raise UserError(
-            f"--batch-size {options.batch_size}: a Faster R-CNN detects one image alone"
+            f"--batch-size {config.batch_size}: a Faster R-CNN detects one image at a time"
         )
-    block = blocks.exported(detector, options.raw)
-    inputs = example_inputs(detector, options.image, options.batch_size)
-    outputs = _outputs(block, inputs[0][1])
-    facts = describe(options, detector, outputs)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{options.out.name}.") as temporary:
-        write = _write_onnx if options.format == "onnx" else _write_symbol
+    block = blocks.exported(detector, config.raw)
+    inputs = example_inputs(detector, config.image, config.batch_size)
+    metadata = describe(config, detector, _outputs(block, inputs[0][1]))
+    write = _write_onnx if config.format == "onnx" else _write_symbol
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{config.out.name}.") as temporary:
         try:
-            files, comparisons = write(Path(temporary), block, detector, inputs, options, facts)
+            written, comparisons = write(Path(temporary), block, detector, inputs, metadata)
         except (OSError, mx.MXNetError) as error:
+            reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
             raise UserError(
-                f"--out {options.out}: cannot be written and read again ({reason(error)}); free some "
-                "space, or choose another place"
+                f"--out {config.out}: cannot be written and read again ({reason}); free some space or "
+                "choose another place"
             ) from error
-        print(summary(facts))
+        print(summary(metadata))
         print(compare.table(comparisons))
         if not all(one.equal for one in comparisons):
             print(
-                f"{PROGRAM}: the file differs from the network by more than is allowed ("
-                f"{compare.excess(comparisons)}); not written: train the network on, or take "
-                "--format symbol",
+                "gan-kd export: nothing was written, because the exported file differs from the network "
+                f"by more than is allowed ({compare.excess(comparisons)}); train the network longer, or "
+                "use --format symbol",
                 file=sys.stderr,
             )
             return 1
-        for suffix, source in files.items():
-            checkpoint.write_atomically(Path(f"{options.out}{suffix}"), partial(os.replace, source))
-    print("written: " + ", ".join(f"{options.out}{suffix}" for suffix in files))
+        for suffix, source in written.items():
+            write_atomically(Path(f"{config.out}{suffix}"), partial(os.replace, source))
+    print("written: " + ", ".join(f"{config.out}{suffix}" for suffix in written))
     return 0
 
 
-def reason(error: Exception) -> str:
-    """One line of an error of the system or of MXNet, whose own are many lines."""
-    return getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
-
-
-def _folder(out: Path) -> Path:
-    """Where the files go, made and writable."""
-    folder = out.parent.absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
+def load(config: ExportConfig) -> Detector:
+    """Load the detector with its weights, for inference on the CPU."""
+    options, name = config.network, read_name(config.network.network)
+    if name.kind == "ssd" and (options.use_fpn or options.short or options.max_size):
         raise UserError(
-            f"--out {out}: {folder} cannot be written ({error.strerror}); choose another place"
-        ) from error
-    return folder
-
-
-def load(options: argparse.Namespace):
-    """The detector of the options, with its weights, for inference on the CPU."""
-    classes = _classes(options)
-    network = read_name(options.network)
-    if network.kind == "ssd" and (options.use_fpn or options.short or options.max_size):
-        raise UserError(
-            f"--network {options.network}: is an SSD; --use-fpn, --short and --max-size are of a "
-            f"Faster R-CNN (faster_rcnn_{network.backbone})"
+            f"--network {options.network}: is an SSD, and --use-fpn, --short and --max-size belong to a "
+            f"Faster R-CNN (faster_rcnn_{name.backbone})"
         )
-    return trained.load(options, classes, options.params, [mx.cpu()], "--params")
+    trained = metadata_beside(config.params)
+    if options.data_shape is None and not (trained and trained.namespace.get("data_shape")):
+        options = replace(options, data_shape=name.data_shape)
+    return load_trained.load(options, _classes(config), config.params, [mx.cpu()], "--params")
 
 
-def _classes(options: argparse.Namespace) -> list[str]:
-    classes = options.classes or runlog.classes_beside(options.params)
+def _classes(config: ExportConfig) -> list[str]:
+    classes = config.classes or classes_beside(config.params)
     if classes is not None:
         return classes
-    dataset = read_name(options.network).dataset
+    dataset = read_name(config.network.network).dataset
     if dataset == "voc":
         from gan_kd_ssd.data.formats.voc import VOC_CLASSES
 
         return list(VOC_CLASSES)
     if dataset == "coco":
-        from gluoncv.data import COCODetection
+        from gan_kd_ssd.data.formats.coco import COCO_CLASSES
 
-        return list(COCODetection.CLASSES)
+        return list(COCO_CLASSES)
     raise UserError(
-        f"--params {options.params}: no metrics of its run beside it to take the classes from; give "
-        "--classes A,B,…"
+        f"--params {config.params}: the metrics of its run, which name the classes, are not beside it; "
+        "give --classes A,B,…"
     )
 
 
-def example_inputs(detector, file: Path | None, batch_size: int | None) -> list[tuple]:
-    """Inputs to compare on, name and array (B, 3, H, W): noise, and a photograph.
+def example_inputs(detector: Detector, file: Path | None, batch_size: int | None) -> list[tuple]:
+    """Inputs for the comparison: names and arrays (B, 3, H, W) of noise and of a photograph.
 
-    Where any batch goes, one of two images: the second is the first upside down, so that it differs.
+    If any batch size is allowed, two images are used; the second is the first upside down.
     """
     import matplotlib
 
@@ -133,7 +120,7 @@ def example_inputs(detector, file: Path | None, batch_size: int | None) -> list[
     path = file or Path(matplotlib.get_data_path(), "sample_data", "grace_hopper.jpg")
     photograph = read_image(path)
     height, width = photograph.shape[:2]
-    # Turned sides: where any size goes, two are compared.
+    # The sides are swapped, so that a Faster R-CNN is compared at two sizes.
     noise = np.random.default_rng(0).integers(0, 256, (width, height, 3), np.uint8)
     batch = 1 if detector.any_size else batch_size or 2
     inputs = []
@@ -144,45 +131,41 @@ def example_inputs(detector, file: Path | None, batch_size: int | None) -> list[
 
 
 def _outputs(block, x) -> dict[str, np.ndarray]:
-    """Outputs by name."""
     return {name: value.asnumpy() for name, value in zip(block.outputs, block(x))}
 
 
-def _export_symbol(folder: Path, block) -> tuple[Path, Path]:
+def export_symbol(folder: Path, block) -> tuple[Path, Path]:
+    """Write the symbol and the parameters of a block into a folder."""
     block.export(str(folder / "net"))
     return folder / "net-symbol.json", folder / "net-0000.params"
 
 
-def _write_symbol(folder, block, detector, inputs, options, facts):
-    """The symbol and its parameters, and what they give once loaded again."""
-    symbol, params = _export_symbol(folder, block)
+def _write_symbol(folder: Path, block, detector: Detector, inputs, metadata: dict):
+    """Write the symbol and its parameters; compare what they compute after loading."""
+    symbol, params = export_symbol(folder, block)
     loaded = mx.gluon.SymbolBlock.imports(str(symbol), ["data"], str(params), ctx=mx.cpu())
     comparisons = []
     for name, x in inputs:
         got = {key: value.asnumpy() for key, value in zip(block.outputs, loaded(x))}
         comparisons.append(compare.one_by_one(name, _outputs(block, x), got))
     about = folder / "detector.json"
-    about.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
-    files = {"-0000.params": params, "-symbol.json": symbol, "-detector.json": about}
-    return files, comparisons
+    about.write_text(json.dumps(metadata, indent=2) + "\n", "utf-8")
+    written = {"-0000.params": params, "-symbol.json": symbol, "-detector.json": about}
+    return written, comparisons
 
 
-def _write_onnx(folder, block, detector, inputs, options, facts):
-    """The ONNX file, and what onnxruntime gives with it."""
-    suppressed = not options.raw and not detector.any_size
-    if suppressed:  # an SSD's suppression is made of ONNX's own operators, after the raw outputs
+def _write_onnx(folder: Path, block, detector: Detector, inputs, metadata: dict):
+    """Write the ONNX file; compare what it computes in ONNX Runtime."""
+    suppressed = not detector.any_size and isinstance(block, blocks.Detections)
+    if suppressed:  # the suppression of an SSD is added in ONNX's own operators
         block = blocks.exported(detector, raw=True)
-        block(inputs[0][1])  # traces it, which its export needs
-    example = inputs[0][1].shape
-    if detector.any_size:
-        shape = (1, 3, "height", "width")
-    else:
-        shape = (options.batch_size or ANY, *example[1:])
-    graph = onnx_file.translate(*_export_symbol(folder, block), shape, example)
+        block(inputs[0][1])  # traces the block, which is exported next
+    shape = metadata["input"]["data"]
+    graph = onnx_file.translate(*export_symbol(folder, block), shape, inputs[0][1].shape)
     if suppressed:
         onnx_file.append_suppression(graph, _suppression(detector))
-    made = onnx_file.model(graph, facts["outputs"], facts)
-    run_onnx = onnx_file.session(made, extra_outputs=blocks.RAW if suppressed else ())
+    model = onnx_file.model(graph, metadata["outputs"], metadata)
+    run_onnx = onnx_file.session(model, extra_outputs=blocks.RAW if suppressed else ())
     comparisons = []
     for name, x in inputs:
         want, got = _outputs(block, x), run_onnx(x.asnumpy())
@@ -193,15 +176,14 @@ def _write_onnx(folder, block, detector, inputs, options, facts):
         if suppressed:
             arrays = blocks.suppress(detector.net, *(mx.nd.array(got[key]) for key in blocks.RAW))
             kept = dict(zip(blocks.DETECTIONS, (array.asnumpy() for array in arrays)))
-            comparisons.append(
-                compare.as_sets(f"{name}, its suppression", kept, {key: got[key] for key in kept})
-            )
+            own = {key: got[key] for key in kept}
+            comparisons.append(compare.as_sets(f"{name}, its suppression", kept, own))
     file = folder / "net.onnx"
-    file.write_bytes(made.SerializeToString())
+    file.write_bytes(model.SerializeToString())
     return {".onnx": file}, comparisons
 
 
-def _suppression(detector) -> onnx_nms.Suppression:
+def _suppression(detector: Detector) -> onnx_nms.Suppression:
     net = detector.net
     return onnx_nms.Suppression(
         classes=net.num_classes,
@@ -213,46 +195,56 @@ def _suppression(detector) -> onnx_nms.Suppression:
     )
 
 
-def describe(options: argparse.Namespace, detector, outputs: dict) -> dict:
-    """What a program that uses the file must know; stands beside a symbol, and in an ONNX file."""
-    one = detector.any_size
-    batch = 1 if one else options.batch_size or ANY
-    sides = ["height", "width"] if one else [detector.data_shape] * 2
-    facts = {
+def describe(config: ExportConfig, detector: Detector, outputs: dict) -> dict:
+    """What a program that uses the file must know, as JSON.
+
+    It is written beside a symbol and into an ONNX file.
+    """
+    sizes = detector.sizes
+    if detector.any_size:
+        batch, sides = 1, ["height", "width"]
+        resized = (
+            f"short side {sizes['short']}, but longest side at most {sizes['max_size']} pixels"
+        )
+    else:
+        batch = config.batch_size or _ANY_BATCH
+        sides = [detector.data_shape] * 2
+        resized = f"{detector.data_shape} x {detector.data_shape} pixels"
+    boxes = "xmin, ymin, xmax, ymax in pixels of the input; boxes may extend beyond the input"
+    metadata = {
         "network": detector.name,
         "classes": detector.classes,
         "input": {"data": [batch, 3, *sides]},
-        "pixels": "RGB, 0 to 1, less mean, over std; resized to "
-        + (
-            f"a short side of {detector.short}, at most {detector.max_size}"
-            if one
-            else f"{detector.data_shape} x {detector.data_shape}"
-        ),
+        "pixels": f"RGB, 0 to 1, minus mean, divided by std; resized to {resized}",
         "mean": list(MEAN),
         "std": list(STD),
         "outputs": {name: [batch, *value.shape[1:]] for name, value in outputs.items()},
-        "params": options.params.name,
-        "sha256": runlog.sha256(options.params),
-        "versions": runlog.versions(),
+        "boxes": boxes,
+        "params": config.params.name,
+        "sha256": files.digests(config.params, ["sha256"])[0],
+        "versions": versions(),
     }
-    if not options.raw:
+    if config.raw:
+        metadata["ids"] = "class 0 of class_scores is the background; the others follow classes"
+    else:
+        metadata["ids"] = "indices of classes; rows with id -1 are padding"
         net = detector.net
-        facts["suppression"] = {
+        metadata["suppression"] = {
             "overlap": net.nms_thresh,
             "topk": net.nms_topk,
             "kept": net.post_nms,
         }
-    return facts
+    return metadata
 
 
-def summary(facts: dict) -> str:
-    """Two lines: what goes in, what comes out."""
+def summary(metadata: dict) -> str:
+    """Two lines: the input and the outputs."""
 
     def shape(sides) -> str:
         return "(" + ", ".join(map(str, sides)) + ")"
 
-    outputs = ", ".join(f"{name} {shape(sides)}" for name, sides in facts["outputs"].items())
+    outputs = ", ".join(f"{name} {shape(sides)}" for name, sides in metadata["outputs"].items())
     return (
-        f"{facts['network']}, {len(facts['classes'])} classes: data {shape(facts['input']['data'])}, "
-        f"{facts['pixels']}\nout: {outputs}"
+        f"{metadata['network']}, {len(metadata['classes'])} classes: "
+        f"data {shape(metadata['input']['data'])}, {metadata['pixels']}\noutputs: {outputs}"
     )

@@ -1,4 +1,4 @@
-"""A network as an ONNX model, by MXNet's own translator (mxnet.onnx)."""
+"""ONNX models of networks, made by MXNet's own translator (mxnet.onnx)."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ from gan_kd_ssd.export import onnx_nms
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
-#: The newest that mx2onnx 1.9.1 has translations for; it would write the newest of the onnx package.
+#: The newest opset that mx2onnx 1.9.1 translates to. Its default is the newest of the onnx package.
 OPSET = 13
-#: Version of the file format that came with that opset, so that older runtimes read the file.
+#: The version of the file format that came with this opset, so that older runtimes read the file.
 IR_VERSION = 7
-NEEDS = "pip install -r requirements-onnx.txt"
+NEEDS = 'pip install "onnx>=1.16,<1.19" "onnxruntime>=1.19" protobuf'
 
 
 def check_installed() -> None:
-    """UserError without the packages that writing and checking need."""
+    """Raise a UserError if a package that writes or checks the file is missing."""
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     except ImportError as error:
-        raise UserError(f"--format onnx: cannot be had ({error}): {NEEDS}") from error
+        raise UserError(f"--format onnx: needs more packages ({error}): {NEEDS}") from error
 
 
 def translate(symbol_file: Path, params_file: Path, shape: Sequence, example: Sequence[int]):
-    """The ONNX graph of an exported symbol, whose input is ``data``.
+    """Translate an exported symbol, whose input is ``data``, to an ONNX graph.
 
     Args:
-        shape: of the input; a text in place of a number names a free side. example: numbers alone.
+        symbol_file: The symbol.
+        params_file: Its parameters.
+        shape: Shape of the input; a text in place of a number names a free size.
+        example: A shape of numbers.
 
     Raises:
-        UserError: the network has an operator that mx2onnx does not know.
+        UserError: mx2onnx does not know an operator of the network.
     """
     from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
     from onnx import TensorProto, helper
@@ -63,9 +66,8 @@ def translate(symbol_file: Path, params_file: Path, shape: Sequence, example: Se
         raise UserError(
             f"--format onnx: mx2onnx cannot translate this network ({reason}); give --format symbol"
         ) from error
-    del graph.input[
-        :
-    ]  # mx2onnx names the weights there too, which keeps runtimes from folding them
+    # mx2onnx lists the weights as inputs too, which keeps runtimes from folding them.
+    del graph.input[:]
     graph.input.append(helper.make_tensor_value_info("data", TensorProto.FLOAT, list(shape)))
     return graph
 
@@ -77,8 +79,8 @@ def append_suppression(graph, settings: onnx_nms.Suppression) -> None:
     graph.initializer.extend(constants)
 
 
-def model(graph, outputs: dict[str, Sequence], facts: dict):
-    """The whole model: outputs by name with their shapes, facts as its metadata; checked by onnx."""
+def model(graph, outputs: dict[str, Sequence], metadata: dict):
+    """Complete a model with named outputs of these shapes and with metadata; onnx checks it."""
     from onnx import TensorProto, checker, helper
 
     del graph.output[:]
@@ -89,21 +91,22 @@ def model(graph, outputs: dict[str, Sequence], facts: dict):
     del graph.initializer[:]
     graph.initializer.extend(kept)
     for index, node in enumerate(graph.node):
-        node.name = f"{node.op_type}_{index}"  # onnxruntime wants names that differ
+        node.name = f"{node.op_type}_{index}"  # onnxruntime needs unique names
     opset = helper.make_opsetid("", OPSET)
     made = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
     helper.set_model_props(
-        made, {k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items()}
+        made, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     )
     checker.check_model(made)
     return made
 
 
 def session(made, extra_outputs: Sequence[str] = ()):
-    """run(x (B, 3, H, W)) -> outputs by name, of a model on the CPU by onnxruntime.
+    """Open a model in ONNX Runtime on the CPU; returns run(x (B, 3, H, W)) -> arrays by output.
 
     Args:
-        extra_outputs: values within the graph to see as well.
+        made: The model.
+        extra_outputs: Values within the graph that are returned as well.
     """
     import onnxruntime
     from onnx import ModelProto, ValueInfoProto
@@ -126,9 +129,9 @@ def session(made, extra_outputs: Sequence[str] = ()):
 
 @contextlib.contextmanager
 def _quiet():
-    """mx2onnx warns of deprecated names in onnx, and that box_nms loses its classes.
+    """Silence the warnings of mx2onnx: of deprecated names, and that box_nms loses its classes.
 
-    Where it is used here, within Faster R-CNN, the rows of a batch are of one class.
+    Here box_nms is translated only within Faster R-CNN, where the rows of a batch have one class.
     """
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

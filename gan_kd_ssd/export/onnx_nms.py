@@ -1,7 +1,7 @@
 """Non-maximum suppression of an SSD in ONNX's own operators.
 
-mx2onnx translates MXNet's box_nms, but without its classes: a box would suppress those of every other
-class. ONNX's NonMaxSuppression has classes; what stands around it makes the outputs GluonCV's.
+mx2onnx translates MXNet's box_nms without its classes, so that a box would suppress boxes of all other
+classes. ONNX's NonMaxSuppression has classes. The other nodes turn its result into GluonCV's outputs.
 """
 
 from __future__ import annotations
@@ -14,72 +14,96 @@ from gan_kd_ssd.export.blocks import DETECTIONS, RAW
 
 
 class Suppression(NamedTuple):
-    """What it does: GluonCV's names and meaning."""
+    """The settings, with GluonCV's names and meaning."""
 
-    classes: int  # foreground classes, K
+    classes: int  # K, foreground classes
     anchors: int  # N
-    nms_thresh: float  # overlap from which the lower score goes
-    nms_topk: int  # candidates of an image, of all classes together
-    post_nms: int  # detections of an image
-    score_thresh: float  # scores above it are candidates
+    nms_thresh: float  # overlap above which the box with the lower score is removed
+    nms_topk: int  # candidates in an image, of all classes together
+    post_nms: int  # detections in an image
+    score_thresh: float  # least score of a candidate
+
+
+class _Graph:
+    """Nodes and constants of an ONNX graph; every method returns the names of its outputs."""
+
+    def __init__(self):
+        self.nodes, self.constants = [], []
+
+    def constant(self, value, dtype) -> str:
+        from onnx import numpy_helper
+
+        name = f"nms_constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.array(value, dtype), name))
+        return name
+
+    def integers(self, *values: int) -> str:
+        return self.constant(values, np.int64)
+
+    def node(self, operator: str, *inputs: str, output: str = "", outputs: int = 1, **attributes):
+        from onnx.helper import make_node
+
+        names = [output or f"nms_{operator}_{len(self.nodes)}_{i}" for i in range(outputs)]
+        self.nodes.append(make_node(operator, list(inputs), names, **attributes))
+        return names[0] if outputs == 1 else names
 
 
 def nodes(settings: Suppression) -> tuple[list, list]:
     """Nodes and constants: class scores (B, N, K + 1), boxes (B, N, 4) -> ids, scores, boxes.
 
-    Best first, -1 pads, (B, D, 1), (B, D, 1), (B, D, 4) with D = post_nms, or K N where that is less.
+    The outputs (B, D, 1), (B, D, 1), (B, D, 4) are sorted by score, with D = post_nms or K N, whichever
+    is less. Rows of -1 are padding.
     """
-    from onnx import TensorProto, numpy_helper
-    from onnx.helper import make_node
-
-    made, constants = [], []
-
-    def constant(value, dtype) -> str:
-        name = f"nms_constant_{len(constants)}"
-        constants.append(numpy_helper.from_array(np.array(value, dtype), name))
-        return name
-
-    def whole(*values) -> str:
-        return constant(values, np.int64)
-
-    def node(operator: str, *inputs: str, output: str = "", outputs: int = 1, **attributes):
-        names = [output or f"nms_{operator}_{len(made)}_{i}" for i in range(outputs)]
-        made.append(make_node(operator, list(inputs), names, **attributes))
-        return names[0] if outputs == 1 else names
-
+    graph = _Graph()
     scores, boxes = RAW
     k, n = settings.classes, settings.anchors
-    foreground = node("Slice", scores, whole(1), whole(k + 1), whole(2))
-    by_class = node("Transpose", foreground, perm=[0, 2, 1])  # (B, K, N)
-    flat = node("Reshape", by_class, whole(0, k * n))
-    zero, none = constant([0], np.float32), constant([-1], np.float32)
-
-    # The best candidates of an image alone, of all classes together: the others get score 0.
-    topk = settings.nms_topk if 0 < settings.nms_topk < k * n else k * n
-    best, _ = node("TopK", flat, whole(topk), outputs=2)  # (B, topk), falling
-    last = node("Slice", best, whole(topk - 1), whole(topk), whole(1))
-    last = node("Unsqueeze", last, whole(2))  # (B, 1, 1)
-    candidate = node("GreaterOrEqual", by_class, last)
-    candidates = node("Where", candidate, by_class, zero)
-    kept = node(  # (M, 3): image, class, anchor
+    foreground = graph.node(
+        "Slice", scores, graph.integers(1), graph.integers(k + 1), graph.integers(2)
+    )
+    by_class = graph.node("Transpose", foreground, perm=[0, 2, 1])  # (B, K, N)
+    kept = graph.node(  # (M, 3): image, class, anchor
         "NonMaxSuppression",
         boxes,
-        candidates,
-        constant(n, np.int64),
-        constant(settings.nms_thresh, np.float32),
-        constant(settings.score_thresh, np.float32),
+        _candidates(graph, by_class, settings),
+        graph.constant(n, np.int64),
+        graph.constant(settings.nms_thresh, np.float32),
+        graph.constant(settings.score_thresh, np.float32),
     )
+    _detections(graph, by_class, kept, settings)
+    return graph.nodes, graph.constants
 
-    # Scores of what is kept, 0 elsewhere; sorted, they give the detections and where they come from.
-    empty = node("Mul", by_class, zero)
-    values = node("GatherND", by_class, kept)
-    survivors = node("Reshape", node("ScatterND", empty, kept, values), whole(0, k * n))
-    count = settings.post_nms if 0 < settings.post_nms < k * n else k * n
-    top, place = node("TopK", survivors, whole(count), outputs=2)
-    top, place = node("Unsqueeze", top, whole(2)), node("Unsqueeze", place, whole(2))  # (B, D, 1)
-    found = node("Greater", top, zero)
-    ids = node("Cast", node("Div", place, whole(n)), to=TensorProto.FLOAT)
-    corners = node("GatherND", boxes, node("Mod", place, whole(n)), batch_dims=1)
+
+def _candidates(graph: _Graph, by_class: str, settings: Suppression) -> str:
+    """Scores (B, K, N) of the ``nms_topk`` best boxes of an image over all classes; 0 for the others."""
+    total = settings.classes * settings.anchors
+    topk = settings.nms_topk if 0 < settings.nms_topk < total else total
+    flat = graph.node("Reshape", by_class, graph.integers(0, total))
+    best, _ = graph.node("TopK", flat, graph.integers(topk), outputs=2)  # (B, topk), descending
+    last = graph.node(
+        "Slice", best, graph.integers(topk - 1), graph.integers(topk), graph.integers(1)
+    )
+    last = graph.node("Unsqueeze", last, graph.integers(2))  # (B, 1, 1)
+    chosen = graph.node("GreaterOrEqual", by_class, last)
+    return graph.node("Where", chosen, by_class, graph.constant([0], np.float32))
+
+
+def _detections(graph: _Graph, by_class: str, kept: str, settings: Suppression) -> None:
+    """Outputs from the scores (B, K, N) and the indices (M, 3) of the boxes that were kept."""
+    anchors, total = settings.anchors, settings.classes * settings.anchors
+    count = settings.post_nms if 0 < settings.post_nms < total else total
+    zero = graph.constant([0], np.float32)
+    padding = graph.constant([-1], np.float32)
+    # The scores of the kept boxes among zeros. Sorted, they give the detections and their places.
+    empty = graph.node("Mul", by_class, zero)
+    values = graph.node("GatherND", by_class, kept)
+    scattered = graph.node("ScatterND", empty, kept, values)
+    flat = graph.node("Reshape", scattered, graph.integers(0, total))
+    top, place = graph.node("TopK", flat, graph.integers(count), outputs=2)
+    top = graph.node("Unsqueeze", top, graph.integers(2))  # (B, D, 1)
+    place = graph.node("Unsqueeze", place, graph.integers(2))
+    found = graph.node("Greater", top, zero)
+    ids = graph.node("Cast", graph.node("Div", place, graph.integers(anchors)), to=1)  # FLOAT
+    row = graph.node("Mod", place, graph.integers(anchors))
+    corners = graph.node("GatherND", RAW[1], row, batch_dims=1)
     for name, value in zip(DETECTIONS, (ids, top, corners)):
-        node("Where", found, value, none, output=name)
-    return made, constants
+        graph.node("Where", found, value, padding, output=name)

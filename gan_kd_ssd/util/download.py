@@ -44,8 +44,14 @@ class _Transient(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """Time limits for a connection and for the next bytes, number of attempts, and the pause
-    before the second attempt, which doubles with each attempt up to a minute. Times in seconds.
+    """Time limits and retries of a download.
+
+    Attributes:
+        connect: Seconds to wait for a connection.
+        read: Seconds to wait for the next bytes.
+        attempts: Number of attempts.
+        pause: Seconds before the second attempt; doubles with each attempt, up to a minute.
+        sleep: Waits for a number of seconds.
     """
 
     connect: float = 10.0

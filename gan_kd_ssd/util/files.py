@@ -142,6 +142,15 @@ def damage(path: Path, expected: Expected, quiet: bool = True, name: str = "") -
     return ""
 
 
+def damage_by_name(path: Path) -> str:
+    """As :func:`damage`, for ``NAME-12345678.params``, whose name holds the beginning of its sha1."""
+    try:
+        (sha1,) = digests(path, ["sha1"])
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return "" if sha1.startswith(path.stem[-8:]) else f"damaged: sha1 {sha1} contradicts its name"
+
+
 def digests(
     path: Path,
     names: Iterable[str] = ("sha1", "sha256"),

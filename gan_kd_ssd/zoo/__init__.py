@@ -6,6 +6,12 @@ package is cheap: MXNet is imported when a network is built.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gan_kd_ssd.config.evaluation_options import EvaluationConfig
+    from gan_kd_ssd.zoo.names import ModelName
+
 
 def get_model(name: str, pretrained: bool | str = False, *, root=None, ctx=None, **settings):
     """Build a network by name, as ``gluoncv.model_zoo.get_model`` does; returns a plain GluonCV block.
@@ -48,63 +54,50 @@ def get_model_list(gluoncv: bool = False) -> list[str]:
     return names
 
 
-def resolve(options):
-    """Replace a name of this zoo in the options of an evaluation by what it stands for.
+def resolve(config: EvaluationConfig) -> EvaluationConfig:
+    """Replace a name of this zoo in the configuration of an evaluation by what it stands for.
 
     ``--network NAME --pretrained True``, or the 8 digits of a version, becomes the fetched weights, the
     backbone and the input size. With ``--params`` the given weights are used.
 
-    Args:
-        options: The options of ``eval_voc.py``: a Namespace or a dataclass with ``network`` and
-            ``params``. They are not changed.
-
-    Returns:
-        The options with a name of this zoo resolved.
-
     Raises:
         UserError: As :func:`get_model`, or an option contradicts the name.
     """
-    import argparse
     import dataclasses
 
     from gan_kd_ssd.zoo.names import ours
 
-    what = ours(options.network.lower())
-    changes = _resolved(options, what) if what else {}
-    if dataclasses.is_dataclass(options):
-        return dataclasses.replace(options, **changes)
-    return argparse.Namespace(**{**vars(options), **changes})
+    what = ours(config.network.lower())
+    return dataclasses.replace(config, **_resolved(config, what)) if what else config
 
 
-def _resolved(options, what) -> dict:
-    """The options that the name ``what`` decides."""
+def _resolved(config: EvaluationConfig, what: ModelName) -> dict:
+    """The fields of the configuration that the name ``what`` decides."""
     from gan_kd_ssd.util.errors import UserError
     from gan_kd_ssd.zoo.store import Store, version_of
 
-    if what.is_ssd and options.data_shape != what.size:
+    if what.is_ssd and config.data_shape != what.size:
         raise UserError(
-            f"--data-shape {options.data_shape}: {what} has {what.size} x {what.size} pixels of input; "
+            f"--data-shape {config.data_shape}: {what} has {what.size} x {what.size} pixels of input; "
             "omit the option"
         )
-    if not what.is_ssd and getattr(options, "roi_mode", None) not in (None, what.roi_mode):
+    if not what.is_ssd and config.roi_mode not in (None, what.roi_mode):
         raise UserError(
-            f"--roi-mode {options.roi_mode}: {what} has {what.roi_mode}; omit the option"
+            f"--roi-mode {config.roi_mode}: {what} has {what.roi_mode}; omit the option"
         )
     changes = {"network": what.student if what.is_ssd else f"faster_rcnn_{what.network}"}
     if not what.is_ssd:
         changes["roi_mode"] = what.roi_mode
     version = ""
-    if options.params is not None:
+    if config.params is not None:
         try:
-            version = None if options.params.exists() else version_of(str(options.params))
+            version = None if config.params.exists() else version_of(str(config.params))
         except UserError:
             version = None  # a missing file: its reader reports it
-    if version is not None:
-        path, release = Store().fetch(str(what), version or None)
-        changes["params"] = path
-        if not what.is_ssd:
-            sides = dict(zip(("short", "max_size"), release.input_size))
-            for option, value in {**sides, "norm_layer": release.norm_layer}.items():
-                if getattr(options, option, None) is None:
-                    changes[option] = value
+    if version is None:
+        return changes
+    changes["params"], release = Store().fetch(str(what), version or None)
+    if not what.is_ssd:
+        own = dict(zip(("short", "max_size"), release.input_size), norm_layer=release.norm_layer)
+        changes.update({k: v for k, v in own.items() if getattr(config, k) is None})
     return changes

@@ -7,7 +7,7 @@ from dataclasses import replace
 from gan_kd_ssd.util.tables import aligned
 from gan_kd_ssd.zoo import names
 from gan_kd_ssd.zoo.names import ModelName
-from gan_kd_ssd.zoo.releases import Release
+from gan_kd_ssd.zoo.releases import Release, newest
 from gan_kd_ssd.zoo.store import Store
 
 #: Fields of a release that ``show`` prints.
@@ -21,9 +21,9 @@ def rows(store: Store) -> list[dict]:
     ``weights`` is 'here', 'published' or 'none'.
     """
     here = {release.name: release for release in store.releases()}  # the newest of each name
-    index, found = store.index(), []
-    for name in dict.fromkeys([*names.paper_names(), *sorted({*index.models, *here})]):
-        what, published = names.ours(name), index.find(name)
+    models, found = store.published(), []
+    for name in dict.fromkeys([*names.paper_names(), *sorted({*models, *here})]):
+        what, published = names.ours(name), newest(models.get(name, ()))
         release, row = published or here.get(name), names.row_of(what)
         detail = f"{what.size} px" if what.is_ssd else f"RoI {what.roi_mode}"
         found.append(
@@ -64,10 +64,10 @@ def facts(store: Store, text: str) -> dict:
         check_gluoncv_name(name)
         description = "a network of GluonCV's zoo; get_model and fetch pass the name to GluonCV"
         return {"name": name, "what": description, "versions": []}
-    name, index = str(what), store.index()
+    name, models = str(what), store.published()
     cell, row, teacher = what.cell, names.row_of(what), what.teacher_name()
     versions: dict[str, dict] = {}
-    for release in index.models.get(name, ()):
+    for release in models.get(name, ()):
         published = {"published": store.source.address(release.file)}
         versions[release.stem] = {**published, **_fields(release)}
     for release in store.releases():
@@ -75,13 +75,13 @@ def facts(store: Store, text: str) -> dict:
             version = versions.setdefault(release.stem, _fields(release))
             version["here"] = str(store.root / release.file)
     by_gluoncv = teacher in names.GLUONCV_PUBLISHES
-    whose = "published by GluonCV" if by_gluoncv else "to be trained, for --teacher-params"
+    weights = "published by GluonCV" if by_gluoncv else "to be trained, for --teacher-params"
     return {
         "name": name,
         "row": row.name if row else None,
         "what": _description(what),
         "paper": cell and {"table": cell.table, "mAP": cell.published},
-        "teacher": teacher and {"name": teacher, "weights": whose},
+        "teacher": teacher and {"name": teacher, "weights": weights},
         "command": what.command().line(),
         "versions": list(versions.values()),
         "hint": _hint(what),
@@ -112,21 +112,15 @@ def _hint(what: ModelName) -> str | None:
 
 def facts_text(found: dict) -> str:
     """:func:`facts` for a terminal."""
-    lines = [found["what"], found.get("hint")]
-    if found.get("row"):
-        lines.append(f"row: {found['row']} in `gan-kd experiments list`")
-    if found.get("paper"):
-        lines.append(f"paper: table {found['paper']['table']}, mAP {found['paper']['mAP']:.1f}")
-    if found.get("teacher"):
-        lines.append(f"teacher: {found['teacher']['name']}, {found['teacher']['weights']}")
-    if "command" in found:
-        lines.append(f"training command: {found['command']}")
-        if not found["versions"]:
-            lines.append("weights: none are published or in the store")
+    lines = [found["name"]]
+    for title, value in found.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {part}" for key, part in value.items())
+        if value and title not in ("name", "versions"):
+            lines.append(f"  {title}: {value}")
     for version in found["versions"]:
-        lines.append(f"weights: {version['file']}, {version['size']:,} bytes")
-        score = f"{version['mAP']:.4f} ({version['metric']}) on {version['evaluated_on']}"
-        shown = {"mAP": score, **{k: version.get(k) for k in ("sha256", "command")}}
-        shown.update({k: version.get(k) for k in ("published", "here")})
-        lines += [f"  {key}: {value}" for key, value in shown.items() if value]
-    return "\n".join([found["name"], *(f"  {line}" for line in lines if line)]) + "\n"
+        lines.append("  weights:")
+        lines += [f"    {key}: {value}" for key, value in version.items() if value is not None]
+    if "command" in found and not found["versions"]:
+        lines.append("  weights: none are published or in the store")
+    return "\n".join(lines) + "\n"

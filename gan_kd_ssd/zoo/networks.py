@@ -66,27 +66,22 @@ def build(
     Raises:
         UserError: There is no such network, or its classes are not known.
     """
-    from gan_kd_ssd.detectors import faster_rcnn, ssd
+    from gan_kd_ssd.detectors.base import detector_class
 
-    classes = default_classes(name) if classes is None else list(classes)
-    common = {"pretrained_base": pretrained_base, "option": f"{name}:"}
-    if name.is_ssd:
-        if short or max_size or norm_layer:
-            raise UserError(
-                f"short, max_size, norm_layer: {name} is an SSD with {name.size} x {name.size} pixels "
-                "of input; omit them"
-            )
-        return ssd.build(name.student, classes, name.size, **common)
-    if norm_layer:
-        common["norm_layer"] = norm_layer
-    return faster_rcnn.build(
-        name.student,
-        classes,
-        short=short,
-        max_size=max_size,
-        fpn=name.network.fpn,
-        roi_mode=name.roi_mode,
-        **common,
+    own = {"short": short, "max_size": max_size, "norm_layer": norm_layer}
+    if name.is_ssd and any(own.values()):
+        raise UserError(
+            f"short, max_size, norm_layer: {name} is an SSD with {name.size} x {name.size} pixels of "
+            "input; omit them"
+        )
+    kind = detector_class(name.network.kind)
+    settings = {"data_shape": name.size, "use_fpn": name.network.fpn, "roi_mode": name.roi_mode}
+    return kind.build(
+        name.network,
+        default_classes(name) if classes is None else list(classes),
+        kind.settings({**settings, **own}),
+        pretrained_base=pretrained_base,
+        option=f"{name}:",
     )
 
 

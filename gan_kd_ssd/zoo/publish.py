@@ -6,22 +6,36 @@ import datetime
 import math
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gan_kd_ssd.analysis.arguments import Command, command_of
+from gan_kd_ssd.analysis.arguments import command_of
 from gan_kd_ssd.analysis.figures import last_trained
-from gan_kd_ssd.analysis.resume import resumed
+from gan_kd_ssd.logs.resume import resumed
+from gan_kd_ssd.config.command import Command
 from gan_kd_ssd.config.distill_config import inferred_options
 from gan_kd_ssd.detectors.names import NetworkName, kind_of, read_name
-from gan_kd_ssd.engine.runlog import prefix_of
 from gan_kd_ssd.logs.log import Log, Run
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, Validation
+from gan_kd_ssd.logs.run_metadata import (
+    RunMetadata,
+    TeacherMetadata,
+    metadata_from_json,
+    prefix_of,
+)
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.zoo.names import DATA, GLUONCV_PUBLISHES, NAMED_DATA, ModelName, parse
-from gan_kd_ssd.zoo.releases import INDEX, Index, Release, parse_index, release_of
+from gan_kd_ssd.zoo.releases import (
+    INDEX,
+    Release,
+    index_json,
+    parse_index,
+    release_of,
+    to_json,
+)
 
 #: The files of a run that are published with its weights: kind -> key in the index.
 _BESIDE = {"train.log": "log", "metrics.jsonl": "metrics"}
@@ -39,8 +53,7 @@ class TrainedRun:
 
     Attributes:
         prefix: Prefix of its files.
-        options: Its options.
-        info: Its metadata.
+        metadata: Its metadata.
         best: The validation that chose the weights.
         last_epoch: The last trained epoch.
         command: The command that repeats it.
@@ -48,12 +61,20 @@ class TrainedRun:
     """
 
     prefix: str
-    options: dict
-    info: dict
+    metadata: RunMetadata
     best: Validation
     last_epoch: int
     command: Command
     name: ModelName
+
+    @property
+    def options(self) -> Mapping[str, object]:
+        return self.metadata.namespace
+
+    @property
+    def teacher(self) -> TeacherMetadata | None:
+        distillation = self.metadata.distillation
+        return distillation and distillation.teacher
 
     def file(self, kind: str) -> Path:
         """The run's ``best.params``, ``train.log`` or ``metrics.jsonl``."""
@@ -86,7 +107,7 @@ def publish(
     folder = files.writable_folder(Path(to).expanduser(), "--to")
     with files.locked(folder / f".{INDEX}.lock"):
         path = folder / INDEX
-        index = parse_index(path.read_bytes(), str(path)) if path.exists() else Index({}, str(path))
+        models = parse_index(path.read_bytes(), str(path)) if path.exists() else {}
         release = release_of(_fields(trained, what, sides, licence, files.digests(weights)))
         released = {}
         for kind in ("best.params", *_BESIDE):
@@ -97,8 +118,9 @@ def publish(
         if released[release.file] != (release.weights.sha256, release.weights.size):
             raise UserError(f"{weights}: is being written; publish the run when it has ended")
         files.write_text(folder / f"{release.stem}.md", card(release, trained, released))
-        files.write_text(folder / f"{release.stem}.json", release.json())
-        files.write_text(path, index.with_release(release).json())
+        files.write_text(folder / f"{release.stem}.json", to_json(release.fields))
+        others = [r for r in models.get(release.name, ()) if r.weights.sha1 != release.weights.sha1]
+        files.write_text(path, index_json({**models, release.name: [*others, release]}))
     return release
 
 
@@ -127,8 +149,8 @@ def card(release: Release, trained: TrainedRun, released: dict[str, tuple[str, i
         what=what,
         cell=what.cell,
         trained=trained,
-        info=trained.info,
-        teacher=trained.info.get("teacher"),
+        metadata=trained.metadata,
+        teacher=trained.teacher,
         teacher_is_gluoncvs=what.teacher_name() in GLUONCV_PUBLISHES,
         inferred={k: text for k, text in inferred_options().items() if k in trained.options},
         files=released,
@@ -150,16 +172,23 @@ def find_run(text: str) -> TrainedRun:
             )
     log = read(f"{prefix}_metrics.jsonl")
     chain = _chain(log)
-    run, options = chain[-1], chain[-1].namespace
-    info = dict(run.start.record.info) if run.start else {}
-    if "student" not in options or not isinstance(info.get("classes"), list):
+    run = chain[-1]
+    info = run.start.record.info if run.start else {}
+    metadata = metadata_from_json({**info, "namespace": run.namespace})
+    if "student" not in metadata.namespace or metadata.classes is None:
         raise UserError(
             f"{prefix}_metrics.jsonl: does not name student and classes; give a run of "
             "train_ssd_gkd.py or train_faster_rcnn_gkd.py"
         )
     epochs = [entry.record.epoch for part in chain for entry in part.of(EpochEnd)]
-    best, last = _best(chain, prefix), max(epochs, default=0)
-    return TrainedRun(prefix, options, info, best, last, command_of(log, run), _name(options, info))
+    return TrainedRun(
+        prefix,
+        metadata,
+        best=_best(chain, prefix),
+        last_epoch=max(epochs, default=0),
+        command=command_of(log, run),
+        name=_name(metadata),
+    )
 
 
 def _prefix(text: str) -> str:
@@ -179,7 +208,7 @@ def _chain(log: Log) -> list[Run]:
     """The last run of a log that trained, preceded by the runs whose states it resumed.
 
     The runs are complete: the best weights may come from an epoch that was trained again after the
-    resume, with a worse result. :func:`gan_kd_ssd.analysis.resume.with_resumed` omits such epochs.
+    resume, with a worse result. :func:`gan_kd_ssd.logs.resume.with_resumed` omits such epochs.
     """
     chain = [last_trained(log) or log.runs[-1]]
     while str(chain[0].namespace.get("resume", "")).endswith(".zip"):
@@ -212,9 +241,11 @@ def _best(chain: list[Run], prefix: str) -> Validation:
     )
 
 
-def _name(options: dict, info: dict) -> ModelName:
+def _name(metadata: RunMetadata) -> ModelName:
     """The name that follows from a run's options."""
-    kind, distill = kind_of(options, info), options.get("distill") or "none"
+    options = metadata.namespace
+    kind = kind_of(options, {"detector": metadata.detector})
+    distill = options.get("distill") or "none"
     if distill not in ("gan", "none"):
         raise UserError(f"--distill {distill}: the names of the zoo only describe gan and none")
     is_ssd, distilled = kind == "ssd", distill == "gan"
@@ -280,7 +311,7 @@ def _check_weights(trained: TrainedRun, what: ModelName) -> tuple[int, ...]:
     weights, settings = trained.file("best.params"), {}
     if not what.is_ssd:
         settings = {key: trained.options.get(key) for key in ("short", "max_size", "norm_layer")}
-    detector = build(what, classes=trained.info["classes"], **settings)
+    detector = build(what, classes=trained.metadata.classes, **settings)
     detector.load(weights, [mx.cpu()], option="publish")
     for name, value in mx.nd.load(str(weights)).items():
         if not np.isfinite(value.asnumpy()).all():
@@ -296,15 +327,11 @@ def _fields(
     digests: tuple[str, ...],
 ) -> dict:
     """The JSON of the release."""
-    info, best, options = trained.info, trained.best, trained.options
+    metadata, best, options = trained.metadata, trained.best, trained.options
     stem = f"{what}-{digests[0][:8]}"
-    teacher, metric = info.get("teacher"), options.get("metric") or "voc07"
+    teacher, metric = trained.teacher, options.get("metric") or "voc07"
     if teacher:  # without the folders of the machine that trained it
-        teacher = {
-            "network": what.teacher,
-            **teacher,
-            "file": Path(teacher["file"]).name,
-        }
+        teacher = replace(teacher, file=Path(teacher.file).name).to_json()
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         "name": str(what),
@@ -315,18 +342,18 @@ def _fields(
         "network": str(what.network),
         "data_shape": sides[0] if what.is_ssd else list(sides),
         "norm_layer": options.get("norm_layer"),
-        "classes": info["classes"],
-        "parameters": info.get("parameters"),
-        "teacher": teacher,
+        "classes": list(metadata.classes),
+        "parameters": metadata.parameters,
+        "teacher": teacher and {"network": what.teacher, **teacher},
         "mAP": best.mean,
         "class_mAP": {k: None if v is None or v != v else v for k, v in best.classes.items()},
         "metric": _METRICS.get(metric, str(metric)),
-        "evaluated_on": str(info.get("data", {}).get("val", {}).get("name", "validation data")),
+        "evaluated_on": str(metadata.data.get("val", {}).get("name", "validation data")),
         "epoch": best.epoch,
         "last_epoch": trained.last_epoch,
         "command": trained.command.line(),
-        "namespace": options,
-        "versions": info.get("versions", {}),
+        "namespace": dict(options),
+        "versions": dict(metadata.versions),
         "licence": " ".join((licence or "not stated by their publisher").split()),
         "card": f"{stem}.md",
         **{key: f"{stem}_{kind}" for kind, key in _BESIDE.items()},

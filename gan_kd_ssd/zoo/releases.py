@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from gan_kd_ssd.util import download
@@ -74,9 +74,6 @@ class Release:
         """The parsed name."""
         return ours(self.name)
 
-    def json(self) -> str:
-        return to_json(self.fields)
-
 
 def to_json(content) -> str:
     """Indented JSON that ends with a newline."""
@@ -87,37 +84,30 @@ def _is_text(value) -> bool:
     return isinstance(value, str) and bool(value) and value.isprintable()
 
 
-def _is_number(value, low, high, *types) -> bool:
-    return type(value) in types and low <= value <= high
-
-
 def _are_sides(value) -> bool:
     sides = value if isinstance(value, list) else [value]
-    return len(sides) <= 2 and all(_is_number(side, 1, 65535, int) for side in sides)
+    return len(sides) <= 2 and all(type(side) is int and 0 < side < 1 << 16 for side in sides)
 
 
-#: Fields of a release that are used here, and the check of each.
+#: The fields of a release that are used here, and a check of each.
 _CHECKS = {
     "name": lambda v: _is_text(v) and ours(v) is not None and str(ours(v)) == v,
     "sha1": lambda v: _is_text(v) and re.fullmatch("[0-9a-f]{40}", v),
     "sha256": lambda v: _is_text(v) and re.fullmatch("[0-9a-f]{64}", v),
-    "size": lambda v: _is_number(v, 1, 1 << 40, int),
+    "size": lambda v: type(v) is int and v > 0,
     "classes": lambda v: isinstance(v, list) and v and all(map(_is_text, v)),
     "data_shape": _are_sides,
-    "mAP": lambda v: _is_number(v, 0, 1, int, float),
+    "mAP": lambda v: type(v) in (int, float) and 0 <= v <= 1,
     "published": _is_text,
     "norm_layer": lambda v: v in (None, "bn"),
 }
 
 
 def release_of(fields) -> Release:
-    """Read the JSON of a release.
+    """Read the JSON of a release; raise a ValueError if a field is missing or wrong.
 
     The names of its files follow from its name and sha1, so that an index cannot name a file outside
     its folder.
-
-    Raises:
-        ValueError: A field is missing or wrong.
     """
     if not isinstance(fields, dict):
         raise ValueError("not a release")
@@ -142,48 +132,34 @@ def release_of(fields) -> Release:
     return release
 
 
-@dataclass(frozen=True)
-class Index:
-    """The releases of a repository by name, the newest last. ``where`` is its address."""
-
-    models: dict[str, list[Release]]
-    where: str = ""
-
-    def find(self, name: str, version: str | None = None) -> Release | None:
-        """The newest release of a network, or the one whose sha1 begins with ``version``."""
-        found = [r for r in self.models.get(name, ()) if r.weights.sha1.startswith(version or "")]
-        return found[-1] if found else None
-
-    def with_release(self, release: Release) -> Index:
-        """The index with a release as the newest of its name."""
-        others = self.models.get(release.name, ())
-        others = [other for other in others if other.weights.sha1 != release.weights.sha1]
-        models = {**self.models, release.name: [*others, release]}
-        return Index(dict(sorted(models.items())), self.where)
-
-    def json(self) -> str:
-        models = {name: [r.fields for r in releases] for name, releases in self.models.items()}
-        return to_json({"format": _FORMAT, "models": models})
+def newest(releases: Iterable[Release], version: str | None = None) -> Release | None:
+    """The last release, or the last one whose sha1 begins with ``version``."""
+    found = [r for r in releases if r.weights.sha1.startswith(version or "")]
+    return found[-1] if found else None
 
 
-def parse_index(data: bytes, where: str) -> Index:
-    """Read an index; raise a UserError that names ``where`` if it is damaged."""
+def parse_index(data: bytes, where: str) -> dict[str, list[Release]]:
+    """Read the releases by name, the newest last; raise a UserError if the index is damaged."""
     try:
         content = json.loads(data)
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise ValueError(f"not an index of format {_FORMAT}")
-        models = {}
-        for name, releases in content["models"].items():
-            models[name] = [release_of(fields) for fields in releases]
-            if any(release.name != name for release in models[name]):
-                raise ValueError(f"a release of another name under {name[:80]!r}")
+        models = {name: list(map(release_of, found)) for name, found in content["models"].items()}
+        if any(release.name != name for name, found in models.items() for release in found):
+            raise ValueError("a release under another name")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{where}: the index is damaged ({reason}) and was not used: publish into it again, or "
             f"name another repository by ${VARIABLE}"
         ) from error
-    return Index(models, where)
+    return models
+
+
+def index_json(models: dict[str, list[Release]]) -> str:
+    """The JSON of an index."""
+    fields = {name: [release.fields for release in models[name]] for name in sorted(models)}
+    return to_json({"format": _FORMAT, "models": fields})
 
 
 @dataclass(frozen=True)
@@ -196,50 +172,34 @@ class Repository:
         """Where a file is, as :func:`gan_kd_ssd.util.download.fetch` takes it."""
         return self.base / file if isinstance(self.base, Path) else f"{self.base}/{file}"
 
-    def address(self, file: str) -> str:
+    def address(self, file: str = INDEX) -> str:
         """Where a file is, for messages."""
         return download.shown(self.source(file))
 
-    def index(self, patience: Patience) -> Index:
-        """Read the index.
-
-        Raises:
-            download.Unreachable: The server does not answer.
-            UserError: There is no repository, or its index is damaged.
-        """
+    def models(self, patience: Patience) -> dict[str, list[Release]]:
+        """Read the index. Raises :class:`download.Unreachable` if the server does not answer."""
         try:
             data = download.read(self.source(INDEX), _LARGEST_INDEX, patience)
         except download.NotThere as error:
             raise UserError(f"{error}: there is no repository; check ${VARIABLE}") from error
-        return parse_index(data, self.address(INDEX))
+        return parse_index(data, self.address())
 
 
 def repository(address: str | None = None) -> Repository | None:
-    """The repository at an address (default: $GAN_KD_SSD_REPO); None without an address.
-
-    Raises:
-        UserError: The address is neither a folder nor of the form http, https or file.
-    """
+    """The repository at an address (default: $GAN_KD_SSD_REPO); None without an address."""
     text = (os.environ.get(VARIABLE, "") if address is None else address).strip()
     if not text:
         return None
-    folder = Path(text).expanduser()
-    if "\0" not in text and folder.is_dir():
-        return Repository(folder)
-    try:
-        parts = urlsplit(text)
-        scheme, host = parts.scheme, parts.hostname
-    except ValueError:
-        scheme, host = "", None
-    if scheme in ("http", "https") and host and not (parts.query or parts.fragment):
+    if re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[^/?#\[])[^?#\[]*", text, re.IGNORECASE):
         return Repository(text.rstrip("/"))
-    if scheme == "file" and "\0" not in text:
-        folder = text[len("file:") :]
-        if folder.startswith("//"):  # file://host/path, as in RFC 8089
-            folder = url2pathname(parts.path) if host in (None, "localhost") else ""
-        if folder:
+    local = re.fullmatch(r"file:(//(?:localhost)?(?=/))?([^\0]+)", text)
+    if local:
+        folder = url2pathname(local[2]) if local[1] else local[2]  # with //: as in RFC 8089
+        if not folder.startswith("//"):
             return Repository(Path(folder).expanduser())
+    elif "\0" not in text and Path(text).expanduser().is_dir():
+        return Repository(Path(text).expanduser())
     raise UserError(
-        f"${VARIABLE} {download.shown(text)!r}: give a folder, https://host/path, "
-        "http://host/path or file:/path/to/folder"
+        f"${VARIABLE} {download.shown(text)!r}: give a folder, https://host/path, http://host/path or "
+        "file:/path/to/folder"
     )

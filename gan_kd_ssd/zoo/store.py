@@ -24,11 +24,12 @@ from gan_kd_ssd.zoo.releases import (
     FILE,
     INDEX,
     VARIABLE,
-    Index,
     Release,
     Repository,
+    newest,
     release_of,
     repository,
+    to_json,
 )
 
 _WORK = ".gan_kd_ssd"
@@ -95,15 +96,13 @@ class Store:
                     found.append(release)
         return sorted(found, key=lambda release: (release.name, release.published))
 
-    def index(self) -> Index:
-        """The index of the repository. If it is not available, report that; return an empty index."""
-        if self.source is None:
-            return Index({})
+    def published(self) -> dict[str, list[Release]]:
+        """The releases in the repository by name; none, with a remark, if it is not available."""
         try:
-            return self.source.index(replace(self.patience, attempts=1))
+            return self.source.models(replace(self.patience, attempts=1)) if self.source else {}
         except UserError as error:
             self._remark(f"the repository is not available: {error}")
-            return Index({})
+            return {}
 
     def fetch(self, name: str, version: str | None = None) -> Fetched:
         """Get the weights of a network of this zoo from the store, else from the repository.
@@ -130,7 +129,7 @@ class Store:
         if wrong:
             self._download(release, path, wrong)
         if wrong or not beside.is_file():
-            files.write_text(beside, release.json())
+            files.write_text(beside, to_json(release.fields))
         return Fetched(path, release)
 
     def verify(self) -> list[Checked]:
@@ -150,7 +149,7 @@ class Store:
             checked[release.file] = missing or files.damage(weights, release.weights)
         for path in self._files("params"):
             if path.name not in checked:
-                checked[path.name] = _damage_by_name(path)
+                checked[path.name] = files.damage_by_name(path)
         return [Checked(*item) for item in sorted(checked.items())]
 
     def purge(self, chosen: set[str] | None) -> list[Path]:
@@ -203,10 +202,7 @@ class Store:
         return release
 
     def _local(self, name: str, version: str | None) -> Release | None:
-        models: dict[str, list[Release]] = {}
-        for release in self.releases():
-            models.setdefault(release.name, []).append(release)
-        return Index(models).find(name, version)
+        return newest((r for r in self.releases() if r.name == name), version)
 
     def _known(self) -> list[str]:
         here = [release.name for release in self.releases()]
@@ -215,11 +211,11 @@ class Store:
     def _newest(self, what: names.ModelName, version: str | None) -> Release:
         """The release to fetch: the repository's, else the store's."""
         name, local = str(what), self._local(str(what), version)
-        index = Index({})
+        models: dict[str, list[Release]] = {}
         if self.source is not None:
             patience = replace(self.patience, attempts=1) if local else self.patience
             try:
-                index = self.source.index(patience)
+                models = self.source.models(patience)
             except Unreachable as error:
                 if local is None:
                     raise UserError(
@@ -227,18 +223,18 @@ class Store:
                         f"and {name}-*.json from there into {self.root} by hand"
                     ) from error
                 self._remark(f"{error}; using {local.file} from {self.root}")
-        release = index.find(name, version) or local
+        release = newest(models.get(name, ()), version) or local
         if release is None:
-            raise self._unpublished(what, version, index)
+            raise self._unpublished(what, version, models)
         return release
 
-    def _unpublished(self, what: names.ModelName, version: str | None, index: Index) -> UserError:
+    def _unpublished(self, what: names.ModelName, version: str | None, models: dict) -> UserError:
         name = str(what)
-        if version and index.find(name):
-            versions = ", ".join(release.version for release in index.models[name])
-            return UserError(f"{name}: no version {version}; {index.where} has {versions}")
-        where = index.where or f"${VARIABLE} names no repository"
-        close = names.similar(name, {*self._known(), *index.models} - {name})
+        where = self.source.address() if self.source else f"${VARIABLE} names no repository"
+        if version and name in models:
+            versions = ", ".join(release.version for release in models[name])
+            return UserError(f"{name}: no version {version}; {where} has {versions}")
+        close = names.similar(name, {*self._known(), *models} - {name})
         hint = f"; similar names: {', '.join(close)}" if close and what.cell is None else ""
         return UserError(
             f"{name}: no weights are published ({where}) and none are in {self.root}. The authors of "
@@ -262,13 +258,3 @@ class Store:
     def _remark(self, text: str) -> None:
         if not self.quiet:
             print(text, file=sys.stderr)
-
-
-def _damage_by_name(path: Path) -> str:
-    try:
-        (sha1,) = files.digests(path, ["sha1"])
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return (
-        "" if sha1.startswith(FILE.fullmatch(path.name)["hash"]) else f"sha1 {sha1}, not its name's"
-    )

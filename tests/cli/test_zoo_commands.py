@@ -8,6 +8,7 @@ import pytest
 
 from gan_kd_ssd.cli.main import main
 from gan_kd_ssd.util.download import part_name
+from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import Expected
 from gan_kd_ssd.zoo import names
 from helpers import model_zoo_index as zoo
@@ -104,9 +105,10 @@ def test_show_tells_a_row_of_the_paper(root, capsys):
     code, out, _ = call(capsys, "show", "SSD_512_mobilenet1.0_voc_gkd_resnet50_v1_cos")
     assert code == 0
     assert (
-        "paper: table 1, mAP 78.4" in out and "ssd_512_resnet50_v1_voc, published by GluonCV" in out
+        "paper: table 1, mAP 78.4" in out
+        and "teacher: name ssd_512_resnet50_v1_voc, weights published by GluonCV" in out
     )
-    assert "training command: python train_ssd_gkd.py --dataset voc --student mobilenet1.0" in out
+    assert "command: python train_ssd_gkd.py --dataset voc --student mobilenet1.0" in out
     assert "weights: none are published" in out
 
 
@@ -115,8 +117,11 @@ def test_show_tells_the_files_of_a_network(repository, root, capsys):
     code, out, _ = call(capsys, "show", NAME)
     assert code == 0
     for text in (
-        f"weights: {FILE}, 700 bytes",
-        "mAP: 0.2500 (VOC07) on shapes val",
+        f"file: {FILE}",
+        "size: 700",
+        "mAP: 0.25",
+        "metric: VOC07",
+        "evaluated_on: shapes val",
         f"sha256: {ENTRY['sha256']}",
         f"published: {repository / FILE}",
         f"here: {root / FILE}",
@@ -192,7 +197,7 @@ def test_verify_compares_weights_without_a_release_with_their_name(root, capsys)
     assert call(capsys, "verify")[0] == 0
     (root / FILE).write_bytes(CONTENT + b"?")
     code, out, _ = call(capsys, "verify")
-    assert code == 1 and "not its name's" in out
+    assert code == 1 and "contradicts its name" in out
 
 
 def test_a_file_beside_weights_that_is_another_s_is_damage(repository, root, capsys):
@@ -276,7 +281,6 @@ def test_wrong_use_is_one_line(root, capsys, words, message):
 
 def test_a_name_of_ours_becomes_what_eval_voc_takes(repository, root, tmp_path):
     from gan_kd_ssd.config.evaluation_options import parse
-    from gan_kd_ssd.util.errors import UserError
     from gan_kd_ssd.zoo import resolve
 
     options = parse(["--network", NAME, "--pretrained", "True"])
@@ -296,23 +300,17 @@ def test_a_name_of_ours_becomes_what_eval_voc_takes(repository, root, tmp_path):
 
 
 def test_a_faster_rcnn_of_ours_brings_its_pooling_and_its_sides(repository, root):
-    import argparse
-
+    from gan_kd_ssd.config.evaluation_options import parse
     from gan_kd_ssd.zoo import resolve
 
     name = "faster_rcnn_fpn_resnet10_v1_0.25_shapes_gkd_resnet18_v1_0.25_roipool"
     entry = zoo.entry(b"faster", name, data_shape=[96, 160], norm_layer="bn")
     (repository / "index.json").write_bytes(zoo.index(entry))
     (repository / entry["file"]).write_bytes(b"faster")
-    options = argparse.Namespace(
-        network=name, params=None, pretrained="True", short=None, max_size=None
-    )
-    assert vars(resolve(options)) == {
-        "network": "faster_rcnn_fpn_resnet10_v1_0.25",
-        "params": root / entry["file"],
-        "pretrained": "True",
-        "roi_mode": "pool",
-        "short": 96,
-        "max_size": 160,
-        "norm_layer": "bn",
-    }
+    config = resolve(parse(["--network", name, "--max-size", "128"]))
+    assert config.network == "faster_rcnn_fpn_resnet10_v1_0.25"
+    assert config.params == root / entry["file"]
+    assert (config.roi_mode, config.norm_layer) == ("pool", "bn")
+    assert (config.short, config.max_size) == (96, 128)
+    with pytest.raises(UserError, match=r"--roi-mode align.*has pool"):
+        resolve(parse(["--network", name, "--roi-mode", "align"]))

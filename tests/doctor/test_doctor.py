@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_kd_ssd.doctor import check, files, gpu, machine, probe, report
+from gan_kd_ssd.doctor import FAIL, OK, WARN, gpu, probe, report, software, storage
 from gan_kd_ssd.util import cuda
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,7 +126,7 @@ def pc(tmp_path):
 def test_this_machine_has_what_the_tests_need():
     checks = {one.name: one for one in report.examine()}
     for name in ("Python", "MXNet", "numpy", "GluonCV", "OpenCV", "pycocotools", "memory"):
-        assert checks[name].status in (check.OK, check.WARN), checks[name]
+        assert checks[name].status in (OK, WARN), checks[name]
     assert "1.9.1" in checks["MXNet"].found
 
 
@@ -134,9 +134,9 @@ def test_a_sound_machine_without_gpu_passes_and_the_table_is_aligned(pc):
     done = pc.run()
     assert done.returncode == 0
     *rows, empty, last = done.stdout.splitlines()
-    assert empty == "" and last.startswith("all that is needed is there, ")
+    assert empty == "" and last.startswith("everything needed is there, ")
     column = rows[0].index("3.")
-    assert rows[0].startswith("ok    Python ") and len(rows) >= 17
+    assert rows[0].startswith("ok    Python ") and len(rows) >= 16
     for row in rows:
         assert row[column - 2 : column] == "  " and row[column] != " "
         assert row[:4].strip() in ("ok", "warn", "")
@@ -156,7 +156,7 @@ def test_an_mxnet_that_cannot_be_imported_is_a_row_and_not_a_traceback(pc, sourc
     code, rows = pc.examine()
     assert code == 1 and rows["MXNet"]["status"] == "fail"
     assert told in rows["MXNet"]["remedy"]
-    assert rows["GluonCV"]["status"] == "warn" and "not tried" in rows["GluonCV"]["found"]
+    assert rows["GluonCV"]["status"] == "warn" and "not tested" in rows["GluonCV"]["found"]
     assert rows["numpy"]["status"] == rows["OpenCV"]["status"] == "ok"
 
 
@@ -168,13 +168,17 @@ def test_two_builds_of_mxnet_fail(pc):
     assert "rm -r .venv" in rows["MXNet"]["remedy"]
 
 
-def test_packages_that_are_broken_or_too_new_are_named(pc):
-    pc.distribution("numpy", "2.1.0")
+def test_a_machine_without_mxnet_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(cuda, "installed_builds", list)
+    one = software.mxnet_check({"error": "No module named 'mxnet'"})
+    assert (one.status, one.found, one.remedy) == (FAIL, "not installed", cuda.remedy())
+
+
+def test_packages_that_are_broken_are_named(pc):
     pc.package("cv2", "raise ImportError('libGL.so.1: cannot open shared object file')")
     pc.package("pycocotools/mask", "raise ImportError('built for another numpy')")
     code, rows = pc.examine()
     assert code == 1
-    assert rows["numpy"]["status"] == "fail" and "numpy<2" in rows["numpy"]["remedy"]
     assert rows["OpenCV"]["status"] == "fail" and "libgl1" in rows["OpenCV"]["remedy"]
     assert rows["pycocotools"]["status"] == "warn"  # the other data sets do without
     assert "another numpy" in rows["pycocotools"]["found"]
@@ -242,7 +246,7 @@ def test_a_gpu_that_mxnet_has_no_code_for_fails_unless_there_is_another(pc, cpu_
     hopper = "1, NVIDIA H100, 535.104.05, 80000, 79000, 9.0"
     code, rows = with_gpus(pc, smi=(hopper,))
     assert code == 1 and rows["GPU 1"]["status"] == "fail"
-    assert "no code for it" in rows["GPU 1"]["remedy"]
+    assert "supports only capabilities 5.x to 8.x" in rows["GPU 1"]["remedy"]
     code, rows = with_gpus(pc, count=2, smi=(A100, hopper))
     assert code == 0 and rows["GPU 0"]["status"] == "ok" and rows["GPU 1"]["status"] == "warn"
 
@@ -288,35 +292,30 @@ def test_the_cpu_build_on_a_machine_with_a_gpu_warns_and_passes(pc):
     pc.nvidia_smi(A100.replace(", 8.0", ""), capability=False)
     code, rows = pc.examine()
     assert code == 0 and rows["GPU 0"]["status"] == "warn"
-    assert "capability not known, but MXNet is the CPU build" in rows["GPU 0"]["found"]
+    assert "capability unknown, but MXNet is the CPU build" in rows["GPU 0"]["found"]
     assert "make setup-gpu" in rows["GPU 0"]["remedy"]
 
 
-def test_data_sets_are_counted_and_what_they_lack_is_told(pc):
-    for year, lists in files.VOC.items():
-        folder = pc.home / "datasets" / "voc" / year
-        for part in ("ImageSets/Main", "JPEGImages", "Annotations"):
-            (folder / part).mkdir(parents=True)
-        for split in lists:
-            (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("a\nb\n")
-        for name in "ab":
-            (folder / "JPEGImages" / f"{name}.jpg").touch()
-            (folder / "Annotations" / f"{name}.xml").touch()
-    (folder / "JPEGImages" / "a.jpg").unlink()
-    coco = pc.home / "datasets" / "coco"
-    for split in files.COCO:
-        (coco / split).mkdir(parents=True)
-        (coco / split / "1.jpg").touch()
-        (coco / "annotations").mkdir(exist_ok=True)
-        (coco / "annotations" / f"instances_{split}.json").touch()
+def test_what_data_sets_lack_is_shown_with_the_command_that_fetches_it(pc):
+    lists = pc.home / "datasets" / "voc" / "VOC2007" / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "trainval.txt").write_text("a\nb\n")
     _, rows = pc.examine()
-    assert rows["VOC2007"]["status"] == rows["COCO 2017"]["status"] == "ok"
-    assert "trainval 2, test 2 images" in rows["VOC2007"]["found"]
-    assert rows["VOC2012"]["status"] == "warn" and "1 files" in rows["VOC2012"]["found"]
-    assert "data prepare voc" in rows["VOC2012"]["remedy"]
-    (coco / "annotations" / "instances_val2017.json").unlink()
-    _, rows = pc.examine()
-    assert rows["COCO 2017"]["status"] == "warn" and "val2017" in rows["COCO 2017"]["found"]
+    voc, coco = rows["VOC 2007, 2012"], rows["COCO 2017"]
+    assert voc["status"] == coco["status"] == "warn"
+    assert "0 of 5,011 files of trainval in VOC2007/Annotations" in voc["found"]
+    assert "no VOC2007/ImageSets/Main/test.txt" in voc["found"]
+    assert "data prepare voc" in voc["remedy"] and "data prepare coco" in coco["remedy"]
+    assert "no such folder" in coco["found"]
+
+
+def test_a_complete_data_set_is_sound(tmp_path):
+    (tmp_path / "datasets" / "voc").mkdir(parents=True)
+    voc, coco = storage.data_sets(tmp_path, {"voc": [], "coco": []})
+    assert (voc.status, voc.remedy) == (OK, "") and "complete" in voc.found
+    assert coco.status == WARN
+    broken = storage.data_sets(tmp_path, {"error": "ImportError: cv2"})[0]
+    assert broken.status == WARN and "ImportError: cv2" in broken.found
 
 
 def test_weights_are_whole_where_their_sha1_is_that_of_their_name(pc):
@@ -328,7 +327,7 @@ def test_weights_are_whole_where_their_sha1_is_that_of_their_name(pc):
     _, rows = pc.examine()
     assert rows["backbone weights"]["status"] == "ok"
     assert rows["teacher weights"]["status"] == "warn"
-    assert "is damaged" in rows["teacher weights"]["found"]
+    assert "damaged" in rows["teacher weights"]["found"]
 
 
 def test_a_place_for_downloads_that_cannot_be_written_fails(pc):
@@ -340,14 +339,14 @@ def test_a_place_for_downloads_that_cannot_be_written_fails(pc):
     assert pc.home.parent.read_text() == "a file in the way"
 
 
-def test_the_memory_that_counts_is_what_the_container_may_use(tmp_path, monkeypatch):
+def test_the_limit_of_a_container_counts_as_memory(tmp_path):
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(machine, "_LIMITS", (str(tmp_path / "none"), str(limit)))
+    limits = (str(tmp_path / "none"), str(limit))
     limit.write_text("max\n")
-    assert "container" not in machine._memory().found
+    assert "container" not in storage.memory(limits).found
     limit.write_text("2000000000\n")
-    memory = machine._memory()
-    assert memory.status == "warn" and "2.0 GB allowed" in memory.found
+    memory = storage.memory(limits)
+    assert memory.status == WARN and "2.0 GB allowed" in memory.found
     assert "--batch-size" in memory.remedy
 
 
@@ -377,7 +376,7 @@ def test_a_reader_that_stops_reading_is_no_error(pc):
 
 def test_the_doctor_itself_imports_nothing_that_may_be_broken():
     code = (
-        "import sys\nfrom gan_kd_ssd.doctor import report, files, gpu, machine, software, probe\n"
+        "import sys\nfrom gan_kd_ssd.doctor import report, gpu, software, storage, probe\n"
         "heavy = {'mxnet', 'gluoncv', 'numpy', 'cv2', 'tqdm'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )

@@ -17,7 +17,7 @@ from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import digests
 from gan_kd_ssd.util.mxnet import mx
 from gan_kd_ssd.zoo.publish import card, find_run, publish
-from gan_kd_ssd.zoo.releases import parse_index, release_of, repository
+from gan_kd_ssd.zoo.releases import newest, parse_index, release_of, repository
 from gan_kd_ssd.zoo.store import Store
 from helpers import model_zoo_index as zoo
 from helpers.file_server import FileServer
@@ -121,8 +121,8 @@ def test_the_published_network_comes_back_as_it_was_trained(releases, whole, her
 
 def test_a_release_is_all_that_its_index_says(releases, whole):
     index = parse_index((releases / "index.json").read_bytes(), "x")
-    assert list(index.models) == sorted([NAME, TEACHER])
-    entry, fields = index.find(NAME), index.find(NAME).fields
+    assert list(index) == sorted([NAME, TEACHER])
+    entry, fields = newest(index[NAME]), newest(index[NAME]).fields
     best = Path(f"{whole}_best.params")
     assert hashlib.sha256(best.read_bytes()).hexdigest() == entry.weights.sha256
     assert entry.file == f"{NAME}-{hashlib.sha1(best.read_bytes()).hexdigest()[:8]}.params"
@@ -137,7 +137,7 @@ def test_a_release_is_all_that_its_index_says(releases, whole):
     for kind, key in (("train.log", "log"), ("metrics.jsonl", "metrics")):
         released = releases / fields[key]
         assert released.read_bytes() == Path(f"{whole}_{kind}").read_bytes()
-    from gan_kd_ssd.engine.runlog import classes_beside
+    from gan_kd_ssd.logs.run_metadata import classes_beside
 
     assert classes_beside(releases / entry.file) == entry.classes
 
@@ -183,9 +183,9 @@ def test_other_weights_of_a_name_become_its_newest_version(run, tmp_path):
     mx.nd.save(f"{run}_best.params", {**arrays, name: arrays[name] + 1})
     second = publish(run, tmp_path / "zoo", licence="CC0 |\nall of it")
     index = parse_index((tmp_path / "zoo" / "index.json").read_bytes(), "x")
-    assert [e.weights.sha1 for e in index.models[NAME]] == [first.weights.sha1, second.weights.sha1]
-    assert index.find(NAME).weights.sha1 == second.weights.sha1
-    assert index.find(NAME, first.version).weights.sha1 == first.weights.sha1
+    assert [e.weights.sha1 for e in index[NAME]] == [first.weights.sha1, second.weights.sha1]
+    assert newest(index[NAME]).weights.sha1 == second.weights.sha1
+    assert newest(index[NAME], first.version).weights.sha1 == first.weights.sha1
     assert "CC0 | all of it" in (tmp_path / "zoo" / second.fields["card"]).read_text()
 
 
@@ -435,7 +435,7 @@ def test_two_publishers_at_once_lose_nothing(whole, teacher_params, tmp_path):
     ]
     assert [process.wait(120) for process in running] == [0, 0]
     index = parse_index((tmp_path / "zoo" / "index.json").read_bytes(), "x")
-    assert sorted(index.models) == sorted([NAME, TEACHER])
+    assert sorted(index) == sorted([NAME, TEACHER])
 
 
 def test_the_demo_publishes_its_networks(whole, teacher_params, tmp_path, monkeypatch):

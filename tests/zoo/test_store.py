@@ -75,7 +75,7 @@ def test_weights_are_fetched_checked_and_then_taken_from_here(store, server, cap
 
 
 def test_classes_are_found_beside_fetched_weights(store):
-    from gan_kd_ssd.engine.runlog import classes_beside
+    from gan_kd_ssd.logs.run_metadata import classes_beside
 
     assert classes_beside(store.fetch(NAME).path) == zoo.CLASSES
 
@@ -96,9 +96,9 @@ def test_an_error_of_the_server_passes(store, server, pauses):
 
 
 def test_an_index_that_is_only_looked_at_is_not_waited_for(store, server, pauses, capsys):
-    assert store.index().find(NAME).file == FILE
+    assert [r.file for r in store.published()[NAME]] == [FILE]
     server.turns["index.json"] = [503]
-    assert store.index().models == {} and pauses == []
+    assert store.published() == {} and pauses == []
     assert "the repository is not available" in capsys.readouterr().err
 
 
@@ -287,7 +287,7 @@ def test_an_entry_of_another_name_is_not_used(store, server):
     other = "ssd_128_resnet10_v1_0.25_shapes"
     content = zoo.json.dumps({"format": 1, "models": {NAME: [zoo.entry(b"x", other)]}})
     server.files["index.json"] = content.encode()
-    with pytest.raises(UserError, match="another name"):
+    with pytest.raises(UserError, match="under another name"):
         store.fetch(NAME)
 
 
