@@ -4,4 +4,4 @@ Importing this package is cheap: MXNet is imported by the modules that use it, t
 :mod:`gan_kd_ssd.util.mxnet`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

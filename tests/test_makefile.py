@@ -1,4 +1,4 @@
-"""Set-up by make, with a .venv whose Python only writes down what it is asked."""
+"""Set-up by make, with a .venv whose Python only records how it is called."""
 
 import os
 import shutil
@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "install --no-deps --no-build-isolation --editable ."
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 
 
 class Folder:
     """A checkout with a Makefile, requirements and a recording .venv."""
+
+    python_313 = False  # what the recording Python claims to be
 
     def __init__(self, path):
         self.path, self.asked = path, path / "asked"
@@ -21,10 +24,14 @@ class Folder:
         self.packages.mkdir(parents=True)
         for file in ROOT.glob("requirements*.txt"):
             (path / file.name).touch()
-        shutil.copy(ROOT / "Makefile", path)
+        for name in ("Makefile", "pyproject.toml"):
+            shutil.copy(ROOT / name, path)
         python = path / ".venv" / "bin" / "python"
         python.parent.mkdir()
-        python.write_text(f'#!/bin/sh\necho "$@" >> {self.asked}\n')
+        new = 1 if self.python_313 else 0
+        python.write_text(
+            f'#!/bin/sh\necho "$@" >> {self.asked}\n[ "$1" != -c ] || exit {1 - new}\n'
+        )
         python.chmod(0o755)
 
     def has(self, *builds):
@@ -54,9 +61,15 @@ def folder(tmp_path):
 
 
 def test_setup_installs_the_cpu_build_once(folder):
-    assert folder.make("setup") == (0, ["install -r requirements.txt"], "")
+    assert folder.make("setup") == (0, ["install -r requirements.txt", PACKAGE], "")
     folder.has("mxnet")
     assert folder.make("setup") == (0, [], "")
+
+
+def test_python_313_gets_mxnet_without_its_dependencies(tmp_path, monkeypatch):
+    monkeypatch.setattr(Folder, "python_313", True)
+    _, pip, _ = Folder(tmp_path).make("setup")
+    assert pip == ["install -r requirements.txt", "install --no-deps mxnet==1.9.1", PACKAGE]
 
 
 def test_setup_gpu_puts_the_cuda_build_in_place_of_the_other_once(folder):
@@ -64,10 +77,10 @@ def test_setup_gpu_puts_the_cuda_build_in_place_of_the_other_once(folder):
     folder.has("mxnet")
     code, pip, _ = folder.make("setup-gpu")
     assert code == 0
-    assert pip == ["uninstall --yes mxnet", "install -r requirements-gpu.txt"]
+    assert pip == ["uninstall --yes mxnet", "install -r requirements-gpu.txt", PACKAGE]
     folder.has("mxnet_cu112")
     assert folder.make("setup-gpu") == (0, [], "")
-    assert folder.make("setup") == (0, [], ""), "the rest goes on with what is there"
+    assert folder.make("setup") == (0, [], ""), "other targets use this environment"
     assert folder.make(".venv/ready-for-tests")[1] == ["install -r requirements-dev.txt"]
 
 

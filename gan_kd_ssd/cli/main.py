@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -58,7 +59,9 @@ def dispatch(words: Sequence[str]) -> int:
         print(f"{PROGRAM} {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        raise UserError(f"{words[0]}: no such command (see {PROGRAM} --help)")
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"{words[0]}: no such command{meant} (see {PROGRAM} --help)")
     place, _, function = COMMANDS[words[0]][0].partition(":")
     return getattr(importlib.import_module(f"gan_kd_ssd.{place}"), function)(list(words[1:]))
 

@@ -106,11 +106,12 @@ def _classes(options: argparse.Namespace) -> list[str]:
     classes = options.classes or runlog.classes_beside(options.params)
     if classes is not None:
         return classes
-    if options.network.endswith("_voc"):
+    dataset = read_name(options.network).dataset
+    if dataset == "voc":
         from gan_kd_ssd.data.formats.voc import VOC_CLASSES
 
         return list(VOC_CLASSES)
-    if options.network.endswith("_coco"):
+    if dataset == "coco":
         from gluoncv.data import COCODetection
 
         return list(COCODetection.CLASSES)

@@ -1,6 +1,7 @@
 """Runs of train_faster_rcnn_gkd.py with its options; bad input is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from gan_kd_ssd.cli.train_commands import train_faster_rcnn
 from gan_kd_ssd.config.faster_rcnn_options import SCRIPT
 from gan_kd_ssd.config.training_config import from_words
 from gan_kd_ssd.detectors import faster_rcnn
+from gan_kd_ssd.detectors.faster_rcnn_networks import FasterRCNNSettings
 from gan_kd_ssd.engine import build as run
 from gan_kd_ssd.engine import checkpoint
 from gan_kd_ssd.engine.faster_rcnn_training import FasterRCNNSetup
@@ -286,13 +288,10 @@ def test_student_and_teacher_are_built_with_the_options_of_both(settings_asked_f
     for build in (lambda: setup.student(CLASSES), lambda: setup.teacher(CLASSES, Student())):
         with pytest.raises(UserError, match="enough"):
             build()
-    (student, _), (teacher, _) = settings_asked_for
-    for settings in (student, teacher):
-        assert (settings.fpn, settings.roi_mode, settings.devices) == (True, "pool", 2)
-        assert (settings.short, settings.max_size) == (400, 500)
+    common = FasterRCNNSettings(True, "pool", 400, 500, devices=2)
     # The teacher has the normalisation of the run that trained it, of which nothing is known here.
-    assert (student.norm_layer, teacher.norm_layer) == ("bn", None)
-    assert student.per_device == 3
+    expected = [replace(common, norm_layer="bn", per_device=3), common]
+    assert [settings for settings, _ in settings_asked_for] == expected
 
 
 def test_batchnorm_over_several_cpu_devices_is_refused_as_it_never_ends():
