@@ -1,19 +1,21 @@
-"""The derived tables say what PAPER.md and the original files say."""
+"""The published logs, and what PAPER.md and the tolerances say about them."""
 
+import hashlib
+from pathlib import Path
 from statistics import fmean, pstdev
 
 import numpy as np
 import pytest
 
 from gan_kd_ssd.analysis.epoch_size import epoch_size
-from gan_kd_ssd.analysis.figures import ARTEFACT, DIVERGED, INACTIVE, last_trained, run_figures
-from gan_kd_ssd.analysis.summary import mean_ap, phase_costs, phase_speed, summarize
+from gan_kd_ssd.analysis.figures import CLASS_AP, DIVERGED, INACTIVE, MAP, run_figures
+from gan_kd_ssd.analysis.show import summarise
+from gan_kd_ssd.analysis.summary import mean_ap, phase_costs, phase_speed
 from gan_kd_ssd.analysis.tolerances import settings
-from gan_kd_ssd.logs.parse import parse
-from gan_kd_ssd.logs.published import REFERENCES, data_file, load_json, reference, to_tables
-from gan_kd_ssd.logs.published import tables_text as json_text
-from gan_kd_ssd.paper.tables import cells
-from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.logs import published
+from gan_kd_ssd.logs.published import REFERENCES, reference
+from gan_kd_ssd.logs.records import Step
+from gan_kd_ssd.logs.write import format_record
 
 SHA256 = {  # of the authors' files
     "ssd": "6e6702b98fac7df28b236298f0116a60bd3cc3fecb1ac3805dcefdd999afc632",
@@ -23,44 +25,40 @@ SHA256 = {  # of the authors' files
 
 @pytest.fixture(scope="module")
 def ssd():
-    return run_figures(last_trained(reference("ssd")))
+    return reference("ssd").last_trained
 
 
 @pytest.fixture(scope="module")
 def faster_rcnn():
-    return run_figures(last_trained(reference("faster_rcnn")))
+    return reference("faster_rcnn").last_trained
 
 
-def at(figures, name, epoch, batch=199, phase="gan"):
-    found = [
-        f for f in figures if (f.name, f.epoch, f.batch, f.phase) == (name, epoch, batch, phase)
-    ]
-    assert len(found) == 1
-    return found[0].value
-
-
-@pytest.mark.parametrize("name", REFERENCES)
-def test_the_tables_written_out_have_the_originals_sha256(name):
-    assert reference(name).sha256 == SHA256[name] == load_json(REFERENCES[name])["sha256"]
+def at(run, name, epoch, batch=199):
+    """A figure of a step line in the first segment of a run."""
+    (record,) = (
+        entry.record
+        for entry in run.segments[0].of(Step)
+        if (entry.record.epoch, entry.record.batch) == (epoch, batch)
+    )
+    return record.figures[name]
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_the_tables_are_what_derive_makes_of_the_log(name):
-    log, tables = reference(name), load_json(REFERENCES[name])
-    text = json_text(to_tables(parse(log.text()), tables["source"], tables["licence"]))
-    assert text == data_file(REFERENCES[name]).read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", REFERENCES)
-def test_every_row_stands_on_the_line_that_it_names(name):
+def test_the_writer_prints_a_published_log_to_the_byte(name):
     log = reference(name)
-    for entry, again in zip(log.entries, parse(log.text()).entries):
-        assert (entry.line, entry.count) == (again.line, again.count)
+    assert not log.unknown and log.source == REFERENCES[name]
+    written = "".join(format_record(entry.record) for entry in log.entries)
+    for text in (written, log.text()):
+        assert hashlib.sha256(text.encode()).hexdigest() == SHA256[name]
+    assert log.sha256 == SHA256[name]
 
 
-def test_a_log_with_unknown_lines_does_not_fit_into_tables():
-    with pytest.raises(UserError, match="line 2"):
-        to_tables(parse("Namespace(a=1)\nhello\n", "x.log"), "x", "y")
+def test_the_licence_of_the_published_logs_travels_with_them():
+    folder = Path(published.__file__).parent / "published_logs"
+    assert "MIT License" in (folder / "LICENSE").read_text()
+    assert {file.name for file in folder.iterdir()} == {
+        *("LICENSE", "ssd.log.gz", "faster_rcnn.log.gz")
+    }
 
 
 @pytest.mark.parametrize(
@@ -102,96 +100,77 @@ def test_cross_entropy_jumps_where_the_errata_say(ssd):
 
 
 def test_mean_ap_of_the_ssd_log(ssd):
-    values = [round(f.value, 4) for f in ssd if f.name == "mAP"]
+    values = [round(f.value, 4) for f in run_figures(ssd) if f.kind == MAP]
     assert values == [0.7827, 0.7820, 0.7802, 0.7801, 0.7805]
 
 
 def test_mean_ap_of_the_faster_rcnn_log(faster_rcnn):
-    values = {f.epoch: f.value for f in faster_rcnn if f.name == "mAP"}
+    figures = run_figures(faster_rcnn)
+    values = {f.place.epoch: f.value for f in figures if f.kind == MAP}
     told = {0: 0.385, 1: 0.448, 2: 0.580, 4: 0.640, 5: 0.700, 17: 0.734, 26: 0.7228, 27: 0.7356}
     for epoch, value in told.items():
         assert values[epoch] == pytest.approx(value, abs=0.0005)
-    best = mean_ap(faster_rcnn, 11)
-    assert (round(best["best"], 4), best["best_epoch"], round(best["last"], 4)) == (
-        0.7384,
-        35,
-        0.7360,
-    )
-    assert round(best["mean_of_last"], 4) == 0.7350
-    assert round(best["deviation_of_last"], 4) == 0.0017
+    reached = mean_ap(figures, 11)
+    assert (round(reached.best.value, 4), reached.best.place.epoch) == (0.7384, 35)
+    assert round(reached.last.value, 4) == 0.7360
+    assert round(reached.mean_of_last, 4) == 0.7350
+    assert round(reached.deviation_of_last, 4) == 0.0017
 
 
 def test_phases_and_their_costs(ssd, faster_rcnn):
-    phases = phase_speed(faster_rcnn)
-    assert {name: of["epochs"] for name, of in phases.items()} == {
+    phases = phase_speed(run_figures(faster_rcnn))
+    assert {name: of.epochs for name, of in phases.items()} == {
         "discriminator": 2,
         "gan": 25,
         "detection": 11,
     }
-    assert [round(of["seconds_per_epoch"]) for of in phases.values()] == [640, 833, 463]
+    assert [round(of.seconds_per_epoch) for of in phases.values()] == [640, 833, 463]
     costs = phase_costs(phases)
     assert (round(costs["discriminator"], 2), round(costs["gan"], 2)) == (1.38, 1.80)
-    assert round(phase_costs(phase_speed(ssd))["gan"], 2) == 1.64
-    assert round(phase_speed(ssd)["gan"]["samples_per_second"], 1) == 35.0
-    assert round(phase_speed(ssd)["detection"]["samples_per_second"], 1) == 57.2
+    of_ssd = phase_speed(run_figures(ssd))
+    assert round(phase_costs(of_ssd)["gan"], 2) == 1.64
+    assert round(of_ssd["gan"].samples_per_second, 1) == 35.0
+    assert round(of_ssd["detection"].samples_per_second, 1) == 57.2
 
 
 def test_nan_is_inactive_and_never_diverged(ssd, faster_rcnn):
-    for figures, lines in ((ssd, range(471, 575)), (faster_rcnn, range(1146, 1546))):
+    for run, lines in ((ssd, range(471, 575)), (faster_rcnn, range(1146, 1546))):
+        figures = run_figures(run)
         assert not [f for f in figures if f.state == DIVERGED]
         inactive = [f for f in figures if f.state == INACTIVE]
-        assert inactive and all(f.line in lines for f in inactive)
-
-
-def test_the_speed_of_the_ssd_epoch_lines_is_an_artefact(ssd):
-    lines = [f.line for f in ssd if f.averaging == ARTEFACT]
-    assert lines == [448, 473, 499, 525, 551]
+        assert inactive and all(f.place.line in lines for f in inactive)
 
 
 def test_the_images_of_an_epoch_tell_the_data():
-    assert epoch_size(last_trained(reference("ssd"))).name == "VOC 07+12 trainval"
-    assert epoch_size(last_trained(reference("faster_rcnn"))).name == "VOC 07 trainval"
+    assert epoch_size(reference("ssd").last_trained).name == "VOC 07+12 trainval"
+    assert epoch_size(reference("faster_rcnn").last_trained).name == "VOC 07 trainval"
 
 
 def test_summary_counts_namespaces_and_runs():
-    summary = summarize(reference("faster_rcnn"))
+    summary = summarise(reference("faster_rcnn"))
     assert (summary["namespaces"], len(summary["runs"]), summary["lines"]) == (8, 45, 1545)
     assert not summary["not_understood"]
-
-
-def test_the_papers_tables():
-    published = {
-        (c.table, c.student, c.teacher, c.cosine, c.roi_mode): c.published for c in cells()
-    }
-    assert len(published) == 13 + 6 + 4
-    assert published[1, "mobilenet1.0", None, False, None] == 75.4
-    assert published[1, "mobilenet1.0", "resnet50_v1", True, None] == 78.4
-    assert published[1, "mobilenetv2_1.0", "resnet101_v2", False, None] == 77.5
-    assert published[1, "resnet18_v1", "vgg16_atrous", False, None] == 77.2
-    assert published[2, "mobilenet0.75", "resnet50_v1", False, None] == 23
-    assert published[2, "mobilenetv2_1.0", None, False, None] == 22
-    assert published[3, "resnet50_v1b", "resnet101_v1d", True, "pool"] == 73.8
-    assert published[3, "resnet50_v1b", None, False, "align"] == 71.7
 
 
 # --- where the tolerances come from ---------------------------------------------------------------
 
 
-def detrended(figures, name, first, last):
-    values = [at(figures, name, epoch) for epoch in range(first, last + 1)]
+def detrended(run, name, first, last):
+    values = [at(run, name, epoch) for epoch in range(first, last + 1)]
     line = np.polyfit(range(len(values)), values, 1)
     return np.std(values - np.polyval(line, range(len(values)))), abs(np.mean(values))
 
 
 def test_the_noise_floor_is_the_spread_of_the_last_11_epochs(faster_rcnn):
     floor = settings()["noise_floor"]["value"]
-    values = [f.value for f in faster_rcnn if f.name == "mAP" and f.epoch >= 27]
+    figures = run_figures(faster_rcnn)
+    values = [f.value for f in figures if f.kind == MAP and f.place.epoch >= 27]
     assert round(pstdev(values), 4) == floor == settings()["mAP"]["spread"]
 
 
 def test_the_spread_of_a_class(faster_rcnn):
-    classes = {f.name for f in faster_rcnn if f.name.startswith("AP ")}
-    late = [[f.value for f in faster_rcnn if f.name == n and f.epoch >= 27] for n in classes]
+    late = [f for f in run_figures(faster_rcnn) if f.kind == CLASS_AP and f.place.epoch >= 27]
+    late = [[f.value for f in late if f.name == name] for name in {f.name for f in late}]
     assert round(fmean(map(pstdev, late)), 4) == settings()["AP"]["spread"]
 
 
@@ -213,11 +192,11 @@ def test_the_spreads_of_the_ssd_losses(ssd):
 
 
 def test_the_spreads_of_the_faster_rcnn_losses(faster_rcnn):
-    before = run_figures(reference("faster_rcnn").runs[43])
+    before = reference("faster_rcnn").runs[43]
     for name, of in settings()["losses"]["faster_rcnn"].items():
         gaps = []
         for epoch in (0, 1):
-            a, b = (at(run, name, epoch, 1199, "discriminator") for run in (before, faster_rcnn))
+            a, b = (at(run, name, epoch, 1199) for run in (before, faster_rcnn))
             gaps.append(abs(a - b) if of["kind"] == "absolute" else abs(a / b - 1))
         assert of["spread"] == pytest.approx(
             max(*gaps, 0.001 * (of["kind"] == "absolute")), abs=1e-4
