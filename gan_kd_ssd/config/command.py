@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 SSD, FASTER_RCNN = "train_ssd_gkd.py", "train_faster_rcnn_gkd.py"
+#: The command of ``gan-kd`` that is the same as a script.
+COMMANDS = {SSD: "train-ssd", FASTER_RCNN: "train-faster-rcnn"}
 
 #: Options that are on by default and have a ``--no-`` form.
 _ON_BY_DEFAULT = ("pretrained_base",)
@@ -40,6 +43,15 @@ class Command:
                 words += [f"--{option}", str(value)]
         return words
 
+    def program_words(self) -> list[str]:
+        """Return the arguments of ``gan-kd``: the command and its options."""
+        return [COMMANDS[self.script], *self.words()]
+
     def line(self) -> str:
         """Return the command as it is typed into a shell."""
-        return shlex.join(["python", self.script, *self.words()])
+        return shell_line(self.program_words())
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """Return a command line of ``gan-kd`` as it is typed into a shell."""
+    return shlex.join(["gan-kd", *words])

@@ -11,6 +11,7 @@ import pytest
 from gan_kd_ssd.analysis.arguments import command_like, command_of, student_and_teacher
 from gan_kd_ssd.cli.main import main
 from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
+from gan_kd_ssd.config.command import COMMANDS
 from gan_kd_ssd.logs.log import encode
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
@@ -195,7 +196,7 @@ def test_args_of_the_ssd_log_are_taken_by_the_script(capsysbinary, published):
 
     _, out, err = run(capsysbinary, "args", published["ssd"])
     words = shlex.split(out)
-    assert words[:2] == ["python", SSD]
+    assert words[:2] == ["gan-kd", COMMANDS[SSD]]
     options = parse_train_ssd(words[2:])
     namespace = reference("ssd").runs[-1].namespace
     assert {name: getattr(options, name) for name in namespace} == namespace
@@ -391,8 +392,8 @@ def test_tables_find_runs_and_give_commands(capsysbinary, published):
     }
     for row in rows:
         words = shlex.split(row["command"])
-        assert words[1] in (SSD, FASTER_RCNN)
-        if words[1] == SSD:
+        assert words[0] == "gan-kd" and words[1] in COMMANDS.values()
+        if words[1] == COMMANDS[SSD]:
             parse_train_ssd(words[2:])
 
 

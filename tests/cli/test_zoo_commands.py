@@ -109,6 +109,7 @@ def test_show_tells_a_row_of_the_paper(root, capsys):
         and "teacher: name ssd_512_resnet50_v1_voc, weights published by GluonCV" in out
     )
     assert "command: python train_ssd_gkd.py --dataset voc --student mobilenet1.0" in out
+    assert "training command: gan-kd train-ssd --dataset voc --student mobilenet1.0" in out
     assert "weights: none are published" in out
 
 

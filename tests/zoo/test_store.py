@@ -189,7 +189,7 @@ def test_the_newest_version_is_taken_unless_one_is_asked_for(store, server):
 
 
 def test_an_unpublished_name_says_what_trains_it_and_what_is_close(store):
-    with pytest.raises(UserError, match=r"`python train_ssd_gkd.py .*--student resnet10_v1_0.25 "):
+    with pytest.raises(UserError, match=r"`gan-kd train-ssd .*--student resnet10_v1_0.25 "):
         store.fetch("ssd_128_resnet10_v1_0.25_shapes")
     with pytest.raises(UserError, match=f"similar names: {NAME}"):
         store.fetch(f"{NAME}_cos")
