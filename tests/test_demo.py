@@ -1,38 +1,27 @@
-"""The demo's own logic: progress, reuse, the table. The demo itself is `make demo`."""
+"""The demo's own logic: reuse, resumption, the table. The demo itself is `make demo`."""
 
 import json
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gan_kd_ssd import demo
-from gan_kd_ssd.paper import trainings
-from helpers.fake_scripts import write_scripts
+from gan_kd_ssd.paper import training_runs
+from helpers.fake_program import FakeProgram
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for network in demo.NETWORKS:
-        network.prefix.parent.mkdir(parents=True)
+        network.files.prefix.parent.mkdir(parents=True)
 
 
-def metrics(network, *records):
-    network.metrics.write_text("".join(json.dumps(r) + "\n" for r in records))
-
-
-def test_progress_is_the_share_of_images_seen():
-    network = demo.NETWORKS[0]
-    assert demo._fraction(network) == 0
-    options = {"epochs": network.epochs, "start_epoch": 1}
-    run = {"kind": "run", "namespace": options, "data": {"train": {"images": 2000}}}
-    metrics(network, run, {"kind": "event", "event": "start", "epoch": 1})
-    assert demo._fraction(network) == 0
-    step = {"kind": "step", "epoch": 1, "images": 1000 * network.epochs}
-    metrics(network, run, step, {"kind": "validation", "epoch": 1})
-    assert demo._fraction(network) == pytest.approx(0.5)
-    network.metrics.write_text(network.metrics.read_text() + '{"kind": "step", "ima')
-    assert demo._fraction(network) == pytest.approx(0.5)  # half-written: passed over
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    program = FakeProgram(tmp_path / "program")
+    monkeypatch.setattr(training_runs, "PROGRAM", program.words)
+    return program
 
 
 class Bar:
@@ -47,47 +36,113 @@ class Bar:
         pass
 
 
-def test_networks_are_trained_and_tested_once_and_found_again(tmp_path, monkeypatch):
-    scripts = tmp_path / "scripts"
-    scripts.mkdir()
-    monkeypatch.setattr(trainings, "ROOT", write_scripts(scripts))
+def train_and_measure_all(bar):
+    return [step(network, bar) for step in (demo.train, demo.measure) for network in demo.NETWORKS]
+
+
+def test_networks_are_trained_and_measured_once_and_found_again(fake):
     bar = Bar()
-    for _ in range(2):
-        for network in demo.NETWORKS:
-            demo._train(network, bar)
-            demo._evaluate(network, bar)
-    called = [json.loads(line) for line in (scripts / "calls.txt").read_text().splitlines()]
-    assert [Path(script).name for script, *_ in called] == ["train_ssd_gkd.py", "eval_voc.py"] * 3
-    seconds = sum(network.seconds + demo._EVAL_SECONDS for network in demo.NETWORKS)
-    assert bar.n == pytest.approx(2 * seconds)
-    demo.NETWORKS[0].params.write_text("another teacher")
-    demo._train(demo.NETWORKS[2], bar)
-    assert not demo.NETWORKS[2].result.exists()  # it is another student, to be tested again
+    assert train_and_measure_all(bar) == [True] * 6
+    assert train_and_measure_all(bar) == [False] * 6
+    assert [command for command, *_ in fake.calls()] == ["train-ssd"] * 3 + ["eval"] * 3
+    seconds = demo.TEACHER.seconds + demo.PLAIN.seconds + demo.GAN_KD.seconds
+    assert bar.n > 2 * seconds
+    demo.TEACHER.files.params.write_text("another teacher")
+    demo.train(demo.GAN_KD, bar)
+    assert not demo.GAN_KD.result.exists()  # it is another student, which is measured again
 
 
-def test_another_teacher_is_another_recipe_for_its_student_alone():
-    teacher, plain, distilled = demo.NETWORKS
-    teacher.params.write_bytes(b"one")
-    before = [network.recipe() for network in (plain, distilled)]
-    teacher.params.write_bytes(b"other")
-    after = [network.recipe() for network in (plain, distilled)]
+def test_the_bar_shows_the_share_of_images_seen(fake):
+    shown = []
+    bar = SimpleNamespace(n=0, set_description_str=lambda text: None, refresh=lambda: None)
+
+    def update(value):
+        bar.n += value
+        shown.append(bar.n)
+        if bar.n > 0:
+            raise KeyboardInterrupt
+
+    bar.update = update
+    fake.plan(waits=True)
+    with pytest.raises(KeyboardInterrupt):
+        demo.train(demo.TEACHER, bar)
+    assert shown[-1] == pytest.approx(demo.TEACHER.seconds / 4)
+
+
+def test_another_teacher_is_another_recipe_for_its_student_only():
+    students = (demo.PLAIN, demo.GAN_KD)
+    demo.TEACHER.files.params.write_bytes(b"one")
+    before = [network.training().recipe for network in students]
+    demo.TEACHER.files.params.write_bytes(b"other")
+    after = [network.training().recipe for network in students]
     assert before[0] == after[0] and before[1] != after[1]
 
 
-def test_students_differ_in_the_distillation_alone():
-    _, plain, distilled = demo.NETWORKS
-    assert (plain.backbone, plain.epochs) == (distilled.backbone, distilled.epochs)
-    assert distilled.options[: len(demo._STUDENT)] == plain.options[: len(demo._STUDENT)]
-    assert {"--lr", "--seed", "--augmentation"}.isdisjoint(distilled.options[len(demo._STUDENT) :])
+def test_the_students_differ_in_the_distillation_only():
+    shared = len(demo.STUDENT_OPTIONS)
+    assert demo.PLAIN.backbone == demo.GAN_KD.backbone
+    assert demo.PLAIN.options[:shared] == demo.GAN_KD.options[:shared] == demo.STUDENT_OPTIONS
+    own = {*demo.PLAIN.options[shared:], *demo.GAN_KD.options[shared:]}
+    assert {"--lr", "--seed", "--augmentation", "--epochs"}.isdisjoint(own)
+
+
+@pytest.mark.parametrize("which", demo.NETWORKS, ids=lambda network: network.name)
+def test_the_commands_are_accepted(which):
+    from gan_kd_ssd.config.evaluation_options import parse
+    from gan_kd_ssd.config.ssd_options import parse_train_ssd
+
+    demo.TEACHER.files.params.write_bytes(b"weights")
+    _, *words = which.training().words
+    assert parse_train_ssd(words).data_shape == demo.DATA_SHAPE
+    _, *words = which.eval_command()
+    assert parse(words).params == which.files.params
+
+
+def results(*means):
+    for network, mean in zip(demo.NETWORKS, means):
+        network.files.metrics.write_text(json.dumps({"kind": "run", "parameters": 1000}) + "\n")
+        figures = {"mAP": mean, "network_images_per_second": 99.6}
+        network.result.write_text(json.dumps(figures))
 
 
 def test_the_table_is_aligned_and_has_the_measured_figures():
-    for number, network in enumerate(demo.NETWORKS):
-        metrics(network, {"kind": "run", "parameters": 10 ** (3 + number)})
-        network.result.write_text(
-            json.dumps({"mAP": 0.5 + number / 100, "network_images_per_second": 99.6})
-        )
+    results(0.75, 0.51, 0.52)
     lines = demo.table().splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert "1,000" in lines[2] and "0.500" in lines[2] and "100" in lines[2]
-    assert "100,000" in lines[4] and "0.520" in lines[4]
+    for cell in ("1,000", "0.750", "100"):
+        assert cell in lines[2]
+    assert "0.520" in lines[4]
+
+
+@pytest.mark.parametrize(
+    "gan, text",
+    [
+        (0.509, "mAP by -0.001, which is less than the difference of 0.032 between two seeds"),
+        (0.61, "mAP by +0.100, which is more than the difference of 0.032 between two seeds"),
+    ],
+)
+def test_the_table_is_explained(gan, text):
+    results(0.75, 0.51, gan)
+    told = demo.explanation()
+    assert text in told and "noise of the machine" in told
+
+
+def test_a_second_demo_says_that_there_was_nothing_to_do(fake, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "draw", lambda: demo.PICTURES.mkdir())
+    monkeypatch.setattr(demo, "open_images", lambda split: None)
+    monkeypatch.setattr(demo, "publish", lambda: ["name"])
+    monkeypatch.setattr(demo, "table", lambda: "| table |")
+    for said in (False, True):
+        assert demo.run([]) == 0
+        out = capsys.readouterr().out
+        assert ("nothing to do: all results are from the earlier run" in out) == said
+        assert "| table |" in out and "two seeds" in out
+
+
+def test_an_interrupted_demo_is_resumed(fake, monkeypatch, capsys):
+    def interrupt(split):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "open_images", interrupt)
+    assert demo.run([]) == 130
+    assert "the same command resumes the demo" in capsys.readouterr().err

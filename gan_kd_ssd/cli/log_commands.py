@@ -187,9 +187,9 @@ def _page(log, mine, reference, picture: bytes) -> bytes:
 
 def _tables(options) -> int:
     from gan_kd_ssd.analysis.wording import to_json
-    from gan_kd_ssd.paper.tables import find_runs, runs_in, tables_as_dict, tables_text
+    from gan_kd_ssd.paper.paper_tables import best_runs, runs_in, tables_as_dict, tables_text
 
-    found = find_runs(runs_in(options.folder)) if options.folder else {}
+    found = best_runs(runs_in(options.folder)) if options.folder else {}
     put(to_json(tables_as_dict(found)) if options.json else tables_text(found))
     return 0
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "zoo": ("cli.zoo_commands:run", "list, fetch and publish pretrained weights"),
     "logs": ("cli.log_commands:run", "read, compare and plot training logs"),
     "experiments": ("cli.experiment_commands:run", "run the rows of the paper's tables"),
-    "demo": ("demo:command", "run the whole method on generated data, in minutes"),
+    "demo": ("demo:run", "run the whole method on generated data, in minutes"),
     "doctor": ("cli.doctor_command:run", "check that this machine has what is needed"),
 }
 

@@ -1,58 +1,106 @@
-"""The paper's matrix: one file a row in ``matrix/rows``.
+"""The rows of the paper's Tables 1 to 3, one JSON file each in ``matrix/rows``.
 
-A row is one figure of Tables 1 to 3, or a teacher that such rows need. Everything that is known of the
-paper's tables stands in these files and in ``matrix/tables.json``, and nowhere else.
+A row is one figure of the tables, or a teacher that such rows need. Everything that is known of the
+paper's tables is in these files and in ``matrix/tables.json``.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, fields
+from functools import cache, lru_cache
 from pathlib import Path
 
 from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.util.errors import UserError
 
-#: Where runs go unless told otherwise; a row has a folder of its own in one of its scale.
+#: Default of ``--folder``. Each row has its own folder below ``FOLDER/SCALE``.
 FOLDER = "runs"
 #: The matrix as data: ``rows/*.json``, ``tables.json`` and ``tiny.json``.
 MATRIX = Path(__file__).parent / "matrix"
+#: The scale at which a row is trained as in the paper.
 SCALE = "paper"
+#: Values of ``--dataset`` by data set, where they differ. The first is used in commands; the Faster R-CNN
+#: script means VOC 07 by "voc", as the published log does.
+_DATASET_OPTIONS = {
+    (FASTER_RCNN, "voc07"): ("voc", "voc07"),
+    (FASTER_RCNN, "voc"): ("voc0712",),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the paper.
+
+    Attributes:
+        place: Table, row and column, counted from 1; ``()`` for a row that is in no table.
+        cell: The place in words.
+        published: mAP in percent as printed; None if the paper prints none.
+        published_log: The published log of this row, as ``compare --reference`` takes it.
+    """
+
+    place: tuple[int, ...] = ()
+    cell: str = ""
+    published: float | None = None
+    published_log: str | None = None
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a row.
+
+    Attributes:
+        student: The network that is trained.
+        teacher: Its teacher; None if it is trained without one.
+        teacher_row: The row that trains the teacher.
+        weights: GluonCV's name of published weights that replace the training of ``student``.
+    """
+
+    student: str
+    teacher: str | None = None
+    teacher_row: str | None = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row; mAP in percent.
+    """One training of the matrix.
 
     Attributes:
-        name: of its file. place: (table, row, column) in the paper; () of a teacher. cell: the same
-        in words. script: of ours. student: network that is trained. teacher: None trains it alone.
-        teacher_row: the row that trains the teacher. dataset: 'voc' (07+12), 'voc07' or 'coco'.
-        weights: GluonCV's name of published weights of a teacher. published_log: the log of the
-        authors that is of this row, as ``compare --reference`` takes it. options: of the script, where
-        they differ from its defaults, name (underscores) -> value. origin: of each choice, whether it
-        is published or inferred.
+        name: Name of the row's file, without the suffix.
+        script: The training script.
+        dataset: 'voc' (VOC 07+12), 'voc07' or 'coco'.
+        networks: Student and teacher.
+        figure: What the paper prints for this row.
+        options: Options of the script that differ from its defaults: name (underscores) -> value.
+        origin: For each choice, whether it is published or inferred.
     """
 
     name: str
-    cell: str
-    published: float | None
     script: str
-    student: str
     dataset: str
-    place: tuple[int, ...] = ()
-    teacher: str | None = None
-    teacher_row: str | None = None
-    weights: str | None = None
-    published_log: str | None = None
+    networks: Networks
+    figure: Figure = Figure()
     options: dict[str, object] = field(default_factory=dict, compare=False)
     origin: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
+    def student(self) -> str:
+        return self.networks.student
+
+    @property
+    def teacher(self) -> str | None:
+        return self.networks.teacher
+
+    @property
+    def published(self) -> float | None:
+        return self.figure.published
+
+    @property
     def table(self) -> int | None:
-        return self.place[0] if self.place else None
+        """Number of the paper's table, None for a row that is in none."""
+        return self.figure.place[0] if self.figure.place else None
 
     @property
     def cosine(self) -> bool:
@@ -60,89 +108,108 @@ class Row:
 
     @property
     def roi_mode(self) -> str | None:
-        """'align' or 'pool', of Faster R-CNN alone."""
+        """'align' or 'pool' for Faster R-CNN, None for SSD."""
         return self.options.get("roi_mode", "align") if self.script == FASTER_RCNN else None
 
     @property
     def label(self) -> str:
         """``mobilenet1.0 from resnet50_v1 with cosine attention``."""
-        label = self.student + (f" from {self.teacher}" if self.teacher else " alone")
+        label = f"{self.student} from {self.teacher}" if self.teacher else f"{self.student} alone"
         label += " with cosine attention" if self.cosine else ""
         return f"{label}, RoI {self.roi_mode}" if self.roi_mode else label
 
     @property
+    def teacher_option(self) -> str:
+        """The script's option for the file of the teacher's weights."""
+        return "Teacher_param_path" if self.script == FASTER_RCNN else "teacher_params"
+
+    @property
+    def dataset_options(self) -> tuple[str, ...]:
+        """Values of the script's ``--dataset`` that name the row's data set."""
+        return _DATASET_OPTIONS.get((self.script, self.dataset), (self.dataset,))
+
+    @property
     def trained_teacher(self) -> Row | None:
-        """The row that has to be trained first; None where there are published weights, or no teacher."""
-        row = by_name(self.teacher_row) if self.teacher_row else None
-        return row if row and not row.weights else None
+        """The row to train first; None if there is no teacher or its weights are published."""
+        row = by_name(self.networks.teacher_row) if self.networks.teacher_row else None
+        return row if row and not row.networks.weights else None
 
     def prefix(self, folder: str | Path = FOLDER, scale: str = SCALE) -> str:
-        """``--save-prefix`` of the run: files of its own in a folder of its own."""
+        """The ``--save-prefix`` of the run: each row has a folder of its own."""
         return f"{folder}/{scale}/{self.name}/{self.name}"
 
     def command(self, folder: str | Path = FOLDER) -> Command:
-        """What trains the row; options that are not here have the script's defaults."""
+        """The training command of the row. Options that it does not set have the script's defaults."""
         options: dict[str, object] = {
-            # the script of the published Faster R-CNN log calls VOC 07 alone "voc"
-            "dataset": "voc"
-            if self.script == FASTER_RCNN and self.dataset == "voc07"
-            else self.dataset,
+            "dataset": self.dataset_options[0],
             "student": self.student,
             "teacher": self.teacher,
             **self.options,
             "save_prefix": self.prefix(folder),
         }
         if self.trained_teacher:
-            option = "Teacher_param_path" if self.script == FASTER_RCNN else "teacher_params"
-            options[option] = f"{self.trained_teacher.prefix(folder)}_best.params"
+            options[self.teacher_option] = f"{self.trained_teacher.prefix(folder)}_best.params"
         return Command(self.script, options)
 
 
 @lru_cache(maxsize=1)
 def rows() -> tuple[Row, ...]:
-    """Every row: the figures of the tables in the paper's order, then the teachers by name.
+    """All rows: the figures in the order of the paper's tables, then the teachers by name.
 
     Raises:
-        UserError: a file that is no row, which it names.
+        UserError: A file is not a valid row. The message names the file.
     """
-    files = sorted((MATRIX / "rows").glob("*.json"))
-    read = [_read(file) for file in files]
-    return tuple(sorted(read, key=lambda row: (not row.place, row.place, row.name)))
+    read = [read_row(file) for file in (MATRIX / "rows").glob("*.json")]
+    return tuple(sorted(read, key=lambda row: (not row.figure.place, row.figure.place, row.name)))
 
 
-def _read(file: Path) -> Row:
+def read_row(file: Path) -> Row:
+    """Read a row file. Only ``script``, ``student`` and ``dataset`` are required.
+
+    Raises:
+        UserError: The file cannot be read or is not a valid row.
+    """
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
-        row = Row(name=file.stem, **{**fields, "place": tuple(fields.get("place", ()))})
+        content = json.loads(file.read_text(encoding="utf-8"))
+        given = {"place": (), **content}
+        given["place"] = tuple(given["place"])
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{file}: is no row of the matrix ({error}); see experiments/README.md"
-        ) from error
-    if row.script not in (SSD, FASTER_RCNN):
-        raise UserError(f"{file}: script {row.script!r} is not {SSD} or {FASTER_RCNN}")
-    return row
+        raise UserError(f"{file}: is not a row ({error}); see experiments/README.md") from error
+    parts = [{f.name for f in fields(kind)} for kind in (Networks, Figure, Row)]
+    parts[2] -= {"name", "networks", "figure"}
+    missing = [name for name in ("script", "student", "dataset") if name not in given]
+    unknown = set(given).difference(*parts)
+    if missing or unknown:
+        problem = f"{missing[0]!r} is missing" if missing else f"unknown field {min(unknown)!r}"
+        raise UserError(f"{file}: {problem}; see experiments/README.md for the fields of a row")
+    if given["script"] not in (SSD, FASTER_RCNN):
+        raise UserError(f"{file}: script {given['script']!r} is not {SSD} or {FASTER_RCNN}")
+    networks, figure, rest = ({n: v for n, v in given.items() if n in part} for part in parts)
+    return Row(name=file.stem, networks=Networks(**networks), figure=Figure(**figure), **rest)
 
 
 def cells() -> list[Row]:
-    """Every figure of the three tables, in the paper's order."""
-    return [row for row in rows() if row.place]
+    """The rows that are a figure of the three tables, in the paper's order."""
+    return [row for row in rows() if row.figure.place]
 
 
 def by_name(name: str) -> Row:
-    """The row of that name.
+    """Find a row by its name, or read it from a file whose name ends in ``.json``.
 
     Raises:
-        UserError: there is none.
+        UserError: There is no such row, or the file is not a valid row.
     """
-    found = [row for row in rows() if row.name == name]
-    if not found:
-        close = difflib.get_close_matches(name, [row.name for row in rows()], n=2)
-        meant = f"did you mean {' or '.join(close)}?" if close else "see"
-        raise UserError(f"no row is called {name!r}: {meant} `gan-kd experiments list`")
-    return found[0]
+    if name.endswith(".json"):
+        return read_row(Path(name))
+    known = {row.name: row for row in rows()}
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=2)
+        advice = f"did you mean {' or '.join(close)}?" if close else "see"
+        raise UserError(f"no row is called {name!r}: {advice} `gan-kd experiments list`")
+    return known[name]
 
 
-def titles() -> tuple[dict[str, str], dict[str, str]]:
-    """Titles of the three tables, and what is to be said of each, by its number."""
-    tables = json.loads((MATRIX / "tables.json").read_text(encoding="utf-8"))
-    return tables["titles"], tables["notes"]
+@cache
+def table_texts() -> dict[str, dict[str, str]]:
+    """``titles`` and ``notes`` of the three tables, by number."""
+    return json.loads((MATRIX / "tables.json").read_text(encoding="utf-8"))

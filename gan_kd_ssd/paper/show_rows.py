@@ -1,123 +1,116 @@
-"""What the commands print: the list of rows, one row, and how far rows are."""
+"""Texts of ``gan-kd experiments``: the list of rows, one row, and the states of rows."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
 
-from gan_kd_ssd.paper.job import Job, line, with_teachers
-from gan_kd_ssd.paper.rows import SCALE, by_name, titles
-from gan_kd_ssd.paper.state import DONE, FAILED, RUNNING, STOPPED, WAITING, State, state_of
+from gan_kd_ssd.config.command import shell_line
+from gan_kd_ssd.paper import row_state
+from gan_kd_ssd.paper.job import Job, with_teachers
+from gan_kd_ssd.paper.row_state import RowState, duration, state_of
+from gan_kd_ssd.paper.rows import SCALE, by_name, table_texts
 from gan_kd_ssd.util.tables import aligned
 
 
 def list_text(jobs: Sequence[Job]) -> str:
-    """All rows of a scale as an aligned table."""
+    """A table of all rows."""
     rows = [["row", "table", "student", "teacher", "data", "published", "ours", "state"]]
     for job in jobs:
         row, state = job.row, state_of(job)
         name = state.name
-        if name == WAITING and row.weights and job.scale.name == SCALE:
-            name = "weights published by GluonCV"
+        if name == row_state.WAITING and row.networks.weights and job.scale.name == SCALE:
+            name = "GluonCV publishes the weights"
         teacher = (row.teacher or "-") + (" + cos" if row.cosine else "")
-        student = row.student + (f", RoI {row.roi_mode}" if row.roi_mode and row.place else "")
-        table = str(row.table or "-")
+        student = row.student + (f", RoI {row.roi_mode}" if row.roi_mode and row.table else "")
         figures = [_percent(row.published), _percent(state.ours)]
+        table = str(row.table or "-")
         rows.append([row.name, table, student, teacher, row.dataset, *figures, name])
-    return aligned(rows, right=(5, 6)) + _note(jobs)
+    return aligned(rows, right=(5, 6)) + _caution(jobs)
 
 
 def show_text(job: Job) -> str:
-    """Everything of a row: what it is, where each choice is from, the commands, how far it is."""
-    row, state = job.row, state_of(job)
-    where = f"Table {row.table}: {titles()[0][str(row.table)]}" if row.table else "a teacher"
+    """All about a row: its figure, the origin of each choice, its commands and its state."""
+    row = job.row
+    titles = table_texts()["titles"]
+    where = f"Table {row.table}: {titles[str(row.table)]}" if row.table else "in no table"
     published = "no figure" if row.published is None else f"mAP {row.published:.1f} %"
-    out = [row.name, f"  {where}", f"  {row.cell}: published {published}", ""]
+    lines = [row.name, f"  {where}", f"  {row.figure.cell or row.label}: published {published}", ""]
+    if row.origin:
+        lines += [aligned(_origins(job)), ""]
+    lines.append(f"  commands at the scale {job.scale.name}:")
+    commands: dict[str, str] = {}  # rows that share their data generate it once
+    for each in with_teachers([job]):
+        for command in each.commands():
+            commands.setdefault(shell_line(command), "" if each is job else f"  # {each.name}")
+    lines += [f"    {command}{note}" for command, note in commands.items()]
+    if row.figure.published_log and job.scale.name == SCALE:
+        words = ["logs", "compare", str(job.files.log), "--reference", row.figure.published_log]
+        lines += ["  comparison with the published log of this row:", f"    {shell_line(words)}"]
+    return "\n".join([*lines, "", f"  state: {_sentence(state_of(job))}"])
+
+
+def _origins(job: Job) -> list[list[str]]:
+    """Each choice of a row, its value, and whether it is published or inferred."""
+    row = job.row
     known = {"student": row.student, "teacher": row.teacher, "dataset": row.dataset}
-    known |= {"weights": row.weights, "published": None, **row.options}
-    origin = [
+    known |= {"weights": row.networks.weights, **row.options}
+    cells = [
         [f"  {name}", "" if known.get(name) is None else str(known[name]), why]
         for name, why in row.origin.items()
     ]
-    if row.teacher_row:
-        said = f"GluonCV publishes them: {by_name(row.teacher_row).weights}"
-        if job.teacher:
-            said = "none at this scale: it is trained first"
-        origin.append(["  teacher's weights", row.teacher_row, said])
-    out += [aligned(origin), "", f"  what runs it at the scale {job.scale.name}:"]
-    commands: dict[str, str] = {}  # the same data is generated once
-    for each in with_teachers([job]):
-        for command in each.commands():
-            commands.setdefault(line(command), "" if each is job else f"  # {each.name}")
-    out += [f"    {command}{note}" for command, note in commands.items()]
-    if row.published_log and job.scale.name == SCALE:
-        compare = ["-m", "gan_kd_ssd", "logs", "compare", str(job.log)]
-        out += ["  the log of the authors is of this row:"]
-        out += [f"    {line([*compare, '--reference', row.published_log])}"]
-    out += ["", f"  state: {_sentence(state)}"]
-    return "\n".join(out)
+    teacher_row = row.networks.teacher_row
+    if teacher_row:
+        why = f"GluonCV publishes them: {by_name(teacher_row).networks.weights}"
+        why = (
+            "none are published at this scale: the teacher is trained first" if job.teacher else why
+        )
+        cells.append(["  teacher's weights", teacher_row, why])
+    return cells
 
 
-def _sentence(state: State) -> str:
+def _sentence(state: RowState) -> str:
     words = [state.name]
     if state.progress:
         words.append(f"epoch {state.progress.epoch} of {state.progress.epochs}")
     if state.seconds_left is not None:
-        words.append(f"{_time(state.seconds_left)} left")
+        words.append(f"{duration(state.seconds_left)} left")
     if state.ours is not None:
         words.append(f"mAP {state.ours:.2f} %")
-    return ", ".join(words) + (f": {state.told}" if state.told else "")
+    return ", ".join(words) + (f": {state.message}" if state.message else "")
 
 
 def status_text(jobs: Sequence[Job], everything: bool = False) -> str:
-    """How far rows are; those that nobody has begun are counted, and shown if ``everything``."""
+    """A table of the states of rows, and their counts.
+
+    Args:
+        jobs: The rows.
+        everything: Also show the rows that were not started.
+    """
     states = [(job, state_of(job)) for job in jobs]
     rows = [["row", "state", "epochs", "left", "published", "ours", ""]]
     for job, state in states:
-        if state.name == WAITING and not everything:
+        if state.name == row_state.WAITING and not everything:
             continue
-        done, left = state.progress, state.seconds_left
-        rows.append(
-            [
-                job.name,
-                state.name,
-                f"{done.epoch}/{done.epochs}" if done else "-",
-                "-" if left is None else _time(left),
-                _percent(job.row.published),
-                _percent(state.ours) + _gap(job, state),
-                _told(state),
-            ]
-        )
-    counts = [
-        f"{sum(state.name == name for _, state in states)} {name}"
-        for name in (DONE, RUNNING, STOPPED, FAILED, WAITING)
-    ]
+        done, left, published = state.progress, state.seconds_left, job.row.published
+        epochs = f"{done.epoch}/{done.epochs}" if done else "-"
+        ours = _percent(state.ours)
+        if job.scale.name == SCALE and None not in (state.ours, published):
+            ours += f" ({state.ours - published:+.1f})"
+        figures = [epochs, "-" if left is None else duration(left), _percent(published), ours]
+        rows.append([job.name, state.name, *figures, state.message])
+    counts = Counter(state.name for _, state in states)
+    total = ", ".join(f"{counts[name]} {name}" for name in row_state.NAMES)
     table = aligned(rows, right=(2, 3, 4, 5)) + "\n\n" if len(rows) > 1 else ""
-    return f"{table}{len(jobs)} rows: {', '.join(counts)}{_note(jobs)}"
+    return f"{table}{len(jobs)} rows: {total}{_caution(jobs)}"
 
 
-def _gap(job: Job, state: State) -> str:
-    """Ours against the published figure, where they may be compared."""
-    if state.ours is None or job.row.published is None or job.scale.name != SCALE:
+def _caution(jobs: Sequence[Job]) -> str:
+    scale = jobs[0].scale.name
+    if scale == SCALE:
         return ""
-    return f" ({state.ours - job.row.published:+.1f})"
-
-
-def _told(state: State) -> str:
-    if state.name != RUNNING or state.quiet_for is None:
-        return state.told
-    return f"{_time(state.quiet_for)} ago: {state.told[:100]}"
-
-
-def _note(jobs: Sequence[Job]) -> str:
-    if jobs[0].scale.name == SCALE:
-        return ""
-    return f"\nfigures of the scale {jobs[0].scale.name} are not comparable with the published ones"
+    return f"\nfigures of the scale {scale} cannot be compared with the published ones"
 
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
-
-
-def _time(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))

@@ -172,7 +172,7 @@ def full_name(text: str) -> str:
     """The zoo name of a row of ``gan-kd experiments list``; any other name in lower case."""
     text = text.lower()
     found = [row for row in rows() if row.name == text]
-    return (found[0].weights or str(of_cell(found[0]))) if found else text
+    return (found[0].networks.weights or str(of_cell(found[0]))) if found else text
 
 
 def unknown(text: str, known: Iterable[str]) -> UserError:
@@ -205,7 +205,9 @@ def _cells_by_name() -> dict[str, Row]:
 @lru_cache(maxsize=1)
 def _teachers_by_name() -> dict[str, Row]:
     """The rows of teachers that have to be trained."""
-    return {str(of_cell(row)): row for row in rows() if not row.place and not row.weights}
+    return {
+        str(of_cell(row)): row for row in rows() if row.table is None and not row.networks.weights
+    }
 
 
 def row_of(name: ModelName) -> Row | None:

@@ -1,18 +1,24 @@
-"""The paper's matrix as data: figures, origins, commands at either scale."""
+"""The paper's matrix as data: figures, origins, commands at both scales."""
 
 import json
 import re
 
 import pytest
 
+from gan_kd_ssd.analysis.arguments import command_of
 from gan_kd_ssd.config import evaluation_options as evaluation
-from gan_kd_ssd.config.command import FASTER_RCNN, Command
+from gan_kd_ssd.config.command import COMMANDS, FASTER_RCNN, Command
 from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn, train_faster_rcnn_parser
 from gan_kd_ssd.config.ssd_options import parse_train_ssd, train_ssd_parser
+from gan_kd_ssd.config.training_config import from_options, from_words
+from gan_kd_ssd.detectors.names import read_name
+from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import REFERENCES
+from gan_kd_ssd.logs.records import RunStart
+from gan_kd_ssd.logs.write import format_record
+from gan_kd_ssd.paper import paper_tables as paper
 from gan_kd_ssd.paper import rows
 from gan_kd_ssd.paper import scale as scales
-from gan_kd_ssd.paper import tables as paper
 from gan_kd_ssd.paper.job import Job, with_teachers
 from gan_kd_ssd.paper.rows import by_name, cells
 from gan_kd_ssd.util.errors import UserError
@@ -50,20 +56,22 @@ def job(row, scale="paper", *extra):
 def parsed(job):
     """The options of a row's training, as its script reads them."""
     parse = parse_train_faster_rcnn if job.row.script == FASTER_RCNN else parse_train_ssd
-    script, *words = job.train_command()
-    assert script == job.row.script
+    command, *words = job.train_command()
+    assert command == COMMANDS[job.row.script]
     return parse(words)
 
 
 def test_figures_are_those_of_the_paper():
-    found = {row.place: row.published for row in cells()}
+    found = {row.figure.place: row.published for row in cells()}
     assert found == {
         (table, i, j): figure
         for table, lines in TABLES.items()
         for i, line in enumerate(lines, 1)
         for j, figure in enumerate(line, 1)
     }
-    assert {place: by_name(name).place for place, name in NAMES.items()} == {p: p for p in NAMES}
+    assert {place: by_name(name).figure.place for place, name in NAMES.items()} == {
+        p: p for p in NAMES
+    }
 
 
 def test_figures_are_those_of_the_reference(shared):
@@ -79,7 +87,7 @@ def test_figures_are_those_of_the_reference(shared):
 
 
 def test_rows_come_in_the_papers_order_and_teachers_last():
-    places = [row.place for row in ALL]
+    places = [row.figure.place for row in ALL]
     assert len(cells()) == 23 and len(ALL) == 28
     assert places[:23] == sorted(places[:23]) and places[23:] == [()] * 5
     assert [row.name for row in ALL[23:]] == sorted(row.name for row in ALL[23:])
@@ -89,14 +97,14 @@ def test_rows_come_in_the_papers_order_and_teachers_last():
 def test_each_choice_of_a_row_has_an_origin(row):
     choices = {"student", "dataset", "other options", *row.options}
     choices |= {"teacher"} if row.teacher else set()
-    choices |= {"weights"} if row.weights else set()
+    choices |= {"weights"} if row.networks.weights else set()
     assert choices <= set(row.origin) <= choices | {"published"}
     for name in choices:
         assert re.search(r"published|inferred|defaults", row.origin[name]), name
 
 
 @EVERY_ROW
-def test_a_row_has_the_options_alone_that_differ_from_the_script_s_defaults(row):
+def test_a_row_has_only_options_that_differ_from_the_script_s_defaults(row):
     parser = train_faster_rcnn_parser if row.script == FASTER_RCNN else train_ssd_parser
     defaults = vars(parser().parse_args([]))
     for name, value in row.options.items():
@@ -107,9 +115,9 @@ def test_a_row_has_the_options_alone_that_differ_from_the_script_s_defaults(row)
 @EVERY_ROW
 def test_a_teacher_s_row_trains_the_network_that_the_student_s_row_names(row):
     if row.teacher is None:
-        assert row.teacher_row is None and row.options["distill"] == "none"
+        assert row.networks.teacher_row is None and row.options["distill"] == "none"
         return
-    teacher = by_name(row.teacher_row)
+    teacher = by_name(row.networks.teacher_row)
     assert (teacher.student, teacher.script, teacher.dataset, teacher.teacher) == (
         *(row.teacher, row.script, row.dataset),
         None,
@@ -117,7 +125,7 @@ def test_a_teacher_s_row_trains_the_network_that_the_student_s_row_names(row):
 
 
 def test_rows_of_the_published_logs_name_them():
-    found = {row.name: row.published_log for row in ALL if row.published_log}
+    found = {row.name: row.figure.published_log for row in ALL if row.figure.published_log}
     assert found == {"mobilenet1.0-resnet50-cos": "ssd", "faster-rcnn-roipool": "faster_rcnn"}
     assert set(found.values()) == set(REFERENCES)
 
@@ -130,13 +138,25 @@ def test_commands_are_taken_by_the_scripts(row, scale):
     for name, value in row.options.items():
         assert getattr(options, name) == value, name
     assert options.distill == ("gan" if row.teacher else "none")
-    script, *words = one.eval_command()
+    command, *words = one.eval_command()
     measured = evaluation.parse(words)
-    assert script == "eval_voc.py"
+    assert command == "eval"
     assert str(measured.params) == f"{options.save_prefix}_best.params"
-    assert measured.faster_rcnn == (row.script == FASTER_RCNN)
-    if not measured.faster_rcnn:
+    assert read_name(measured.network).kind == ("faster_rcnn" if row.script == FASTER_RCNN else "ssd")
+    if row.script != FASTER_RCNN:
         assert measured.data_shape == options.data_shape == {"paper": 512, "tiny": 128}[scale]
+
+
+@EVERY_SCALE
+@EVERY_ROW
+def test_a_row_its_command_line_and_its_log_give_the_same_configuration(row, scale):
+    one = job(row, scale)
+    command = one.scale.command(row, one.folder)
+    config = from_words(row.script, one.train_command()[1:])
+    assert from_options(row.script, command.options) == config
+    logged = parse(format_record(RunStart(dict(config.namespace))))
+    repeated = command_of(logged)
+    assert from_options(repeated.script, repeated.options) == config
 
 
 @EVERY_ROW
@@ -155,7 +175,7 @@ def test_a_run_is_found_in_its_cell_by_the_logs_and_a_tiny_one_in_none(row):
     for scale in ("paper", "tiny"):
         options = vars(parsed(job(row, scale)))
         found = [cell.name for cell in cells() if paper.is_of(cell, Command(row.script, options))]
-        assert found == ([row.name] if scale == "paper" and row.place else [])
+        assert found == ([row.name] if scale == "paper" and row.figure.place else [])
 
 
 def test_published_weights_save_the_training_of_a_teacher():
@@ -165,7 +185,7 @@ def test_published_weights_save_the_training_of_a_teacher():
         "faster-rcnn-roipool",
     ]
     assert parsed(job(by_name("mobilenet1.0-vgg16"))).teacher_params == ""
-    assert {row.weights for row in ALL} == {
+    assert {row.networks.weights for row in ALL} == {
         *("ssd_512_vgg16_atrous_voc", "ssd_512_resnet50_v1_voc", "ssd_512_resnet101_v2_voc"),
         *("ssd_512_resnet50_v1_coco", None),
     }
@@ -175,8 +195,8 @@ def test_the_zoo_has_the_weights_that_rows_count_on():
     from gluoncv.model_zoo.model_store import short_hash
 
     for row in ALL:
-        if row.weights:
-            assert short_hash(row.weights)
+        if row.networks.weights:
+            assert short_hash(row.networks.weights)
     with pytest.raises(ValueError):
         short_hash("faster_rcnn_resnet101_v1d_voc")
 
@@ -187,7 +207,7 @@ def test_at_tiny_scale_networks_are_narrow_and_the_teacher_is_trained_first(row)
     assert options.student == f"{row.student}_w0.25" and not options.pretrained_base
     if row.teacher:
         first, last = with_teachers([job(row, "tiny")])
-        assert (first.name, last.name) == (row.teacher_row, row.name)
+        assert (first.name, last.name) == (row.networks.teacher_row, row.name)
         file = getattr(options, "Teacher_param_path", None) or options.teacher_params
         assert file == f"{parsed(first).save_prefix}_best.params"
         assert options.teacher == f"{row.teacher}_w0.25" == parsed(first).student
@@ -201,7 +221,9 @@ def test_a_teacher_is_trained_once_for_all_its_students():
     names = [each.name for each in jobs]
     assert len(names) == len(set(names)) == 28
     for place, each in enumerate(jobs):
-        assert each.row.teacher_row is None or each.row.teacher_row in names[:place]
+        assert (
+            each.row.networks.teacher_row is None or each.row.networks.teacher_row in names[:place]
+        )
 
 
 @pytest.mark.parametrize("gpus", ["0,1", ""])
@@ -211,9 +233,9 @@ def test_what_the_network_does_not_depend_on_is_not_in_its_recipe(gpus):
         job(row),
         job(row, "paper", f"--gpus={gpus}", "--num-workers=2", "--log-interval=7"),
     )
-    assert plain.recipe() == other.recipe()
-    assert plain.recipe() != job(row, "paper", "--lr=0.5").recipe()
-    assert plain.recipe() == {"script": "train_ssd_gkd.py", "options": {"distill": "none"}}
+    assert plain.training().recipe == other.training().recipe
+    assert plain.training().recipe != job(row, "paper", "--lr=0.5").training().recipe
+    assert plain.training().recipe == {"script": "train_ssd_gkd.py", "options": {"distill": "none"}}
     assert other.eval_command()[-2:] == ["--gpus", gpus]
 
 
@@ -224,43 +246,63 @@ def test_words_that_a_script_does_not_take_are_named():
         job(by_name("faster-rcnn-roipool"), "paper", "--data-shape", "300").options  # noqa: B018
 
 
+OWN = {"script": "train_ssd_gkd.py", "student": "resnet34_v1", "dataset": "voc"}
+
+
+def row_file(folder, content):
+    file = folder / "mine.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return str(file)
+
+
+def test_a_row_of_ones_own_needs_script_student_and_dataset_only(tmp_path):
+    row = by_name(row_file(tmp_path, OWN))
+    assert (row.name, row.student, row.teacher, row.table, row.published) == (
+        *("mine", "resnet34_v1", None, None, None),
+    )
+    assert parsed(job(row, "tiny")).student == "resnet34_v1_w0.25"
+
+
 @pytest.mark.parametrize(
-    "text, message",
+    "content, message",
     [
-        ("{", "is no row of the matrix"),
-        ('{"cell": "x"}', "is no row of the matrix .*missing"),
-        ('{"teacher_net": "x"}', "is no row of the matrix .*teacher_net"),
-        ("[]", "is no row of the matrix"),
+        ("{", "is not a row"),
+        ("[]", "is not a row"),
+        ({**OWN, "place": 3}, "is not a row"),
+        ({"cell": "x"}, "'script' is missing"),
+        ({**OWN, "teacher_net": "x"}, "unknown field 'teacher_net'"),
+        ({**OWN, "name": "x"}, "unknown field 'name'"),
+        ({**OWN, "script": "train_yolo.py"}, "script 'train_yolo.py' is not train_ssd_gkd.py"),
     ],
 )
-def test_a_damaged_row_is_named(text, message, tmp_path, monkeypatch):
-    (tmp_path / "mine.json").write_text(text)
-    monkeypatch.setattr(rows, "repository_file", lambda name: tmp_path)
-    rows.rows.cache_clear()
-    try:
-        with pytest.raises(UserError, match=f"mine.json: {message}"):
-            rows.rows()
-    finally:
-        rows.rows.cache_clear()
+def test_a_file_that_is_not_a_row_is_one_clear_line(content, message, tmp_path):
+    with pytest.raises(UserError, match=f"mine.json: {message}") as error:
+        by_name(row_file(tmp_path, content))
+    assert "\n" not in str(error.value)
 
 
-def test_a_row_of_another_script_is_named(tmp_path, monkeypatch):
-    fields = json.loads(
-        (rows.repository_file("experiments/rows") / "resnet18-plain.json").read_text()
-    )
-    (tmp_path / "mine.json").write_text(json.dumps({**fields, "script": "train_yolo.py"}))
-    monkeypatch.setattr(rows, "repository_file", lambda name: tmp_path)
-    rows.rows.cache_clear()
-    try:
-        with pytest.raises(
-            UserError, match=r"mine.json: script 'train_yolo.py' is not train_ssd_gkd.py"
-        ):
-            rows.rows()
-    finally:
-        rows.rows.cache_clear()
+def test_a_row_file_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none.json: is not a row .*No such file"):
+        by_name(str(tmp_path / "none.json"))
 
 
-def test_a_name_that_is_nearly_right_is_told():
+@pytest.mark.parametrize(
+    "script, dataset, option",
+    [
+        ("train_ssd_gkd.py", "voc", "voc"),
+        ("train_ssd_gkd.py", "voc07", "voc07"),
+        ("train_faster_rcnn_gkd.py", "voc07", "voc"),
+        ("train_faster_rcnn_gkd.py", "voc", "voc0712"),
+    ],
+)
+def test_a_data_set_has_one_name_in_rows_whatever_the_script_calls_it(
+    script, dataset, option, tmp_path
+):
+    row = by_name(row_file(tmp_path, {**OWN, "script": script, "dataset": dataset}))
+    assert row.command().options["dataset"] == option
+
+
+def test_similar_names_are_suggested():
     with pytest.raises(
         UserError, match=r"'mobilenet1.0-resnet5': did you mean mobilenet1.0-resnet50"
     ):
@@ -268,7 +310,7 @@ def test_a_name_that_is_nearly_right_is_told():
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"wide": 1}', '{"options": {}}'])
-def test_a_scale_that_is_none_is_one_clear_line(text, tmp_path):
+def test_a_file_that_is_not_a_scale_is_one_clear_line(text, tmp_path):
     file = tmp_path / "own.json"
     if text is not None:
         file.write_text(text)

@@ -4,16 +4,17 @@ import shlex
 
 import pytest
 
-from gan_kd_ssd.config.command import FASTER_RCNN, SSD
+from gan_kd_ssd.config.command import COMMANDS, FASTER_RCNN, SSD
 from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
 from gan_kd_ssd.config.ssd_options import parse_train_ssd
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import RunStart, Start, Step, Validation
 from gan_kd_ssd.logs.write import format_record
-from gan_kd_ssd.paper.tables import cells, find_runs, runs_in, tables_as_dict, tables_text
+from gan_kd_ssd.paper.paper_tables import best_runs, cells, runs_in, tables_as_dict, tables_text
 
 PARSERS = {SSD: parse_train_ssd, FASTER_RCNN: parse_train_faster_rcnn}
+COMMAND_PARSERS = {COMMANDS[script]: parse for script, parse in PARSERS.items()}
 
 
 def options_of(cell, **changed):
@@ -38,7 +39,7 @@ def log(*runs, source="x_train.log"):
 
 
 def labels(*logs):
-    return {cell.label: round(found.mean_ap, 6) for cell, found in find_runs(logs).items()}
+    return {cell.label: round(found.mean_ap, 6) for cell, found in best_runs(logs).items()}
 
 
 @pytest.mark.parametrize("cell", cells(), ids=lambda cell: f"{cell.table} {cell.label}")
@@ -49,7 +50,8 @@ def test_a_run_of_a_cells_command_is_found_in_that_cell_alone(cell):
 @pytest.mark.parametrize("cell", cells(), ids=lambda cell: f"{cell.table} {cell.label}")
 def test_a_cells_command_is_taken_by_its_script(cell):
     words = shlex.split(cell.command().line())
-    options = PARSERS[words[1]](words[2:])
+    assert words[0] == "gan-kd"
+    options = COMMAND_PARSERS[words[1]](words[2:])
     assert options.student == cell.student
     assert options.distill == ("gan" if cell.teacher else "none")
     assert cell.teacher in (None, options.teacher)
@@ -115,7 +117,7 @@ def test_the_best_run_and_its_best_epoch_stand_in_a_cell():
     one = log((options_of(cell), {1: 0.5, 2: 0.7, 3: 0.6}), source="one")
     two = log((options_of(cell), {1: 0.65}), source="two")
     for logs in ([one, two], [two, one]):
-        (found,) = find_runs(logs).values()
+        (found,) = best_runs(logs).values()
         assert (found.mean_ap, found.log) == (70.0, "one")
 
 
@@ -144,7 +146,7 @@ def test_runs_without_options_or_validation_are_passed_over():
 
 def test_tables_show_ours_beside_the_published_figure_and_the_gap():
     cell = cells()[0]
-    found = find_runs([log((options_of(cell), {1: 0.75}), source="deep/x_train.log")])
+    found = best_runs([log((options_of(cell), {1: 0.75}), source="deep/x_train.log")])
     assert "published 75.4  ours 75.0 (-0.4), deep/x_train.log" in tables_text(found)
     row = tables_as_dict(found)[0]
     assert (row["published"], row["ours"], row["log"]) == (75.4, 75.0, "deep/x_train.log")

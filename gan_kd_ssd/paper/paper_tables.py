@@ -1,4 +1,4 @@
-"""Tables 1 to 3 of the paper, with our runs beside the published figures."""
+"""The paper's Tables 1 to 3 with the best of our runs beside each published figure."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from pathlib import Path
 from gan_kd_ssd.analysis.arguments import command_of
 from gan_kd_ssd.analysis.figures import run_figures
 from gan_kd_ssd.analysis.summary import mean_ap
-from gan_kd_ssd.config.command import FASTER_RCNN, Command
+from gan_kd_ssd.config.command import Command
 from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.logs.log import Log
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.resume import with_resumed
-from gan_kd_ssd.paper.rows import Row, cells, titles
+from gan_kd_ssd.paper.rows import Row, cells, table_texts
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.tables import aligned
 
 
 @dataclass(frozen=True)
-class Found:
-    """The best of our runs for a cell: mAP in percent."""
+class BestRun:
+    """The best run of a row: mAP in percent, and its log."""
 
     mean_ap: float
     log: str
 
 
 def is_of(cell: Row, command: Command) -> bool:
-    """Whether a run of this command belongs to a cell."""
+    """Whether a run with this command belongs to a row."""
     options = command.options
-    if command.script != cell.script or not _same_data(cell.dataset, command):
+    if command.script != cell.script or options.get("dataset") not in cell.dataset_options:
         return False
     adversarial = "lrD" in options and options.get("distill", "gan") != "none"
     student = str(read_name(options.get("student")))
@@ -39,28 +40,21 @@ def is_of(cell: Row, command: Command) -> bool:
     if cell.roi_mode is None:
         cosine = adversarial and bool(options.get("cosine_attention"))
         return cosine == cell.cosine and options.get("data_shape") in (512, None)
-    # the published log does not tell whether it has cosine attention, and GluonCV's RoI mode
+    # the published log does not say whether cosine attention was used, nor GluonCV's log the RoI mode
     cosine = not adversarial or options.get("cosine_attention") != 0
     sizes = options.get("short") in (600, None) and options.get("max_size") in (1000, None)
     roi_mode = options.get("roi_mode", "align")
     return cosine and sizes and roi_mode == cell.roi_mode and not options.get("use_fpn")
 
 
-def _same_data(dataset: str, command: Command) -> bool:
-    told = command.options.get("dataset")
-    if command.script == FASTER_RCNN and told == "voc":  # 07 alone, as in the published log
-        told = "voc07"
-    return told == dataset
-
-
 def runs_in(folder: str | Path) -> Iterable[Log]:
-    """The training logs below a folder; files that are none are passed over.
+    """Read the training logs (``*_train.log``) below a folder. Other files are skipped.
 
     Raises:
-        UserError: no such folder.
+        UserError: There is no such folder.
     """
     if not Path(folder).is_dir():
-        raise UserError(f"{folder} is not a folder: name the folder where your runs are")
+        raise UserError(f"{folder} is not a folder: name the folder of your runs")
     for path in sorted(Path(folder).rglob("*_train.log")):
         try:
             yield read(path)
@@ -68,9 +62,9 @@ def runs_in(folder: str | Path) -> Iterable[Log]:
             continue
 
 
-def find_runs(logs: Iterable[Log]) -> dict[Row, Found]:
-    """The best run for each cell that has one."""
-    everything, found = cells(), {}
+def best_runs(logs: Iterable[Log]) -> dict[Row, BestRun]:
+    """Find the best run of each row of the tables, for the rows that have one."""
+    found: dict[Row, BestRun] = {}
     for log in logs:
         run = log.last_trained
         if run is None or run.start is None:
@@ -79,15 +73,15 @@ def find_runs(logs: Iterable[Log]) -> dict[Row, Found]:
         command, reached = command_of(log, run), mean_ap(run_figures(run), 1)
         if reached is None:
             continue
-        for cell in everything:
+        for cell in cells():
             best = 100 * reached.best.value
             if is_of(cell, command) and (cell not in found or best > found[cell].mean_ap):
-                found[cell] = Found(best, log.source)
+                found[cell] = BestRun(best, log.source)
     return found
 
 
-def tables_as_dict(found: dict[Row, Found]) -> list[dict]:
-    """For JSON: one object a cell."""
+def tables_as_dict(found: dict[Row, BestRun]) -> list[dict]:
+    """The tables for JSON, one object a row."""
     rows = []
     for cell in cells():
         here, teacher = found.get(cell), cell.trained_teacher
@@ -106,28 +100,24 @@ def tables_as_dict(found: dict[Row, Found]) -> list[dict]:
     return rows
 
 
-def tables_text(found: dict[Row, Found]) -> str:
-    """The three tables for a terminal."""
-    (title_of, note_of), out = titles(), []
-    name_width = max(len(cell.name) for cell in cells())
-    width = max(len(cell.label) for cell in cells())
-    for table, title in title_of.items():
-        out += [f"Table {table}: {title}"]
-        if note_of[table]:
-            out.append(note_of[table])
+def tables_text(found: dict[Row, BestRun]) -> str:
+    """The tables as text: each row with its figures, and below it the commands that train it."""
+    lines = []
+    columns = iter(aligned([_columns(cell, found.get(cell)) for cell in cells()]).splitlines())
+    texts = table_texts()
+    for table, title in texts["titles"].items():
+        note = texts["notes"].get(table)
+        lines += [f"Table {table}: {title}", *([note] if note else [])]
         for cell in cells():
-            if cell.table != int(table):
-                continue
-            here = found.get(cell)
-            ours = "-"
-            if here:
-                ours = f"{here.mean_ap:.1f} ({here.mean_ap - cell.published:+.1f}), {here.log}"
-            out.append(
-                f"  {cell.name:<{name_width}}  {cell.label:<{width}}  published "
-                f"{cell.published:.1f}  ours {ours}"
-            )
-            if cell.trained_teacher:
-                out.append(f"      {cell.trained_teacher.command().line()}  # its teacher")
-            out.append(f"      {cell.command().line()}")
-        out.append("")
-    return "\n".join(out)
+            if cell.table == int(table):
+                lines.append(next(columns).rstrip())
+                if cell.trained_teacher:
+                    lines.append(f"      {cell.trained_teacher.command().line()}  # its teacher")
+                lines.append(f"      {cell.command().line()}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _columns(cell: Row, here: BestRun | None) -> list[str]:
+    ours = f"{here.mean_ap:.1f} ({here.mean_ap - cell.published:+.1f}), {here.log}" if here else "-"
+    return [f"  {cell.name}", cell.label, f"published {cell.published:.1f}", f"ours {ours}"]
