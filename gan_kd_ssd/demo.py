@@ -23,6 +23,7 @@ from gan_kd_ssd.util.tables import aligned
 
 OUT = Path("demo")
 ZOO, PICTURES = OUT / "zoo", OUT / "pictures"
+LAST_PICTURE = PICTURES / "attention.png"
 DATA_SHAPE = 128
 DATA = ("--dataset", "shapes", "--data-root", str(OUT / "data"), "--data-shape", str(DATA_SHAPE))
 # Options of the trainings, chosen on the validation split (experiments/demo.md has the trials).
@@ -110,7 +111,7 @@ def run(words: Sequence[str]) -> int:
             open_images("train")
             move(bar, _DATA_SECONDS)
             done = [step(network, bar) for step in (train, measure) for network in NETWORKS]
-            if any(done) or not PICTURES.exists():
+            if any(done) or not LAST_PICTURE.exists():
                 bar.set_description_str("drawing")
                 draw()
             names = publish()
@@ -183,7 +184,7 @@ def draw() -> None:
     chosen = np.linspace(0, len(test) - 1, 6).astype(int)  # evenly, not by the quality of results
     images, labels = [test.image(i) for i in chosen], [test.label(i) for i in chosen]
     pictures.detections_figure(detectors, images, labels, PICTURES / "detections.png", 0.3)
-    pictures.attention_figure(detectors, images[:4], PICTURES / "attention.png")
+    pictures.attention_figure(detectors, images[:4], LAST_PICTURE)
 
 
 def publish() -> list[str]:

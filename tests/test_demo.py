@@ -127,8 +127,14 @@ def test_the_table_is_explained(gan, text):
     assert text in told and "noise of the machine" in told
 
 
+def draw_nothing():
+    demo.PICTURES.mkdir(exist_ok=True)
+    demo.LAST_PICTURE.touch()
+
+
 def test_a_second_demo_says_that_there_was_nothing_to_do(fake, monkeypatch, capsys):
-    monkeypatch.setattr(demo, "draw", lambda: demo.PICTURES.mkdir())
+    drawn = []
+    monkeypatch.setattr(demo, "draw", lambda: drawn.append(draw_nothing()))
     monkeypatch.setattr(demo, "open_images", lambda split: None)
     monkeypatch.setattr(demo, "publish", lambda: ["name"])
     monkeypatch.setattr(demo, "table", lambda: "| table |")
@@ -137,6 +143,10 @@ def test_a_second_demo_says_that_there_was_nothing_to_do(fake, monkeypatch, caps
         out = capsys.readouterr().out
         assert ("nothing to do: all results are from the earlier run" in out) == said
         assert "| table |" in out and "two seeds" in out
+    assert len(drawn) == 1
+    demo.LAST_PICTURE.unlink()  # an earlier demo was interrupted while it drew
+    demo.run([])
+    assert len(drawn) == 2
 
 
 def test_an_interrupted_demo_is_resumed(fake, monkeypatch, capsys):

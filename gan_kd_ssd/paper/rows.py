@@ -30,7 +30,7 @@ _DATASET_OPTIONS = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class PaperFigure:
     """A figure of the paper.
 
     Attributes:
@@ -47,7 +47,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Networks:
+class RowNetworks:
     """The networks of a row.
 
     Attributes:
@@ -80,8 +80,8 @@ class Row:
     name: str
     script: str
     dataset: str
-    networks: Networks
-    figure: Figure = Figure()
+    networks: RowNetworks
+    figure: PaperFigure = PaperFigure()
     options: dict[str, object] = field(default_factory=dict, compare=False)
     origin: dict[str, str] = field(default_factory=dict, compare=False)
 
@@ -171,11 +171,12 @@ def read_row(file: Path) -> Row:
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        given = {"place": (), **content}
-        given["place"] = tuple(given["place"])
+        given = {"place": (), "options": {}, "origin": {}, **content}
+        for name, kind in (("place", tuple), ("options", dict), ("origin", dict)):
+            given[name] = kind(given[name])
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{file}: is not a row ({error}); see experiments/README.md") from error
-    parts = [{f.name for f in fields(kind)} for kind in (Networks, Figure, Row)]
+    parts = [{f.name for f in fields(kind)} for kind in (RowNetworks, PaperFigure, Row)]
     parts[2] -= {"name", "networks", "figure"}
     missing = [name for name in ("script", "student", "dataset") if name not in given]
     unknown = set(given).difference(*parts)
@@ -185,7 +186,9 @@ def read_row(file: Path) -> Row:
     if given["script"] not in (SSD, FASTER_RCNN):
         raise UserError(f"{file}: script {given['script']!r} is not {SSD} or {FASTER_RCNN}")
     networks, figure, rest = ({n: v for n, v in given.items() if n in part} for part in parts)
-    return Row(name=file.stem, networks=Networks(**networks), figure=Figure(**figure), **rest)
+    return Row(
+        name=file.stem, networks=RowNetworks(**networks), figure=PaperFigure(**figure), **rest
+    )
 
 
 def cells() -> list[Row]:

@@ -142,7 +142,9 @@ def test_commands_are_taken_by_the_scripts(row, scale):
     measured = evaluation.parse(words)
     assert command == "eval"
     assert str(measured.params) == f"{options.save_prefix}_best.params"
-    assert read_name(measured.network).kind == ("faster_rcnn" if row.script == FASTER_RCNN else "ssd")
+    assert read_name(measured.network).kind == (
+        "faster_rcnn" if row.script == FASTER_RCNN else "ssd"
+    )
     if row.script != FASTER_RCNN:
         assert measured.data_shape == options.data_shape == {"paper": 512, "tiny": 128}[scale]
 
@@ -269,6 +271,7 @@ def test_a_row_of_ones_own_needs_script_student_and_dataset_only(tmp_path):
         ("{", "is not a row"),
         ("[]", "is not a row"),
         ({**OWN, "place": 3}, "is not a row"),
+        ({**OWN, "options": "--lr 1"}, "is not a row"),
         ({"cell": "x"}, "'script' is missing"),
         ({**OWN, "teacher_net": "x"}, "unknown field 'teacher_net'"),
         ({**OWN, "name": "x"}, "unknown field 'name'"),
