@@ -78,7 +78,7 @@ class Run:
 
     @property
     def metadata(self) -> dict[str, object]:
-        """What JSON lines record about the run besides its options; empty for a text log without JSON lines."""
+        """What JSON lines record about the run besides its options; empty without JSON lines."""
         return dict(self.start.record.info) if self.start else {}
 
     @property

@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gan_kd_ssd.analysis.arguments import command_of
-from gan_kd_ssd.analysis.figures import last_trained
-from gan_kd_ssd.logs.resume import resumed
 from gan_kd_ssd.config.command import Command
 from gan_kd_ssd.config.distill_config import inferred_options
 from gan_kd_ssd.detectors.names import NetworkName, kind_of, read_name
 from gan_kd_ssd.logs.log import Log, Run
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, Validation
+from gan_kd_ssd.logs.resume import resumed
 from gan_kd_ssd.logs.run_metadata import (
     RunMetadata,
     TeacherMetadata,
@@ -210,7 +209,7 @@ def _chain(log: Log) -> list[Run]:
     The runs are complete: the best weights may come from an epoch that was trained again after the
     resume, with a worse result. :func:`gan_kd_ssd.logs.resume.with_resumed` omits such epochs.
     """
-    chain = [last_trained(log) or log.runs[-1]]
+    chain = [log.last_trained or log.runs[-1]]
     while str(chain[0].namespace.get("resume", "")).endswith(".zip"):
         before = resumed(log, chain[0])
         if before is None:

@@ -10,8 +10,7 @@ import pytest
 
 from gan_kd_ssd.analysis.arguments import command_like, command_of, student_and_teacher
 from gan_kd_ssd.cli.main import main
-from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
-from gan_kd_ssd.config.command import COMMANDS
+from gan_kd_ssd.config.command import COMMANDS, FASTER_RCNN, SSD, Command
 from gan_kd_ssd.logs.log import encode
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference

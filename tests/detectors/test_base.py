@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
-from gan_kd_ssd.data.batches.faster_rcnn_transform import RPNTargets
+from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
 from gan_kd_ssd.detectors.base import DETECTORS, Detector, Forward, detector_class
 from gan_kd_ssd.detectors.names import KINDS
 from gan_kd_ssd.util.errors import UserError
