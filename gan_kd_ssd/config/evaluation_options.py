@@ -54,10 +54,10 @@ class EvaluationResults:
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
-    """What ``eval_voc.py`` was asked to do.
+class TrainedNetwork:
+    """A trained network, as options name it.
 
-    Options of the network that are None or False are taken from the run that wrote ``params``.
+    Settings that are None or False are taken from the run that wrote ``params``.
 
     Attributes:
         network: name of the network.
@@ -74,6 +74,12 @@ class EvaluationConfig:
     short: int | None
     max_size: int | None
     norm_layer: str | None
+
+
+@dataclass(frozen=True)
+class EvaluationConfig(TrainedNetwork):
+    """What ``eval_voc.py`` was asked to do: the network, the data, how it runs, and the results."""
+
     data: EvaluationData
     run: EvaluationRun
     results: EvaluationResults

@@ -55,7 +55,7 @@ def run(config: TrainConfig, script: str, hooks: Sequence[Hook] = ()) -> int:
 
 
 @dataclass(frozen=True)
-class Run:
+class Surroundings:
     """The surroundings of a training.
 
     Attributes:
@@ -86,7 +86,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Networks:
+class NetworkPair:
     """Student and teacher; the teacher, its file and its sha256 are None in a plain training."""
 
     student: object
@@ -96,10 +96,10 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class Parts:
+class TrainingParts:
     """What a training is made of: networks, method, batches, and the copied parts of the head."""
 
-    networks: Networks
+    networks: NetworkPair
     method: Method
     inherited_head: list[str] | None
     train_batches: object
@@ -121,7 +121,7 @@ def _train(config: TrainConfig, hooks: Sequence[Hook], stop: interrupt.Interrupt
                 closing(student.val_batches(run.val_set, size, len(run.ctx), workers))
             ),
         )
-        parts = Parts(networks, method, inherited, *batches)
+        parts = TrainingParts(networks, method, inherited, *batches)
         training, checkpoints = _build_training(run, parts, setup.log_hook, hooks)
         metadata = _describe(run, parts)
         if run.best.exists() and run.resumed_state is None:
@@ -141,7 +141,7 @@ def _train(config: TrainConfig, hooks: Sequence[Hook], stop: interrupt.Interrupt
             raise
 
 
-def _resolve(config: TrainConfig, stop: interrupt.Interrupt) -> Run:
+def _resolve(config: TrainConfig, stop: interrupt.Interrupt) -> Surroundings:
     """Find devices, files and data, and the defaults that depend on them.
 
     Raises:
@@ -163,7 +163,7 @@ def _resolve(config: TrainConfig, stop: interrupt.Interrupt) -> Run:
         )
     train_set, val_set = _open_data(config.data)
     config = config.resolved(metric=config.data.metric or metric_for(val_set))
-    return Run(config, ctx, device_line, log, state, train_set, val_set, stop)
+    return Surroundings(config, ctx, device_line, log, state, train_set, val_set, stop)
 
 
 def _open_data(data: DataConfig) -> tuple[Dataset, Dataset]:
@@ -185,7 +185,7 @@ def _open_data(data: DataConfig) -> tuple[Dataset, Dataset]:
     return train_set, val_set
 
 
-def _build_networks(run: Run, setup: DetectorSetup) -> Networks:
+def _build_networks(run: Surroundings, setup: DetectorSetup) -> NetworkPair:
     """The student with its initial values, and the trained teacher of a distilled training."""
     classes = run.train_set.classes
     run.stop.check()
@@ -193,13 +193,13 @@ def _build_networks(run: Run, setup: DetectorSetup) -> Networks:
     student = setup.student(classes)
     if not run.config.distills:
         run.stop.check()
-        return Networks(student)
+        return NetworkPair(student)
     teacher, file = setup.teacher(classes, student)
     run.stop.check()
-    return Networks(student, teacher, file, runlog.sha256(file))
+    return NetworkPair(student, teacher, file, runlog.sha256(file))
 
 
-def _build_method(run: Run, networks: Networks) -> tuple[Method, list[str] | None]:
+def _build_method(run: Surroundings, networks: NetworkPair) -> tuple[Method, list[str] | None]:
     """The training steps, and the parts of the student's head that were copied from the teacher's."""
     config, student, inherited = run.config, networks.student, None
     common = (run.ctx, config.sgd, config.devices.kv_store)
@@ -217,7 +217,7 @@ def _build_method(run: Run, networks: Networks) -> tuple[Method, list[str] | Non
 
 
 def _build_training(
-    run: Run, parts: Parts, log_hook: type[TrainingLog], hooks: Sequence[Hook]
+    run: Surroundings, parts: TrainingParts, log_hook: type[TrainingLog], hooks: Sequence[Hook]
 ) -> tuple[Training, Checkpoints]:
     """The training loop with its hooks, at its start or where its state was saved."""
     config, method, student = run.config, parts.method, parts.networks.student
@@ -255,7 +255,7 @@ def _build_training(
     return training, checkpoints
 
 
-def _facts(run: Run, networks: Networks) -> RunFacts:
+def _facts(run: Surroundings, networks: NetworkPair) -> RunFacts:
     """What the state keeps about the options, the networks and the data."""
     config, train_set = run.config, run.train_set
     fixed = {**config.fixed(), "student": str(config.network("student"))}
@@ -266,7 +266,7 @@ def _facts(run: Run, networks: Networks) -> RunFacts:
     return RunFacts(fixed, config.reported())
 
 
-def _describe(run: Run, parts: Parts) -> RunMetadata:
+def _describe(run: Surroundings, parts: TrainingParts) -> RunMetadata:
     """Print what is trained on what, measure the teacher, and return the metadata of the run."""
     student, say = parts.networks.student, run.log.say
     say(run.device_line)
@@ -294,7 +294,7 @@ def _describe(run: Run, parts: Parts) -> RunMetadata:
     )
 
 
-def _describe_teacher(run: Run, parts: Parts) -> DistillationMetadata:
+def _describe_teacher(run: Surroundings, parts: TrainingParts) -> DistillationMetadata:
     """Print the distilled levels, the student's head, and the mAP of the teacher."""
     networks, say = parts.networks, run.log.say
     strides = [pair.stride for pair in parts.method.pairs]
