@@ -30,6 +30,7 @@ from gan_kd_ssd.evaluation.metrics import Evaluation, evaluate, metric_for
 from gan_kd_ssd.logs.records import RunStart
 from gan_kd_ssd.logs.run_metadata import DistillationMetadata, RunMetadata, TeacherMetadata
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.files import digests
 from gan_kd_ssd.util.mxnet import mx
 
 SETUPS = {"ssd": SSDSetup, "faster_rcnn": FasterRCNNSetup}
@@ -196,7 +197,7 @@ def _build_networks(run: Surroundings, setup: DetectorSetup) -> NetworkPair:
         return NetworkPair(student)
     teacher, file = setup.teacher(classes, student)
     run.stop.check()
-    return NetworkPair(student, teacher, file, runlog.sha256(file))
+    return NetworkPair(student, teacher, file, digests(file, ["sha256"])[0])
 
 
 def _build_method(run: Surroundings, networks: NetworkPair) -> tuple[Method, list[str] | None]:

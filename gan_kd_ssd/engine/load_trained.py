@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gan_kd_ssd.detectors.base import Detector, detector_class
 from gan_kd_ssd.detectors.names import kind_of
-from gan_kd_ssd.engine import runlog
+from gan_kd_ssd.logs.run_metadata import check_classes, metadata_beside
 
 
 def settings_of(options: argparse.Namespace, params: Path | None = None, devices: int = 1):
@@ -26,7 +26,8 @@ def settings_of(options: argparse.Namespace, params: Path | None = None, devices
         a record for :meth:`Detector.build` of the network's kind.
     """
     detector = detector_class(kind_of(options.network))
-    trained = runlog.run_beside(params).get("namespace", {}) if params else {}
+    metadata = metadata_beside(params) if params else None
+    trained = metadata.namespace if metadata else {}
     values = {
         name: getattr(options, name, None) or trained.get(name) for name in detector.network_options
     }
@@ -42,7 +43,7 @@ def load(
         UserError: no such network, or a file that is missing, damaged, another network's, or trained
             on other classes; names ``option``.
     """
-    runlog.check_classes(params, classes, option)
+    check_classes(params, classes, option)
     return detector_class(kind_of(options.network)).load_trained(
         options.network,
         classes,

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gan_kd_ssd.logs import run_metadata
-from gan_kd_ssd.logs.run_metadata import check_classes, classes_beside, prefix_of  # noqa: F401
 from gan_kd_ssd.logs.write import format_record, json_record
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.util.files import digests, writable_folder
+from gan_kd_ssd.util.files import writable_folder
 
 
 class RunLog:
@@ -68,14 +66,3 @@ class RunLog:
         """Print a line that belongs to no file, above the progress bar."""
         if not self.quiet:
             tqdm.write(text)
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
-    return digests(path, ["sha256"])[0]
-
-
-def run_beside(params: Path) -> dict:
-    """Metadata as a dict with "namespace"; use :mod:`gan_kd_ssd.logs.run_metadata` instead."""
-    found = run_metadata.metadata_beside(params)
-    return {"namespace": dict(found.namespace), **found.info()} if found else {}
