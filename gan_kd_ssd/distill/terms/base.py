@@ -71,7 +71,8 @@ class Term(ABC):
     summary: ClassVar[str]
     #: The term's options, a subclass of :class:`~gan_kd_ssd.distill.options.Options`.
     options_type: ClassVar[type[Options]] = Options
-    #: Names of the figures that :meth:`measure` gives, in that order.
+    #: Names of the figures that :meth:`measure` gives, in that order: words of letters, digits and
+    #: underscores. Names with ``Loss_`` in front are reserved for the figures of the published log.
     figures: ClassVar[tuple[str, ...]]
     #: Names of terms that run whenever this one does.
     companions: ClassVar[tuple[str, ...]] = ()
