@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: The packages from the bottom to the top: a package imports only packages that stand before it.
 ORDER = [
-    *("util", "logs", "data", "detectors", "evaluation", "config", "distill", "engine", "analysis"),
+    *("util", "logs", "data", "detectors", "distill", "evaluation", "config", "engine", "analysis"),
     *("paper", "zoo", "export", "doctor", "demo", "cli"),
 ]
 #: Packages that import no MXNet, not even indirectly, when their modules are imported.
