@@ -11,6 +11,12 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
 PACKAGE = DOCS.parent / "gan_kd_ssd"
+#: Horizontal places of the boxes, chosen so that few lines cross; the vertical ones follow from the imports.
+COLUMNS = {
+    **{"cli": 2, "demo": 0.6, "doctor": 0, "export": 1.5, "zoo": 3, "engine": 1.5, "paper": 3},
+    **{"evaluation": 1, "analysis": 3, "config": 2, "logs": 3.6, "detectors": 1, "distill": 2.3},
+    **{"data": 0.4, "util": 2},
+}
 
 
 def imports() -> dict[str, set[str]]:
@@ -51,6 +57,9 @@ def layers(graph: dict[str, set[str]]) -> list[list[str]]:
             raise ValueError(f"a circle of imports: {sorted(set(graph) - set(height))}")
         for room in ready:
             height[room] = 1 + max((height[other] for other in graph[room]), default=-1)
+    for room in sorted(graph, key=height.get, reverse=True):  # as close to its importers as possible
+        importers = [height[other] for other in graph if room in graph[other]]
+        height[room] = min(importers, default=max(height.values()) + 1) - 1
     rows: list[list[str]] = [[] for _ in range(max(height.values()) + 1)]
     for room in sorted(height):
         rows[height[room]].append(room)
@@ -65,7 +74,7 @@ def svg() -> str:
     places = {}
     for level, row in enumerate(reversed(rows)):
         for index, room in enumerate(row):
-            places[room] = ((index + 0.5) * width / len(row), 30 + level * gap)
+            places[room] = (90 + 180 * COLUMNS.get(room, index), 30 + level * gap)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {len(rows) * gap + 10}" '
         'font-family="sans-serif" font-size="15">',
