@@ -52,7 +52,7 @@ def prepare(options):
     from gan_kd_ssd.config.distill_config import SGD, DistillConfig
     from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
     from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
-    from gan_kd_ssd.detectors import faster_rcnn
+    from gan_kd_ssd.detectors.faster_rcnn import FasterRCNN, FasterRCNNSettings
     from gan_kd_ssd.distill.method import distilled, plain
     from gan_kd_ssd.engine import devices
     from gan_kd_ssd.util.mxnet import mx
@@ -60,11 +60,12 @@ def prepare(options):
     ctx, line = devices.pick(options.gpus, options.cpu_devices)
     classes = [f"class{i}" for i in range(20)]
     sgd = SGD(lr=1e-5)
-    settings = {"fpn": options.use_fpn, "roi_mode": options.roi_mode}
-    settings.update(short=options.short, max_size=options.max_size)
+    settings = FasterRCNNSettings(
+        options.use_fpn, options.roi_mode, options.short, options.max_size
+    )
 
     def detector(network):
-        made = faster_rcnn.build(network, classes, **settings)
+        made = FasterRCNN.build(network, classes, settings)
         made.initialize(ctx)
         made.hybridize()
         return made

@@ -45,7 +45,7 @@ def main() -> int:
 def prepare(options) -> dict:
     """The kinds of steps to time, by name."""
     from gan_kd_ssd.config.distill_config import SGD, DistillConfig
-    from gan_kd_ssd.detectors import ssd
+    from gan_kd_ssd.detectors.ssd import SSD, SSDSettings
     from gan_kd_ssd.distill.method import distilled, plain
     from gan_kd_ssd.engine import devices
 
@@ -55,7 +55,7 @@ def prepare(options) -> dict:
     sgd = SGD(lr=1e-4)
 
     def detector(network):
-        made = ssd.build(network, classes, options.data_shape)
+        made = SSD.build(network, classes, SSDSettings(options.data_shape))
         made.initialize(ctx)
         made.hybridize()
         return made

@@ -166,7 +166,7 @@ def draw() -> None:
     """Draw loss and mAP curves, detections and attention maps."""
     import numpy as np
 
-    from gan_kd_ssd.detectors import ssd
+    from gan_kd_ssd.detectors.ssd import SSD, SSDSettings
     from gan_kd_ssd.evaluation import pictures
     from gan_kd_ssd.util.mxnet import mx
 
@@ -174,10 +174,10 @@ def draw() -> None:
     runs = {network.title: network.files.metrics for network in NETWORKS}
     pictures.loss_curves(runs, PICTURES / "losses.png")
     pictures.map_curves(runs, PICTURES / "map.png")
-    test = open_images("test")
+    test, settings = open_images("test"), SSDSettings(DATA_SHAPE)
     detectors = {
-        network.title: ssd.load(
-            network.backbone, test.classes, DATA_SHAPE, network.files.params, [mx.cpu()], "--params"
+        network.title: SSD.load_trained(
+            network.backbone, test.classes, settings, network.files.params, [mx.cpu()]
         )
         for network in NETWORKS
     }

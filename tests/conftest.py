@@ -32,12 +32,12 @@ def shapes_folder(tmp_path_factory):
 @pytest.fixture
 def tiny_ssd():
     """make(seed=0, width='0.125', ctx=one CPU) -> an initialised SSD of 64 pixels and two classes."""
-    from gan_kd_ssd.detectors import ssd
     from gan_kd_ssd.util.mxnet import mx
+    from helpers.detectors import build_ssd
 
     def make(seed=0, width="0.125", ctx=None, blocks="10", size=SIZE):
         mx.random.seed(seed)
-        detector = ssd.build(f"resnet{blocks}_v1_{width}", CLASSES, size)
+        detector = build_ssd(f"resnet{blocks}_v1_{width}", CLASSES, size)
         detector.initialize(ctx or [mx.cpu()])
         return detector
 

@@ -1,11 +1,12 @@
-"""Thin and narrow backbones, for machines without a GPU.
+"""Thin and narrow backbones, for machines without a GPU. There are no pretrained weights for either.
 
 - Thin ResNets ('resnet10_v1_0.25', 'resnet18_v1_0.5') are this project's own: ResNetV1 with basic blocks
   and a fraction of the channels. As SSDs they have a level of stride 8.
 - Narrow backbones ('resnet50_v1_w0.25') are GluonCV's with a fraction of the channels. Their layers, blocks
   and taps are those of the full-width network.
 
-There are no pretrained weights for either.
+``prefix`` is that of the detector, see :data:`ssd_networks.PREFIX`. The names of parameters continue it as
+GluonCV does for a backbone that it builds by name.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from gan_kd_ssd.detectors.names import NetworkName
+from gan_kd_ssd.detectors.names import DetectorKind, NetworkName, read_name
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
@@ -23,9 +24,31 @@ nn = mx.gluon.nn
 #: Basic blocks in each stage of a thin ResNet, by its number of layers.
 THIN_BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2)}
 
-_MOBILENET = re.compile(r"mobilenet(v2_)?(\d\.\d+)")
-_RESNET = re.compile(r"resnet(\d+)_v([12])")
-_RESNET_B = re.compile(r"resnet(50|101)_v1([bd])")
+
+def known_name(
+    network: str | NetworkName,
+    kind: DetectorKind,
+    option: str,
+    backbones: Sequence[str],
+    narrow: Sequence[str],
+) -> NetworkName:
+    """Parse the name of a network.
+
+    Args:
+        option: command-line option that gave the name, for messages.
+        backbones: GluonCV's backbones of this kind. narrow: those that exist with fewer channels, too.
+
+    Raises:
+        UserError: there is no such network.
+    """
+    name = read_name(str(network), kind)
+    if name.thin or name.base in (narrow if name.width else backbones):
+        return name
+    names = ", ".join([*backbones, "resnet10_v1_0.25 and other widths of resnet10/18"])
+    raise UserError(
+        f"{option} {str(network)!r}: no such network; known are {names}; {narrow[0]}_w0.25 and similar "
+        "names are GluonCV's backbones with fewer channels".lstrip()
+    )
 
 
 @contextmanager
@@ -53,11 +76,10 @@ def thin_channels(name: NetworkName) -> list[int]:
 
 
 def thin_resnet(name: NetworkName, prefix: str):
-    """A thin ResNet; ``prefix`` is that of the detector, see :data:`ssd_networks.PREFIX`."""
+    """A thin ResNet."""
     from gluoncv.model_zoo.resnet import BasicBlockV1, ResNetV1
 
     blocks = list(THIN_BLOCKS[name.thin[0]])
-    # GluonCV would choose this prefix for a backbone that it builds by name.
     return ResNetV1(BasicBlockV1, blocks, thin_channels(name), prefix=prefix + "resnetv10_")
 
 
@@ -69,20 +91,19 @@ def thin_taps(name: NetworkName, stages: Sequence[int]) -> list[str]:
 
 def narrow_mobilenet_or_resnet(name: NetworkName, prefix: str):
     """A narrow MobileNet, MobileNetV2, ResNetV1 or ResNetV2."""
-    mobile, residual = _MOBILENET.fullmatch(name.base), _RESNET.fullmatch(name.base)
-    if mobile:
-        from gluoncv.model_zoo.mobilenet import MobileNet, MobileNetV2
+    from gluoncv.model_zoo import mobilenet, resnet
 
-        network, own = (MobileNetV2, "mobilenetv20_") if mobile[1] else (MobileNet, "mobilenet0_")
-        return network(float(mobile[2]) * name.width, prefix=prefix + own)
-    from gluoncv.model_zoo import resnet
-
-    layers, version = int(residual[1]), int(residual[2]) - 1
+    if name.base.startswith("mobilenetv2_"):
+        multiplier = float(name.base[12:]) * name.width
+        return mobilenet.MobileNetV2(multiplier, prefix=prefix + "mobilenetv20_")
+    if name.base.startswith("mobilenet"):
+        multiplier = float(name.base[9:]) * name.width
+        return mobilenet.MobileNet(multiplier, prefix=prefix + "mobilenet0_")
+    layers, version = map(int, re.findall(r"\d+", name.base))
     kind, blocks, wide = resnet.resnet_spec[layers]
-    block = resnet.resnet_block_versions[version][kind]
-    network = resnet.resnet_net_versions[version]
-    widths = channels(wide, name.width)
-    return network(block, blocks, widths, prefix=f"{prefix}resnetv{version + 1}0_")
+    block = resnet.resnet_block_versions[version - 1][kind]
+    network = resnet.resnet_net_versions[version - 1]
+    return network(block, blocks, channels(wide, name.width), prefix=f"{prefix}resnetv{version}0_")
 
 
 def narrow_resnet_b(name: NetworkName, prefix: str):
@@ -92,12 +113,10 @@ def narrow_resnet_b(name: NetworkName, prefix: str):
     """
     from gluoncv.model_zoo.resnetv1b import BottleneckV1b, ResNetV1b
 
-    layers, letter = _RESNET_B.fullmatch(name.base).groups()
+    stem_width, stem = channels([32, 64], name.width)
     deep = {}
-    if letter == "d":
-        (stem_width,) = channels([32], name.width)
+    if name.base.endswith("d"):
         deep = {"deep_stem": True, "avg_down": True, "stem_width": stem_width}
-    (stem,) = channels([64], name.width)
 
     class NarrowResNetV1b(ResNetV1b):
         def _make_layer(self, stage_index, block, planes, *args, **kwargs):
@@ -106,8 +125,9 @@ def narrow_resnet_b(name: NetworkName, prefix: str):
             (planes,) = channels([planes], name.width)
             return super()._make_layer(stage_index, block, planes, *args, **kwargs)
 
-    blocks = [3, 4, 6 if layers == "50" else 23, 3]
-    net = NarrowResNetV1b(BottleneckV1b, blocks, name_prefix=f"{prefix}resnetv1{letter}0_", **deep)
+    blocks = [3, 4, 6 if name.base.startswith("resnet50") else 23, 3]
+    own = f"{prefix}resnetv1{name.base[-1]}0_"
+    net = NarrowResNetV1b(BottleneckV1b, blocks, name_prefix=own, **deep)
     if not deep:  # GluonCV's class gives its first convolution 64 channels
         with net.name_scope():
             net.conv1 = nn.Conv2D(stem, 7, 2, 3, use_bias=False, prefix="conv0_")

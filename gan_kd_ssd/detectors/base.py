@@ -10,7 +10,7 @@ To add a detector:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -42,24 +42,13 @@ def detector_class(kind: DetectorKind) -> type[Detector]:
 
 @dataclass(frozen=True)
 class Forward:
-    """Result of :meth:`Detector.forward` on one device, still on that device.
+    """Result of :meth:`Detector.forward` on one device, still on that device."""
 
-    Attributes:
-        levels: feature maps (B, C, H, W) of the pyramid, finest first.
-        losses: losses (B,) by name, in the order of the log.
-        counts: sum (1,) and number (1,) of each counted figure by name, in the order of the log. The
-            figure is the sum over all devices divided by the number over all devices.
-    """
-
-    levels: tuple[NDArray, ...]
-    losses: dict[str, NDArray]
+    levels: tuple[NDArray, ...]  # maps (B, C, H, W) of the pyramid, finest first
+    losses: dict[str, NDArray]  # losses (B,) by name, in the order of the log
+    #: Sum (1,) and number (1,) of each counted figure by name, in the order of the log. The figure is
+    #: the sum over all devices divided by the number over all devices.
     counts: dict[str, tuple[NDArray, NDArray]] = field(default_factory=dict)
-
-    def __iter__(self) -> Iterator:
-        """Unpack as levels, list of losses, flat list of sums and numbers."""
-        yield self.levels
-        yield list(self.losses.values())
-        yield [array for pair in self.counts.values() for array in pair]
 
 
 class EvaluationPart(NamedTuple):
@@ -91,34 +80,29 @@ class Detector(ABC):
 
     Args:
         name: name of the network. classes: names of the foreground classes, in the order of the ids.
-        net: GluonCV block.
-
-    Attributes:
-        kind: kind of detector, a key of :data:`DETECTORS`.
-        name: short name of the network, as the scripts take it.
-        net: GluonCV block. Its parameters are the ones that are saved and deployed.
-        pyramid: feature maps of an image, see :class:`Pyramid`.
-        head: block that computes predictions from the maps.
-        strides: distance in pixels between neighbouring cells of each level, finest first.
-        data_shape: side of the square input in pixels; None if images have any size.
-        loss_names: names of the losses, in the order of the log.
-        count_names: names of the counted figures, in the order of the log.
-        size_option: command-line option for the input size, for messages.
-        network_options: options of a training that its parameter file does not record, although the
-            network cannot be built without them.
-        static_alloc: whether compiled graphs keep their memory by default.
+        net: GluonCV block, whose parameters are the ones that are saved and deployed.
     """
 
-    kind: DetectorKind
-    loss_names: tuple[str, ...]
-    count_names: tuple[str, ...] = ()
-    size_option: str
+    kind: DetectorKind  # a key of DETECTORS
+    loss_names: tuple[str, ...]  # in the order of the log
+    count_names: tuple[str, ...] = ()  # counted figures, in the order of the log
+    size_option: str  # command-line option of the input size, for messages
+    #: Options of a training that its parameter file does not record, although the network cannot be built
+    #: without them: fields of the settings.
     network_options: tuple[str, ...]
-    static_alloc = True
+    settings_class: type  # record of the settings for build
+    class_layers: tuple[
+        str, ...
+    ]  # first parts of the parameters whose shapes depend on the classes
+    static_alloc = True  # whether compiled graphs keep their memory by default
 
-    head: mx.gluon.HybridBlock
-    strides: list[int]
-    data_shape: int | None = None
+    head: mx.gluon.HybridBlock  # predictions from the maps of the pyramid
+    strides: list[int]  # distance in pixels between neighbouring cells of each level, finest first
+    shapes: list[tuple[int, int, int]]  # (C, H, W) of each level; of the largest image for any size
+    sizes: dict[str, int]  # input sizes in pixels, by the names of their options
+    data_shape: int | None = (
+        None  # side of the square input in pixels; None if images have any size
+    )
 
     def __init__(self, name: NetworkName, classes: Sequence[str], net):
         self.name, self.classes, self.net = str(name), list(classes), net
@@ -127,14 +111,9 @@ class Detector(ABC):
     # Construction
 
     @classmethod
-    @abstractmethod
     def settings(cls, options: Mapping, devices: int = 1):
-        """Settings for :meth:`build`, from the options named in :attr:`network_options`.
-
-        Args:
-            options: value of each option; None or a missing option stands for the default.
-            devices: number of devices the network is used on.
-        """
+        """Settings for :meth:`build` from :attr:`network_options`; a missing option has its default."""
+        return cls.settings_class(**{n: options[n] for n in cls.network_options if options.get(n)})
 
     @classmethod
     @abstractmethod
@@ -168,8 +147,7 @@ class Detector(ABC):
         """Path of the weights that GluonCV publishes for a network; downloads them if necessary.
 
         Args:
-            network: name of the network. settings: result of :meth:`settings`.
-            dataset: value of ``--dataset``. option: option that asks for them, for messages.
+            dataset: value of ``--dataset``. option: option that asks for the weights, for messages.
 
         Raises:
             UserError: there are no such weights, or the download fails.
@@ -193,13 +171,11 @@ class Detector(ABC):
         Args:
             network, classes, settings: as for :meth:`build`.
             params: path of the ``.params`` file. ctx: MXNet contexts.
-            option, network_option: command-line options that gave ``params`` and ``network``, for
-                messages.
+            option, network_option: options that gave ``params`` and ``network``, for messages.
             hybridize: compile the graphs.
 
         Raises:
-            UserError: the network does not exist, or the file is missing, damaged or from another
-                network.
+            UserError: as in :meth:`build` and :meth:`load`.
         """
         detector = cls.build(network, classes, settings, option=network_option)
         detector.load(params, ctx, option)
@@ -214,9 +190,7 @@ class Detector(ABC):
         Raises:
             UserError: the file is missing, damaged or from another network.
         """
-        parameters = self.net._collect_params_with_prefix()
-        expected = {key: parameter.shape for key, parameter in parameters.items()}
-        check_params_file(Path(file), expected, self, option)
+        check_params_file(Path(file), self, option)
         self.net.load_parameters(str(file), ctx=list(ctx), ignore_extra=True)
 
     def initialize(self, ctx: Sequence) -> None:
@@ -249,29 +223,9 @@ class Detector(ABC):
     # Input
 
     @property
-    @abstractmethod
-    def shapes(self) -> list[tuple[int, int, int]]:
-        """(C, H, W) of each level, finest first; for images of any size, those of the largest one."""
-
-    @property
-    @abstractmethod
-    def sizes(self) -> dict[str, int]:
-        """Input sizes in pixels, by the names of their options."""
-
-    @property
     def any_size(self) -> bool:
         """Whether images, and so levels, have any size. Batches of inference then have one image."""
         return self.data_shape is None
-
-    @property
-    def input_size(self) -> str:
-        """Input size for messages."""
-        return f"{' to '.join(map(str, self.sizes.values()))} pixels"
-
-    @property
-    def description(self) -> str:
-        """Name and input size for messages."""
-        return f"{self.name} at {self.input_size}"
 
     @abstractmethod
     def prepare(self, image: np.ndarray) -> np.ndarray:
@@ -289,10 +243,9 @@ class Detector(ABC):
 
     @abstractmethod
     def forward(self, part) -> Forward:
-        """Record the forward pass of a part for its gradients.
+        """Record the forward pass of a part for its gradients; nothing waits for the device.
 
         The losses are scaled so that the quantity to minimise is their sum over images and devices.
-        Nothing waits for the device.
         """
 
     @abstractmethod
@@ -309,24 +262,20 @@ class Detector(ABC):
 
     @abstractmethod
     def head_parts(self, levels: Sequence[int]) -> list[tuple[str, list]]:
-        """Blocks of the head that a student may copy from a teacher.
+        """Description and blocks of each part of the head that a student may copy from a teacher.
 
-        Args:
-            levels: indices of the levels in question.
-
-        Returns:
-            description and blocks of each part.
+        ``levels`` are the indices of the levels in question.
         """
 
     # Evaluation
 
-    @abstractmethod
     def detect(self, x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-        """Detect objects, with non-maximum suppression, best first.
+        """Detect objects, with non-maximum suppression within each class, best first.
 
         x (B, 3, H, W) -> ids (B, N, 1), scores (B, N, 1), boxes (B, N, 4): corners in pixels of the
-        input. Rows with id -1 are padding.
+        input. Rows with id -1 are padding. B is 1 if images have any size.
         """
+        return self.net(x)
 
     @abstractmethod
     def val_batches(self, dataset: Dataset, batch_size: int, devices: int, num_workers: int):
@@ -341,21 +290,3 @@ class Detector(ABC):
     @abstractmethod
     def evaluation_parts(self, batch, ctx: Sequence) -> list[EvaluationPart]:
         """Distribute a batch of :meth:`val_batches` over devices; may use fewer than there are."""
-
-    # Parameter files
-
-    def anchor_constants(self) -> dict[str, np.ndarray]:
-        """Constants in a parameter file that depend on the input size, by name."""
-        return {}
-
-    @abstractmethod
-    def classes_in(self, shapes: Mapping, different: Sequence[str]) -> int | None:
-        """Number of classes of a parameter file.
-
-        Args:
-            shapes: shape of each parameter of the file.
-            different: names of the parameters whose shapes differ from this detector's.
-
-        Returns:
-            the number of classes; None if the files differ in more than that.
-        """

@@ -7,8 +7,7 @@ because the discriminators read the pyramid.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
@@ -62,16 +61,11 @@ class FasterRCNNHead(gluon.HybridBlock):
     def features_of(self, F, rois, levels):
         """Features (R, C, ...) of RoIs (R, 5): image number, corners in pixels."""
         net = self._net
+        size, mode = net._roi_size, net._roi_mode
         if net.num_stages > 1:
-            pooled = net._pyramid_roi_feats(
-                F, levels, rois, net._roi_size, net._strides, roi_mode=net._roi_mode
-            )
-        elif net._roi_mode == "pool":
-            pooled = F.ROIPooling(levels[0], rois, net._roi_size, 1.0 / net._strides)
+            pooled = net._pyramid_roi_feats(F, levels, rois, size, net._strides, roi_mode=mode)
         else:
-            pooled = F.contrib.ROIAlign(
-                levels[0], rois, net._roi_size, 1.0 / net._strides, sample_ratio=2
-            )
+            pooled = networks.pool_rois(F, levels[0], rois, size, net._strides, mode)
         return self.after_pooling(F, pooled)
 
     def after_pooling(self, F, pooled):
@@ -89,10 +83,6 @@ class FasterRCNN(Detector):
     Args:
         name: name of the network. classes: names of the foreground classes.
         net: GluonCV's Faster R-CNN. per_device: number of images on each device in training.
-
-    Attributes:
-        short, max_size: the short side of an image is resized to ``short`` pixels, unless the long
-            side would exceed ``max_size``.
     """
 
     kind = "faster_rcnn"
@@ -100,11 +90,14 @@ class FasterRCNN(Detector):
     count_names = ("RPNAcc", "RPNL1Loss", "RCNNAcc", "RCNNL1Loss")
     size_option = "--short"
     network_options = ("use_fpn", "roi_mode", "short", "max_size", "norm_layer")
+    settings_class = FasterRCNNSettings
+    class_layers = ("class_predictor", "box_predictor")
     static_alloc = False  # each size of an image would hold its own memory
 
     def __init__(self, name: NetworkName, classes: Sequence[str], net, per_device: int = 1):
         super().__init__(name, classes, net)
         self.short, self.max_size = net.short, net.max_size
+        self.sizes = {"short": self.short, "max_size": self.max_size}
         self.strides = list(net._strides) if name.fpn else [net._strides]
         self.head = FasterRCNNHead(net, per_device)
         self.loss, self.counts = FasterRCNNLoss(), FasterRCNNCounts()
@@ -118,26 +111,11 @@ class FasterRCNN(Detector):
 
     @classmethod
     def settings(cls, options: Mapping, devices: int = 1) -> FasterRCNNSettings:
-        return FasterRCNNSettings(
-            fpn=bool(options.get("use_fpn")),
-            roi_mode=options.get("roi_mode") or "align",
-            short=options.get("short"),
-            max_size=options.get("max_size"),
-            norm_layer=options.get("norm_layer"),
-            devices=devices,
-        )
+        return replace(super().settings(options), devices=devices)
 
     @classmethod
-    def build(
-        cls,
-        network: str | NetworkName,
-        classes: Sequence[str],
-        settings: FasterRCNNSettings,
-        *,
-        pretrained_base: bool = False,
-        option: str = "",
-    ) -> FasterRCNN:
-        name = networks.check_name(network, option, settings.fpn)
+    def build(cls, network, classes, settings, *, pretrained_base=False, option="") -> FasterRCNN:
+        name = networks.check_name(network, option, settings.use_fpn)
         if settings.roi_mode not in networks.ROI_MODES:
             raise UserError(f"--roi-mode {settings.roi_mode!r}: give align or pool")
         net = networks.build_faster_rcnn(name, classes, settings, pretrained_base)
@@ -165,21 +143,14 @@ class FasterRCNN(Detector):
             )
 
     @classmethod
-    def published_weights(
-        cls,
-        network: str | NetworkName,
-        settings: FasterRCNNSettings,
-        dataset: str,
-        option: str = "",
-    ) -> Path:
+    def published_weights(cls, network, settings, dataset, option=""):
         name = networks.check_name(network, option)
-        fpn = settings.fpn or name.fpn
-        words = ["faster_rcnn", *(["fpn"] if fpn else [])]
-        words += ["syncbn"] if name.backbone in SPLIT_ATTENTION else []
-        full = "_".join([*words, name.backbone, "voc" if dataset.startswith("voc") else dataset])
-        train = f"train it (train_faster_rcnn_gkd.py --distill none --student {name.backbone}"
-        train += " --use-fpn)" if fpn and not name.fpn else ")"
-        return published_file(full, option, f"{train} and give its .params file")
+        fpn = settings.use_fpn or name.fpn
+        words = ["fpn"] * fpn + ["syncbn"] * (name.backbone in SPLIT_ATTENTION)
+        words += [name.backbone, "voc" if dataset.startswith("voc") else dataset]
+        training = f"train_faster_rcnn_gkd.py --distill none --student {name.backbone}"
+        training += " --use-fpn" if fpn and not name.fpn else ""
+        return published_file("_".join(["faster_rcnn", *words]), option, training)
 
     def initialize(self, ctx: Sequence) -> None:
         super().initialize(ctx)
@@ -216,28 +187,23 @@ class FasterRCNN(Detector):
         ]
 
     @property
-    def sizes(self) -> dict[str, int]:
-        return {"short": self.short, "max_size": self.max_size}
+    def _anchor_generators(self) -> list:
+        generators = self.net.rpn.anchor_generator
+        return list(generators) if len(self.strides) > 1 else [generators]
 
     def anchor_grids(self) -> list[np.ndarray]:
         """Anchors of each level, (allocated H, allocated W, A, 4): corners in pixels of the input.
 
         A level of H_l x W_l cells has those of the first H_l rows and W_l columns.
         """
-        generators = self.net.rpn.anchor_generator
-        generators = list(generators) if len(self.strides) > 1 else [generators]
-        grids = [generator.anchors.value.asnumpy()[0, 0] for generator in generators]
+        grids = [each.anchors.value.asnumpy()[0, 0] for each in self._anchor_generators]
         return [grid.reshape((*grid.shape[:2], -1, 4)) for grid in grids]
-
-    @cached_property
-    def _anchors_per_cell(self) -> list[int]:
-        return [grid.shape[2] for grid in self.anchor_grids()]
 
     def anchor_count(self, height: int, width: int) -> int:
         """Number of anchors on all levels, for an input of this size in pixels."""
         return sum(
-            -(-height // stride) * -(-width // stride) * each
-            for stride, each in zip(self.strides, self._anchors_per_cell)
+            -(-height // stride) * -(-width // stride) * generator.num_depth
+            for stride, generator in zip(self.strides, self._anchor_generators)
         )
 
     def make_room_for(self, boxes: int) -> None:
@@ -256,20 +222,17 @@ class FasterRCNN(Detector):
         Their weights are divided by the number of images in the batch.
         """
         images = sum(len(part.images) for part in batch)
+        scaled = [part._replace(weights=part.weights / images) for part in batch]
         return [
-            part._make(
-                array.as_in_context(device)
-                for array in part._replace(weights=part.weights / images)
-            )
-            for part, device in zip(batch, ctx)
+            part._make(array.as_in_context(device) for array in part)
+            for part, device in zip(scaled, ctx)
         ]
 
     def forward(self, part) -> Forward:
         """Record the forward pass of a part for its gradients.
 
-        The quantity to minimise, the sum of the losses over images and devices, is their mean over the
-        images of the batch, as with GluonCV's ``trainer.step(batch_size)``. A mixture of two images
-        counts half.
+        The sum of the losses over images and devices is their mean over the images of the batch, as with
+        GluonCV's ``trainer.step(batch_size)``. A mixture of two images counts half.
         """
         x, boxes, labels, rpn_classes, rpn_boxes, weights = part
         with x.context:  # a head that is not compiled makes arrays in the current context
@@ -280,10 +243,8 @@ class FasterRCNN(Detector):
                 losses = [loss * weights for loss in losses]
             with mx.autograd.pause():
                 counts = self.counts(rpn_classes, rpn_boxes, *[p.detach() for p in predictions])
-        pairs = zip(counts[::2], counts[1::2])
-        return Forward(
-            tuple(levels), dict(zip(self.loss_names, losses)), dict(zip(self.count_names, pairs))
-        )
+        counts = dict(zip(self.count_names, zip(counts[::2], counts[1::2])))
+        return Forward(tuple(levels), dict(zip(self.loss_names, losses)), counts)
 
     def parameters(self) -> list:
         return trained(self.net)
@@ -298,18 +259,10 @@ class FasterRCNN(Detector):
             ("class and box predictors", [net.class_predictor, net.box_predictor]),
         ]
 
-    def detect(self, x):
-        """Detect objects in one image (1, 3, H, W), with non-maximum suppression within each class.
-
-        Thresholds are GluonCV's: 0.3 over the best 400 boxes for C4, 0.5 for FPN.
-        """
-        return self.net(x)
-
     def val_batches(self, dataset, batch_size: int, devices: int, num_workers: int):
         from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, ValBatches
 
-        size = InputSize(self.short, self.max_size)
-        return ValBatches(dataset, size, devices, num_workers)
+        return ValBatches(dataset, InputSize(self.short, self.max_size), devices, num_workers)
 
     def evaluation_parts(self, batch: Sequence, ctx: Sequence) -> list[EvaluationPart]:
         """Place one image (1, 3, H, W), with its labels (1, M, 6) and its scale, on each device."""
@@ -317,42 +270,3 @@ class FasterRCNN(Detector):
             EvaluationPart(image.as_in_context(device), label.asnumpy(), scale)
             for (image, label, scale), device in zip(batch, ctx)
         ]
-
-    def classes_in(self, shapes: Mapping, different: Sequence[str]) -> int | None:
-        if all(key.startswith(("class_predictor", "box_predictor")) for key in different):
-            return shapes["class_predictor.bias"][0] - 1
-        return None
-
-
-def build(
-    network: str | NetworkName,
-    classes: Sequence[str],
-    *,
-    pretrained_base: bool = False,
-    option: str = "",
-    **settings,
-) -> FasterRCNN:
-    """Build a Faster R-CNN by name; ``settings`` are the fields of :class:`FasterRCNNSettings`."""
-    given = {"pretrained_base": pretrained_base, "option": option}
-    return FasterRCNN.build(network, classes, FasterRCNNSettings(**settings), **given)
-
-
-def load(
-    network: str | NetworkName,
-    classes: Sequence[str],
-    params: str | Path,
-    ctx: Sequence,
-    option: str = "",
-    *,
-    network_option: str = "",
-    hybridize: bool = True,
-    **settings,
-) -> FasterRCNN:
-    """Load a trained Faster R-CNN for inference.
-
-    ``settings`` are the fields of :class:`FasterRCNNSettings`; the rest is as for
-    :meth:`~gan_kd_ssd.detectors.base.Detector.load_trained`.
-    """
-    given = {"option": option, "network_option": network_option, "hybridize": hybridize}
-    settings = FasterRCNNSettings(**settings)
-    return FasterRCNN.load_trained(network, classes, settings, params, ctx, **given)

@@ -13,13 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from gan_kd_ssd.detectors import backbones
-from gan_kd_ssd.detectors.names import (
-    FASTER_RCNN_BACKBONES,
-    SPLIT_ATTENTION,
-    NetworkName,
-    read_name,
-)
-from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.detectors.names import FASTER_RCNN_BACKBONES, SPLIT_ATTENTION, NetworkName
 from gan_kd_ssd.util.mxnet import mx
 
 nn = mx.gluon.nn
@@ -28,28 +22,16 @@ nn = mx.gluon.nn
 PREFIX = "fasterrcnn0_"
 ROI_MODES = ("align", "pool")
 
-#: Numbers that GluonCV's C4 and FPN networks share
+#: Numbers of GluonCV's C4 networks for VOC, the published ones, that are not the defaults of its class
 #: (gluoncv/model_zoo/rcnn/faster_rcnn/predefined_models.py).
-_COMMON = {
-    **{"base_size": 16, "scales": (2, 4, 8, 16, 32), "ratios": (0.5, 1, 2), "rpn_channel": 1024},
-    **{"rpn_nms_thresh": 0.7, "rpn_train_pre_nms": 12000, "rpn_train_post_nms": 2000},
-    **{"rpn_test_pre_nms": 6000, "pos_iou_thresh": 0.5, "pos_ratio": 0.25, "max_num_gt": 100},
-}
-#: GluonCV's C4 networks for VOC, which are the published ones.
-_C4 = {
-    **{"strides": 16, "roi_size": (14, 14), "alloc_size": (128, 128), "clip": None},
-    **{"short": 600, "max_size": 1000, "nms_thresh": 0.3, "nms_topk": 400, "post_nms": 100},
-    **{"rpn_test_post_nms": 300, "rpn_min_size": 16, "num_sample": 128},
-}
-#: GluonCV's FPN networks, which it has only for COCO.
+_C4 = {"scales": (2, 4, 8, 16, 32), "max_num_gt": 100}
+#: Numbers of GluonCV's FPN networks, which it has only for COCO.
 _FPN = {
     **{"strides": (4, 8, 16, 32, 64), "min_stage": 2, "max_stage": 6, "roi_size": (7, 7)},
     **{"alloc_size": (384, 384), "clip": 4.14, "short": 800, "max_size": 1333},
     **{"nms_thresh": 0.5, "nms_topk": -1, "post_nms": -1},
     **{"rpn_test_post_nms": 1000, "rpn_min_size": 1, "num_sample": 512},
 }
-#: GluonCV's FPN networks with synchronised BatchNorm in backbone, pyramid and box head.
-_FPN_BN = {"rpn_channel": 256}
 #: Thin and narrow networks: fewer proposals; anchors and smallest proposal for objects of 8 to 128 pixels.
 _SMALL = {
     **{"rpn_channel": 64, "rpn_train_pre_nms": 1000, "rpn_train_post_nms": 100},
@@ -66,29 +48,22 @@ _TRAINED_WITH_NORM = r"(?!.*(moving|running))"
 
 @dataclass(frozen=True)
 class FasterRCNNSettings:
-    """Settings of a Faster R-CNN.
+    """Settings of a Faster R-CNN."""
 
-    Attributes:
-        fpn: feature pyramid with strides 4 to 64, instead of one level of stride 16 (C4). A name
-            with 'fpn' has the same effect.
-        roi_mode: pooling of RoIs, 'align' or 'pool'.
-        short, max_size: the short side of an image is resized to ``short`` pixels, unless the long
-            side would exceed ``max_size`` (default: GluonCV's numbers for the network).
-        norm_layer: 'bn' trains BatchNorm; None keeps its ImageNet values, as published. FPN with 'bn'
-            is GluonCV's network with BatchNorm over all devices, also in the box head. C4 with 'bn',
-            which GluonCV does not have, normalises the images of each device separately (this
-            project's choice).
-        per_device: number of images on each device in training.
-        devices: number of devices that share the statistics of BatchNorm.
-    """
-
-    fpn: bool = False
-    roi_mode: str = "align"
+    #: Feature pyramid with strides 4 to 64, instead of one level of stride 16 (C4). A name with 'fpn' has
+    #: the same effect.
+    use_fpn: bool = False
+    roi_mode: str = "align"  # pooling of RoIs, 'align' or 'pool'
+    #: The short side of an image is resized to ``short`` pixels, unless the long side would exceed
+    #: ``max_size``. None stands for GluonCV's numbers for the network.
     short: int | None = None
     max_size: int | None = None
+    #: 'bn' trains BatchNorm; None keeps its ImageNet values, as published. FPN with 'bn' is GluonCV's
+    #: network with BatchNorm over all devices, also in the box head. C4 with 'bn', which GluonCV does not
+    #: have, normalises the images of each device separately (this project's choice).
     norm_layer: str | None = None
-    per_device: int = 1
-    devices: int = 1
+    per_device: int = 1  # images on each device in training
+    devices: int = 1  # devices that share the statistics of BatchNorm
 
 
 class Parts(NamedTuple):
@@ -105,16 +80,9 @@ def check_name(network: str | NetworkName, option: str = "", fpn: bool = False) 
     Raises:
         UserError: there is no such network; names ``option``.
     """
-    name = read_name(str(network), "faster_rcnn")
-    full_width = (*FASTER_RCNN_BACKBONES, *SPLIT_ATTENTION)
-    known = FASTER_RCNN_BACKBONES if name.width else full_width
-    if name.thin or name.base in known:
-        return replace(name, fpn=name.fpn or fpn)
-    names = ", ".join([*full_width, "resnet10_v1_0.25 and other widths of resnet10/18"])
-    raise UserError(
-        f"{option} {str(network)!r}: no such network; known are {names}; resnet50_v1b_w0.25 and similar "
-        "names are GluonCV's backbones with fewer channels".lstrip()
-    )
+    full_width = [*FASTER_RCNN_BACKBONES, *SPLIT_ATTENTION]
+    name = backbones.known_name(network, "faster_rcnn", option, full_width, FASTER_RCNN_BACKBONES)
+    return replace(name, fpn=name.fpn or fpn)
 
 
 def trains_norm(name: NetworkName, norm_layer: str | None) -> bool:
@@ -146,22 +114,21 @@ def build_faster_rcnn(
     from gluoncv.model_zoo.rcnn.faster_rcnn.faster_rcnn import get_faster_rcnn
 
     norm, fpn = trains_norm(name, settings.norm_layer), name.fpn
-    config = {**_COMMON, **(_FPN if fpn else _C4)}
+    config = {**_C4, **(_FPN if fpn else {})}
     if name.has_imagenet:
-        config.update(_FPN_BN if fpn and norm else {})
         parts = _zoo_parts(name, pretrained_base, norm, settings.devices)
-        patterns = _TRAINED_WITH_NORM if norm else _TRAINED + ("|P" if fpn else "")
+        config["train_patterns"] = _TRAINED_WITH_NORM if norm else _TRAINED + ("|P" if fpn else "")
+        if fpn and norm:
+            config["rpn_channel"] = 256
     else:
-        config.update({**_SMALL, **(_SMALL_FPN if fpn else {})})
         parts = _thin_parts(name) if name.thin else _narrow_parts(name)
-        patterns = None
+        config.update({**_SMALL, **(_SMALL_FPN if fpn else {})})
     sizes = {"short": settings.short, "max_size": settings.max_size}
     config.update({option: side for option, side in sizes.items() if side is not None})
     net = get_faster_rcnn(
         name=name.backbone,
         dataset="",
         classes=tuple(classes),
-        train_patterns=patterns,
         roi_mode=settings.roi_mode,
         per_device_batch_size=settings.per_device,
         prefix=PREFIX,
@@ -171,6 +138,13 @@ def build_faster_rcnn(
     if fpn:
         net._pyramid_roi_feats = partial(_pool_by_level, net)
     return net
+
+
+def pool_rois(F, x, rois, size, stride, mode: str):
+    """Features (R, C, *size) of RoIs (R, 5) on one level (B, C, H, W)."""
+    if mode == "pool":
+        return F.ROIPooling(x, rois, size, 1.0 / stride)
+    return F.contrib.ROIAlign(x, rois, size, 1.0 / stride, sample_ratio=2)
 
 
 def _pool_by_level(net, F, levels, rois, roi_size, strides, roi_mode="align"):
@@ -186,10 +160,7 @@ def _pool_by_level(net, F, levels, rois, roi_size, strides, roi_mode="align"):
     level = level.reshape((-1,))
     pooled = []
     for stage, x, stride in zip(range(net._min_stage, last + 1), levels, strides):
-        if roi_mode == "pool":
-            part = F.ROIPooling(x, rois, roi_size, 1.0 / stride)
-        else:
-            part = F.contrib.ROIAlign(x, rois, roi_size, 1.0 / stride, sample_ratio=2)
+        part = pool_rois(F, x, rois, roi_size, stride, roi_mode)
         pooled.append(F.where(level == stage, part, F.zeros_like(part)))
     return F.add_n(*pooled)
 
@@ -198,12 +169,10 @@ def _zoo_parts(name: NetworkName, pretrained_base: bool, norm: bool, devices: in
     """Parts of GluonCV's network; ``norm`` trains BatchNorm."""
     from gluoncv.model_zoo import get_model
 
-    full = f"faster_rcnn_{name.backbone}_voc"
-    options = {"pretrained_base": pretrained_base}
+    full, options = f"faster_rcnn_{name.backbone}_voc", {"pretrained_base": pretrained_base}
     if name.fpn:
         full = f"faster_rcnn_fpn_{'syncbn_' if norm else ''}{name.backbone}_coco"
-        if norm:
-            options["num_devices"] = devices
+        options.update({"num_devices": devices} if norm else {})
     with backbones.backbone_download(name, pretrained_base):
         zoo = get_model(full, **options)
     if norm and not name.fpn:
@@ -213,7 +182,7 @@ def _zoo_parts(name: NetworkName, pretrained_base: bool, norm: bool, devices: in
 
 
 def _normalise_by_batch(block) -> None:
-    """Let a BatchNorm use the statistics of the batch; GluonCV's use running statistics in training."""
+    """Let a BatchNorm use the statistics of the batch; GluonCV's use the running ones in training."""
     if isinstance(block, nn.BatchNorm):
         block._kwargs["use_global_stats"] = False
 
@@ -250,14 +219,8 @@ def _fpn_parts(backbone, outputs: Sequence[str], width: int) -> Parts:
     """A pyramid with ``width`` channels on the outputs of a backbone, and a box head."""
     from gluoncv.nn.feature import FPNFeatureExpander
 
-    features = FPNFeatureExpander(
-        network=backbone,
-        outputs=outputs,
-        num_filters=[width] * 4,
-        use_p6=True,
-        no_bias=False,
-        pretrained=False,
-    )
+    options = {"num_filters": [width] * 4, "use_p6": True, "no_bias": False, "pretrained": False}
+    features = FPNFeatureExpander(network=backbone, outputs=outputs, **options)
     boxes = nn.HybridSequential(prefix=PREFIX + "box_")
     with boxes.name_scope():
         for _ in range(2):

@@ -34,32 +34,26 @@ _PATTERNS = {
 #: File names spell 'mobilenet1.0' as 'mobilenet1_0'.
 _UNDERSCORE = re.compile(r"^(mobilenet(?:v2_)?\d|resnet\d+_v1_0)_(\d+)(?=_|$)")
 _THIN = re.compile(r"resnet(10|18)_v1_(0\.\d+)")
-_NARROW = re.compile(r"(.+)_w(0\.\d+)")
+_NARROW = re.compile(r".+_w(0\.\d+)")
 
-#: Options that only the Faster R-CNN scripts have: the published one, GluonCV's and this project's.
-_FASTER_RCNN_OPTIONS = ("Teacher_param_path", "use_fpn", "roi_mode")
-#: Losses that only Faster R-CNN logs.
-_FASTER_RCNN_LOSSES = ("RPN_Conf", "RCNN_CrossEntropy")
+#: Options and losses that only one kind of detector has: those of the published logs and of this project.
+_MARKS: dict[DetectorKind, set[str]] = {
+    "faster_rcnn": {"Teacher_param_path", "use_fpn", "roi_mode", "RPN_Conf", "RCNN_CrossEntropy"},
+    "ssd": {"data_shape", "CrossEntropy"},
+}
 
 
 @dataclass(frozen=True)
 class NetworkName:
-    """A network name, parsed by :func:`read_name`.
-
-    Attributes:
-        kind: 'ssd' or 'faster_rcnn'.
-        backbone: backbone as GluonCV spells it, with the width of a thin or a narrow one, such as
-            'mobilenet1.0', 'resnet10_v1_0.25' or 'resnet50_v1_w0.25'. Not checked to exist.
-        fpn: whether a Faster R-CNN has a feature pyramid.
-        data_shape: side of an SSD's square input in pixels; None if the name does not say it.
-        dataset: 'voc', 'coco' or 'custom'; None if the name does not say it.
-    """
+    """A network name, parsed by :func:`read_name`."""
 
     kind: DetectorKind
+    #: The backbone as GluonCV spells it, with the width of a thin or a narrow one, such as 'mobilenet1.0',
+    #: 'resnet10_v1_0.25' or 'resnet50_v1_w0.25'. Not checked to exist.
     backbone: str
-    fpn: bool = False
-    data_shape: int | None = None
-    dataset: str | None = None
+    fpn: bool = False  # whether a Faster R-CNN has a feature pyramid
+    data_shape: int | None = None  # side of an SSD's square input in pixels, if the name says it
+    dataset: str | None = None  # 'voc', 'coco' or 'custom', if the name says it
 
     def __str__(self) -> str:
         """The short name that the options of the scripts take: 'mobilenet1.0', 'fpn_resnet50_v1b'."""
@@ -68,19 +62,13 @@ class NetworkName:
     @property
     def base(self) -> str:
         """GluonCV's backbone that a narrow one is made of; any other backbone itself."""
-        return self._narrow[0]
+        return self.backbone.rpartition("_w")[0] if self.width else self.backbone
 
     @property
     def width(self) -> float | None:
         """Share of GluonCV's channels that a narrow backbone has; None for all other backbones."""
-        return self._narrow[1]
-
-    @property
-    def _narrow(self) -> tuple[str, float | None]:
         match = _NARROW.fullmatch(self.backbone)
-        if match and float(match[2]):
-            return match[1], float(match[2])
-        return self.backbone, None
+        return (float(match[1]) or None) if match else None
 
     @property
     def thin(self) -> tuple[int, float] | None:
@@ -101,10 +89,8 @@ def read_name(text: str, kind: DetectorKind | None = None) -> NetworkName:
     'faster_rcnn_fpn_resnet50_v1b_coco') and those of files ('mobilenet1_0') are accepted; upper and
     lower case are the same.
 
-    Args:
-        text: the name.
-        kind: the kind of detector, where the context decides it. By default the name decides: a prefix,
-            or a backbone that only Faster R-CNN has. Any other short name is an SSD's.
+    ``kind`` is given where the context decides it. By default the name decides: a prefix, or a backbone
+    that only Faster R-CNN has. Any other short name is an SSD's.
     """
     name = str(text).strip().lower()
     kind = kind or _kind_of_name(name)
@@ -112,15 +98,12 @@ def read_name(text: str, kind: DetectorKind | None = None) -> NetworkName:
     if match is None:  # an empty name, or one of several lines
         return NetworkName(kind, name)
     found = match.groupdict()
-    backbone = _UNDERSCORE.sub(r"\1.\2", found["backbone"])
-    shape = found.get("data_shape")
-    return NetworkName(
-        kind,
-        backbone,
-        fpn=kind == "faster_rcnn" and (bool(found["fpn"]) or backbone in SPLIT_ATTENTION),
-        data_shape=int(shape) if shape else None,
-        dataset=found["dataset"],
-    )
+    backbone, dataset = _UNDERSCORE.sub(r"\1.\2", found["backbone"]), found["dataset"]
+    if kind == "faster_rcnn":
+        fpn = bool(found["fpn"]) or backbone in SPLIT_ATTENTION
+        return NetworkName(kind, backbone, fpn, dataset=dataset)
+    shape = found["data_shape"]
+    return NetworkName(kind, backbone, data_shape=int(shape) if shape else None, dataset=dataset)
 
 
 def _kind_of_name(name: str) -> DetectorKind:
@@ -142,22 +125,16 @@ def kind_of(
 
     Args:
         run: a network name, or the options of a run (its Namespace).
-        metadata: further metadata of the run, as in the first line of ``*_metrics.jsonl``.
-        losses: names of the figures that the run logged.
+        metadata: further metadata of the run. losses: names of the figures that the run logged.
     """
     if isinstance(run, str):
         return read_name(run).kind
     recorded = (metadata or {}).get("detector")
     if recorded in KINDS:
         return recorded
-    losses = set(losses)
-    if any(option in run for option in _FASTER_RCNN_OPTIONS):
-        return "faster_rcnn"
-    if "data_shape" in run:
-        return "ssd"
-    if losses.intersection(_FASTER_RCNN_LOSSES):
-        return "faster_rcnn"
-    if "CrossEntropy" in losses:
-        return "ssd"
+    for names in (set(run), set(losses)):
+        for kind, marks in _MARKS.items():
+            if names & marks:
+                return kind
     network = run.get("student") or run.get("network")
     return read_name(network).kind if network else None

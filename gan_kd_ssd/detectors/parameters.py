@@ -50,13 +50,13 @@ def _initializer(name: str, declared):
     return None
 
 
-def published_file(name: str, option: str, otherwise: str) -> Path:
+def published_file(name: str, option: str, training: str) -> Path:
     """Path of the weights that GluonCV publishes for a network; downloads them if necessary.
 
     Args:
         name: GluonCV's name of the network.
-        option: command-line option that asks for them, for messages.
-        otherwise: advice for the message, if GluonCV publishes none.
+        option: command-line option that asks for the weights, for messages.
+        training: command that trains the network, for the message if GluonCV publishes none.
 
     Raises:
         UserError: GluonCV publishes no such weights, or the download fails.
@@ -67,16 +67,17 @@ def published_file(name: str, option: str, otherwise: str) -> Path:
     except UserError as error:
         raise UserError(f"{prefix}{error}, or give a .params file") from error
     if file is None:
-        raise UserError(f"{prefix}GluonCV publishes no weights of {name}; {otherwise}")
+        raise UserError(
+            f"{prefix}GluonCV publishes no weights of {name}; train it ({training}) and give its "
+            ".params file"
+        )
     return file
 
 
 def gluoncv_file(name: str, root: str | Path | None = None) -> Path | None:
     """Path of the weights that GluonCV publishes under a name; None if it publishes none.
 
-    Args:
-        name: GluonCV's name of the network.
-        root: folder for downloads (default: $MXNET_HOME/models, else ~/.mxnet/models).
+    ``root`` is the folder for downloads (default: $MXNET_HOME/models, else ~/.mxnet/models).
 
     Raises:
         UserError: the file is not in the folder, and the download fails.
@@ -97,17 +98,10 @@ def gluoncv_file(name: str, root: str | Path | None = None) -> Path | None:
         ) from error
 
 
-def check_params_file(file: Path, expected: dict, detector, option: str = "") -> None:
-    """Check a parameter file before anything is loaded.
+def check_params_file(file: Path, detector, option: str = "") -> None:
+    """Raise :class:`UserError` for a parameter file that does not fit a detector; the message says how.
 
-    Args:
-        file: path of the file.
-        expected: shape of each parameter, by GluonCV's name; 0 or None is a length not known yet.
-        detector: :class:`~gan_kd_ssd.detectors.base.Detector` that the file is for.
-        option: command-line option that gave the file, for messages.
-
-    Raises:
-        UserError: the file is missing, damaged, or does not fit; the message says how.
+    ``option`` is the command-line option that gave the file.
     """
     where = f"{option} {file}".lstrip()
     if not file.is_file():
@@ -119,35 +113,45 @@ def check_params_file(file: Path, expected: dict, detector, option: str = "") ->
         raise UserError(
             f"{where}: truncated, or not a parameter file; download it or train it again"
         ) from error
-    missing = sorted(set(expected) - set(shapes))
-    extra = sorted(key for key in set(shapes) - set(expected) if not key.startswith(TARGETS))
-    if missing or extra:
-        problem = f"{missing[0]!r} is missing" if missing else f"{extra[0]!r} is unexpected"
+    parameters = detector.net._collect_params_with_prefix()
+    expected = {key: parameter.shape for key, parameter in parameters.items()}
+    size = f"{' to '.join(map(str, detector.sizes.values()))} pixels"
+    extra = [key for key in sorted(shapes.keys() - expected) if not key.startswith(TARGETS)]
+    problems = [f"{key!r} is missing" for key in sorted(expected.keys() - shapes)]
+    problems += [f"{key!r} is unexpected" for key in extra]
+    if problems:
         raise UserError(
-            f"{where}: parameters of another network than {detector.description} ({problem}); "
+            f"{where}: parameters of another network than {detector.name} at {size} ({problems[0]}); "
             f"name the network and {detector.size_option} it was trained with"
         )
-    different = [key for key in expected if not _agree(expected[key], shapes[key])]
-    for key, anchors in detector.anchor_constants().items():
-        if shapes[key] == anchors.shape and not np.allclose(
-            found[key].asnumpy(), anchors, rtol=1e-3
+    for key, shape in expected.items():
+        fixed = key.endswith(".anchors") and not detector.any_size and shapes[key] == shape
+        if fixed and not np.allclose(
+            found[key].asnumpy(), parameters[key].value.asnumpy(), rtol=1e-3
         ):
             raise UserError(
-                f"{where}: was trained at another input size than {detector.input_size} (its anchors "
-                f"differ); give the {detector.size_option} it was trained with"
+                f"{where}: was trained at another input size than {size} (its anchors differ); give "
+                f"the {detector.size_option} it was trained with"
             )
-    if not different:
-        return
-    count = detector.classes_in(shapes, different)
-    if count is not None:
-        raise UserError(
-            f"{where}: trained for {count} classes, but the data has {len(detector.classes)} "
+    different = [key for key in expected if not _agree(expected[key], shapes[key])]
+    if different:
+        raise UserError(f"{where}: {_difference(detector, expected, shapes, different)}")
+
+
+def _difference(detector, expected: dict, shapes: dict, different: list[str]) -> str:
+    """What shapes that differ say of the network of a file."""
+    if all(key.startswith(detector.class_layers) for key in different):
+        bias = next(key for key in expected if key.startswith("class_pred") and "bias" in key)
+        ours = len(detector.classes)
+        count = shapes[bias][0] * (ours + 1) // expected[bias][0] - 1  # the background counts too
+        return (
+            f"trained for {count} classes, but the data has {ours} "
             f"({', '.join(detector.classes[:5])}, ...); give the --classes it was trained with"
         )
     key = different[0]
-    raise UserError(
-        f"{where}: {key!r} has length {shapes[key][0]}, but {detector.description} has "
-        f"{expected[key][0]}; name the network it is of"
+    return (
+        f"{key!r} has length {shapes[key][0]}, but {detector.name} has {expected[key][0]}; name the "
+        "network it is of"
     )
 
 

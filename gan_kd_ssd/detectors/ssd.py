@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,6 @@ from gan_kd_ssd.detectors import ssd_networks as networks
 from gan_kd_ssd.detectors.base import Detector, EvaluationPart, Forward
 from gan_kd_ssd.detectors.names import NetworkName
 from gan_kd_ssd.detectors.parameters import published_file, trained
-from gan_kd_ssd.detectors.ssd_losses import MultiBoxLoss
 from gan_kd_ssd.util.mxnet import mx
 
 gluon, nd = mx.gluon, mx.nd
@@ -61,6 +59,40 @@ def _rows(F, levels, predictors, width):
     return F.concat(*rows, dim=1).reshape((0, -1, width))
 
 
+class MultiBoxLoss(gluon.HybridBlock):
+    """The two losses of SSD (arXiv 1512.02325, section 2.2), equal to GluonCV's ``SSDMultiBoxLoss``.
+
+    GluonCV's block reads the number of positive anchors back to the host at each step. Here it comes
+    with the batch, so that nothing waits for the device.
+
+    Inputs: class logits (B, N, K + 1), box offsets (B, N, 4), class targets (B, N), box targets
+    (B, N, 4), and ``scale`` (1,), the reciprocal of the number of positive anchors of the whole batch on
+    all devices.
+
+    Returns two losses (B,), summed over anchors and multiplied by ``scale``: the cross-entropy of the
+    positive anchors and of the three hardest negatives for each of them, and the smooth L1 loss of the
+    positive anchors.
+    """
+
+    negatives_per_positive = 3
+
+    def hybrid_forward(self, F, classes, boxes, class_targets, box_targets, scale):
+        positive = class_targets > 0
+        entropy = -F.pick(F.log_softmax(classes, axis=-1), class_targets, axis=-1)
+        # Rank of each anchor's loss among the negatives of its image. Positives rank last: loss 0.
+        rank = (entropy * (positive - 1)).argsort(axis=1).argsort(axis=1)
+        hardest = F.broadcast_lesser(
+            rank, self.negatives_per_positive * positive.sum(axis=1, keepdims=True)
+        )
+        entropy = F.where(positive + hardest > 0, entropy, F.zeros_like(entropy))
+        distance = F.smooth_l1(boxes - box_targets, scalar=1.0)
+        distance = F.broadcast_mul(distance, positive.expand_dims(axis=-1))
+        return (
+            F.broadcast_mul(entropy.sum(axis=1), scale),
+            F.broadcast_mul(distance.sum(axis=(1, 2)), scale),
+        )
+
+
 class SSD(Detector):
     """An SSD.
 
@@ -73,44 +105,29 @@ class SSD(Detector):
     loss_names = ("CrossEntropy", "SmoothL1")
     size_option = "--data-shape"
     network_options = ("data_shape",)
+    settings_class = SSDSettings
+    class_layers = ("class_predictors",)
 
     def __init__(self, name: NetworkName, classes: Sequence[str], data_shape: int, net):
         super().__init__(name, classes, net)
-        self.data_shape = data_shape
-        self._shapes = networks.level_shapes(net.features, data_shape)
-        self.strides = [round(data_shape / height) for _, height, _ in self._shapes]
-        self.net.set_nms(nms_thresh=0.45, nms_topk=400, post_nms=100)  # GluonCV's values for VOC
+        self.data_shape, self.sizes = data_shape, {"data_shape": data_shape}
+        self.shapes = networks.level_shapes(net.features, data_shape)
+        self.strides = [round(data_shape / height) for _, height, _ in self.shapes]
+        net.set_nms(nms_thresh=0.45, nms_topk=400, post_nms=100)  # GluonCV's values for VOC
         self.head, self.loss = SSDHead(net), MultiBoxLoss()
 
     @classmethod
-    def settings(cls, options: Mapping, devices: int = 1) -> SSDSettings:
-        return SSDSettings(options.get("data_shape") or SSDSettings.data_shape)
-
-    @classmethod
-    def build(
-        cls,
-        network: str | NetworkName,
-        classes: Sequence[str],
-        settings: SSDSettings,
-        *,
-        pretrained_base: bool = False,
-        option: str = "",
-    ) -> SSD:
+    def build(cls, network, classes, settings, *, pretrained_base=False, option="") -> SSD:
         name = networks.check_name(network, option)
         net = networks.build_ssd(name, classes, settings.data_shape, pretrained_base)
         return cls(name, classes, settings.data_shape, net)
 
     @classmethod
-    def published_weights(
-        cls, network: str | NetworkName, settings: SSDSettings, dataset: str, option: str = ""
-    ) -> Path:
+    def published_weights(cls, network, settings, dataset, option=""):
         name = networks.check_name(network, option)
         data = "voc" if dataset == "voc07" else dataset  # GluonCV trains on both years
-        return published_file(
-            f"ssd_{settings.data_shape}_{name}_{data}",
-            option,
-            f"train it (train_ssd_gkd.py --distill none --student {name}) and give its .params file",
-        )
+        training = f"train_ssd_gkd.py --distill none --student {name}"
+        return published_file(f"ssd_{settings.data_shape}_{name}_{data}", option, training)
 
     def _infer_shapes(self, device) -> None:
         x = nd.zeros((1, 3, self.data_shape, self.data_shape), ctx=device)
@@ -118,14 +135,6 @@ class SSD(Detector):
 
     def _graphs(self):
         return self.pyramid, self.head, self.loss, self.net
-
-    @property
-    def shapes(self) -> list[tuple[int, int, int]]:
-        return self._shapes
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        return {"data_shape": self.data_shape}
 
     @cached_property
     def anchors(self) -> np.ndarray:
@@ -167,16 +176,8 @@ class SSD(Detector):
 
     def head_parts(self, levels: Sequence[int]) -> list[tuple[str, list]]:
         """The class and box predictors of each level."""
-        return [
-            (
-                f"stride {self.strides[level]}",
-                [self.net.class_predictors[level], self.net.box_predictors[level]],
-            )
-            for level in levels
-        ]
-
-    def detect(self, x):
-        return self.net(x)
+        predictors = list(zip(self.net.class_predictors, self.net.box_predictors))
+        return [(f"stride {self.strides[level]}", list(predictors[level])) for level in levels]
 
     def val_batches(self, dataset, batch_size: int, devices: int, num_workers: int):
         from gan_kd_ssd.data.batches.ssd_batches import ValBatches
@@ -186,49 +187,7 @@ class SSD(Detector):
     def evaluation_parts(self, batch, ctx: Sequence) -> list[EvaluationPart]:
         """Distribute images (B, 3, S, S) and labels (B, M, 6) over devices, as evenly as possible."""
         images, labels = batch
-        labels, parts, first = labels.asnumpy(), [], 0
-        for share in split_evenly(images, ctx):
-            last = first + len(share)
-            parts.append(EvaluationPart(share, labels[first:last], 1.0))
-            first = last
-        return parts
-
-    def anchor_constants(self) -> dict[str, np.ndarray]:
-        return {
-            f"anchor_generators.{index}.anchors": generator.anchors.value.asnumpy()
-            for index, generator in enumerate(self.net.anchor_generators)
-        }
-
-    def classes_in(self, shapes: Mapping, different: Sequence[str]) -> int | None:
-        if not all(key.startswith("class_predictors") for key in different):
-            return None
-        anchors = self.net.anchor_generators[0].num_depth
-        return shapes["class_predictors.0.predictor.bias"][0] // anchors - 1
-
-
-def split_evenly(images, ctx: Sequence) -> list:
-    """Split images (B, 3, H, W) over devices; a batch smaller than their number uses fewer."""
-    parts = min(len(ctx), len(images))
-    edges = [len(images) * part // parts for part in range(parts + 1)]
-    return [
-        images[start:end].as_in_context(device) for device, start, end in zip(ctx, edges, edges[1:])
-    ]
-
-
-def build(network: str | NetworkName, classes: Sequence[str], data_shape: int, **kwargs) -> SSD:
-    """Build an SSD by name and input size in pixels; ``kwargs`` are those of :meth:`SSD.build`."""
-    return SSD.build(network, classes, SSDSettings(data_shape), **kwargs)
-
-
-def load(
-    network: str | NetworkName,
-    classes: Sequence[str],
-    data_shape: int,
-    params: str | Path,
-    ctx: Sequence,
-    option: str = "",
-    **kwargs,
-) -> SSD:
-    """Load a trained SSD for inference; ``kwargs`` are those of :meth:`SSD.load_trained`."""
-    settings = SSDSettings(data_shape)
-    return SSD.load_trained(network, classes, settings, params, ctx, option=option, **kwargs)
+        ctx = list(ctx)[: len(images)]
+        shares = gluon.utils.split_and_load(images, ctx, even_split=False)
+        rows = np.array_split(labels.asnumpy(), len(ctx))
+        return [EvaluationPart(share, own, 1.0) for share, own in zip(shares, rows)]

@@ -5,18 +5,19 @@ that parameters are interchangeable with ``gluoncv.model_zoo.get_model``. At oth
 as many levels as it takes to reach 1x1, and the anchors follow GluonCV's proportions (this project's
 choice).
 
-To add a backbone, add it to :data:`BACKBONES`, or write a function that gives its :class:`Design` and add
-it to :data:`DESIGNS`.
+To add a backbone, add it to :data:`BACKBONES`, or write a function such as :func:`_vgg16` and add it to
+:data:`DESIGNS`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
 from gan_kd_ssd.detectors import backbones
-from gan_kd_ssd.detectors.names import NetworkName, read_name
+from gan_kd_ssd.detectors.names import NetworkName
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
@@ -29,26 +30,21 @@ ZOO_SIZES_STRIDE_16 = (51.2, 102.4, 189.4, 276.4, 363.52, 450.6, 492)
 ZOO_SIZES_STRIDE_8 = (51.2, 76.8, 153.6, 230.4, 307.2, 384.0, 460.8, 537.6)
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """Levels of an SSD on a backbone of GluonCV's.
+class Backbone(NamedTuple):
+    """Levels of an SSD on one of GluonCV's backbones."""
 
-    Attributes:
-        taps: outputs of the backbone that are levels, finest first.
-        filters: channels of the appended levels, each with half the cells of the one before.
-        first_stride: distance in pixels between neighbouring cells of the finest level.
-    """
-
-    taps: tuple[str, ...]
+    taps: tuple[str, ...]  # outputs of the backbone that are levels, finest first
+    #: Channels of the appended levels, each with half the cells of the one before.
     filters: tuple[int, ...] = (512, 512, 256, 256)
-    first_stride: int = 16
+    first_stride: int = 16  # distance in pixels between neighbouring cells of the finest level
 
 
+_MOBILENET = ("relu22_fwd", "relu26_fwd")
 BACKBONES = {
-    "mobilenet1.0": Backbone(("relu22_fwd", "relu26_fwd")),
-    "mobilenet0.75": Backbone(("relu22_fwd", "relu26_fwd")),
-    "mobilenet0.5": Backbone(("relu22_fwd", "relu26_fwd")),
-    "mobilenet0.25": Backbone(("relu22_fwd", "relu26_fwd"), filters=(256, 256, 128, 128)),
+    "mobilenet1.0": Backbone(_MOBILENET),
+    "mobilenet0.75": Backbone(_MOBILENET),
+    "mobilenet0.5": Backbone(_MOBILENET),
+    "mobilenet0.25": Backbone(_MOBILENET, filters=(256, 256, 128, 128)),
     # GluonCV has no SSD on MobileNetV2, and the paper does not say which outputs are its levels. These
     # are SSDLite's: the last expansion at stride 16 and the last convolution (arXiv 1801.04381, 6.2).
     "mobilenetv2_1.0": Backbone(
@@ -63,41 +59,14 @@ BACKBONES = {
 }
 
 
-@dataclass(frozen=True)
-class Design:
-    """Arguments of GluonCV's ``get_ssd`` that differ between networks.
-
-    Attributes:
-        features: outputs of the backbone that are levels, or a function that builds the whole pyramid.
-        filters: channels of the appended levels; None if ``features`` is a function.
-        base: name or block of the backbone.
-        anchors: sizes, ratios and steps of the anchors, and other keyword arguments.
-    """
-
-    features: Sequence[str] | Callable
-    filters: Sequence[int] | None = None
-    base: object = None
-    anchors: dict = field(default_factory=dict)
-
-
 def check_name(network: str | NetworkName, option: str = "") -> NetworkName:
     """Parse the name of an SSD.
 
     Raises:
         UserError: there is no such network; names ``option``.
     """
-    name = read_name(str(network), "ssd")
-    if name.width:
-        known = name.base in BACKBONES or name.base == "vgg16_atrous"
-    else:
-        known = name.thin or name.backbone in BACKBONES or name.backbone in SIZES
-    if known:
-        return name
-    names = ", ".join([*BACKBONES, *SIZES, "resnet10_v1_0.25 and other widths of resnet10/18"])
-    raise UserError(
-        f"{option} {str(network)!r}: no such network; known are {names}; resnet50_v1_w0.25 and similar "
-        "names are GluonCV's backbones with fewer channels".lstrip()
-    )
+    narrow = [*BACKBONES, "vgg16_atrous"]
+    return backbones.known_name(network, "ssd", option, [*BACKBONES, *SIZES], narrow)
 
 
 def level_sides(first_side: int) -> list[int]:
@@ -127,7 +96,7 @@ def anchor_sizes(data_shape: int, sides: Sequence[int], first_stride: int) -> li
     return sizes
 
 
-def anchor_ratios(levels: int) -> list[list[float]]:
+def _ratios(levels: int) -> list[list[float]]:
     """Aspect ratios of the anchors of each level, as in GluonCV: 4, 6, ..., 6, 4, 4 anchors a cell."""
     few, many = [1, 2, 0.5], [1, 2, 0.5, 3, 1.0 / 3]
     return [few if i == 0 or i >= levels - 2 else many for i in range(levels)]
@@ -149,33 +118,27 @@ def build_ssd(name: NetworkName, classes: Sequence[str], data_shape: int, pretra
 
     if data_shape < 32:
         raise UserError(f"--data-shape {data_shape}: at least 32 pixels are needed")
+    made_for = [size for size in SIZES.get(name.base, ()) if not name.width or size != 300]
+    if made_for and data_shape not in made_for:
+        sizes = ", ".join(map(str, made_for))
+        raise UserError(f"--data-shape {data_shape}: {name.base} is made for {sizes}")
     pretrained_base = pretrained_base and name.has_imagenet
-    design = DESIGNS.get(name.base, _standard)(name, data_shape)
-    if design.filters and name.width:
-        narrow = backbones.narrow_mobilenet_or_resnet(name, PREFIX)
-        filters = backbones.channels(design.filters, name.width)
-        design = replace(design, filters=filters, base=narrow)
-    elif name.thin:
-        design = replace(design, base=backbones.thin_resnet(name, PREFIX))
-    options = dict(design.anchors)
-    if design.filters and not name.has_imagenet:
-        options["min_depth"] = design.filters[-1] // 2
+    design = {"name": name.backbone, "filters": None}
+    design.update(DESIGNS.get(name.base, _standard)(name, data_shape))
+    if name.thin:
+        design["name"] = backbones.thin_resnet(name, PREFIX)
+    elif design["filters"] and name.width:
+        design["name"] = backbones.narrow_mobilenet_or_resnet(name, PREFIX)
+        design["filters"] = backbones.channels(design["filters"], name.width)
+    if design["filters"] and not name.has_imagenet:
+        design["min_depth"] = design["filters"][-1] // 2
+    design.update(base_size=data_shape, classes=tuple(classes), dataset="", prefix=PREFIX)
     with backbones.backbone_download(name, pretrained_base):
-        return get_ssd(
-            design.base or name.backbone,
-            data_shape,
-            features=design.features,
-            filters=design.filters and list(design.filters),
-            classes=tuple(classes),
-            dataset="",
-            pretrained_base=pretrained_base,
-            prefix=PREFIX,
-            **options,
-        )
+        return get_ssd(**design, pretrained_base=pretrained_base)
 
 
-def _standard(name: NetworkName, data_shape: int) -> Design:
-    """Levels from the backbone's taps down to 1x1."""
+def _standard(name: NetworkName, data_shape: int) -> dict:
+    """Arguments of GluonCV's ``get_ssd`` for levels from the backbone's taps down to 1x1."""
     if name.thin:
         taps = tuple(backbones.thin_taps(name, (2, 3, 4)))
         last = backbones.thin_channels(name)[-1]
@@ -188,78 +151,73 @@ def _standard(name: NetworkName, data_shape: int) -> Design:
         raise UserError(f"--data-shape {data_shape}: too small for {name}")
     # Thin networks take the coarse anchors, although their finest level has stride 8.
     anchor_stride = 16 if name.thin else backbone.first_stride
-    return Design(
-        list(backbone.taps),
-        [*backbone.filters, *backbone.filters[-1:] * extra][:extra],
-        anchors={
-            "sizes": anchor_sizes(data_shape, sides, anchor_stride),
-            "ratios": anchor_ratios(len(sides)),
-            "steps": [data_shape / side for side in sides],
-        },
-    )
+    return {
+        "features": list(backbone.taps),
+        "filters": [*backbone.filters, *backbone.filters[-1:] * extra][:extra],
+        "sizes": anchor_sizes(data_shape, sides, anchor_stride),
+        "ratios": _ratios(len(sides)),
+        "steps": [data_shape / side for side in sides],
+    }
 
 
-def _mobilenet_quarter(name: NetworkName, data_shape: int) -> Design:
+#: Anchors of GluonCV's SSDs for 300 pixels on MobileNet 0.25 and ResNet34 (its presets.py).
+_ANCHORS_300 = {
+    "sizes": [21, 45, 99, 153, 207, 261, 315],
+    "ratios": _ratios(6),
+    "steps": [8, 16, 32, 64, 100, 300],
+}
+
+
+def _mobilenet_quarter(name: NetworkName, data_shape: int) -> dict:
     """MobileNet 0.25, which GluonCV has for 300 pixels."""
-    if name.width or data_shape != 300:
-        return _standard(name, data_shape)
-    backbone = BACKBONES[name.base]
-    return Design(list(backbone.taps), list(backbone.filters), anchors=_anchors_300())
+    design = _standard(name, data_shape)
+    return {**design, **_ANCHORS_300} if data_shape == 300 and not name.width else design
 
 
-def _resnet34(name: NetworkName, data_shape: int) -> Design:
+def _resnet34(name: NetworkName, data_shape: int) -> dict:
     from gluoncv.model_zoo.ssd.resnet_v1b_ssd import resnet34_v1b_ssd
 
-    _check_size(name, data_shape)
-    return Design(resnet34_v1b_ssd, anchors=_anchors_300())
+    return {"features": resnet34_v1b_ssd, **_ANCHORS_300}
 
 
-def _mobilenet_lite(name: NetworkName, data_shape: int) -> Design:
+def _mobilenet_lite(name: NetworkName, data_shape: int) -> dict:
     """SSDLite on MobileNet 1.0 (GluonCV's presets.py)."""
     from gluoncv.model_zoo.ssd.anchor import LiteAnchorGenerator
 
-    _check_size(name, data_shape)
-    options = {
+    return {
+        **{"name": "mobilenet1.0", "features": list(_MOBILENET), "filters": [512, 256, 256, 128]},
         "sizes": [60.0, 105.0, 150.0, 195.0, 240.0, 285.0, 300.0],
         "ratios": [[1, 2, 0.5]] + [[1, 2, 0.5, 3, 1.0 / 3]] * 5,
         "steps": [16, 30, 60, 100, 150, 300],
-        "predictors_kernel": (1, 1),
-        "predictors_pad": (0, 0),
-        "min_depth": 64,
-        "reduce_ratio": 0.5,
-        "anchor_generator": LiteAnchorGenerator,
+        **{"predictors_kernel": (1, 1), "predictors_pad": (0, 0), "min_depth": 64},
+        **{"reduce_ratio": 0.5, "anchor_generator": LiteAnchorGenerator},
     }
-    taps = list(BACKBONES["mobilenet1.0"].taps)
-    return Design(taps, [512, 256, 256, 128], "mobilenet1.0", options)
 
 
-def _vgg16(name: NetworkName, data_shape: int) -> Design:
+def _vgg16(name: NetworkName, data_shape: int) -> dict:
     from gluoncv.model_zoo.ssd import vgg_atrous
 
-    _check_size(name, data_shape)
     if data_shape == 300:
-        anchors = {**_anchors_300(), "sizes": [30, 60, 111, 162, 213, 264, 315]}
-        return Design(vgg_atrous.vgg16_atrous_300, anchors=anchors)
+        sizes = [30, 60, 111, 162, 213, 264, 315]
+        return {"features": vgg_atrous.vgg16_atrous_300, **_ANCHORS_300, "sizes": sizes}
     sides = level_sides(data_shape // 8)
-    anchors = {
+    features = partial(_smaller_vgg16, len(sides), name.width)
+    if data_shape == 512 and not name.width:
+        features = vgg_atrous.vgg16_atrous_512
+    return {
+        "features": features,
         "sizes": anchor_sizes(data_shape, sides, 8),
-        "ratios": anchor_ratios(len(sides)),
+        "ratios": _ratios(len(sides)),
         "steps": [data_shape // side for side in sides],
     }
-    if data_shape == 512 and name.width is None:
-        return Design(vgg_atrous.vgg16_atrous_512, anchors=anchors)
-
-    def smaller(pretrained=False, ctx=None, root=None, **kwargs):
-        return _smaller_vgg16(len(sides), name.width, pretrained, ctx, root)
-
-    return Design(smaller, anchors=anchors)
 
 
-def _smaller_vgg16(levels: int, width: float | None, pretrained, ctx, root):
+def _smaller_vgg16(levels: int, width: float | None, pretrained, ctx, root, **_normalisation):
     """VGG16 with the appended levels of 512 pixels that fit: the first, some in between, the last.
 
     The two dilated layers of a narrow VGG16 keep their 1024 channels.
     """
+    from gluoncv.model_zoo.model_store import get_model_file
     from gluoncv.model_zoo.ssd import vgg_atrous
 
     layers, widths = vgg_atrous.vgg_spec[16]
@@ -273,43 +231,25 @@ def _smaller_vgg16(levels: int, width: float | None, pretrained, ctx, root):
         ]
     net = vgg_atrous.VGGAtrousExtractor(layers, widths, extras)
     if pretrained:
-        from gluoncv.model_zoo.model_store import get_model_file
-
         net.initialize(ctx=ctx)
         file = get_model_file("vgg16_atrous", tag=pretrained, root=root)
         net.load_parameters(file, ctx=ctx, allow_missing=True, ignore_extra=True)
     return net
 
 
-#: Networks that are not :func:`_standard`.
+#: Networks that are not :func:`_standard`: functions of name and input size, as that one.
 DESIGNS = {
     "vgg16_atrous": _vgg16,
     "resnet34_v1b": _resnet34,
     "mobilenet1.0_lite": _mobilenet_lite,
     "mobilenet0.25": _mobilenet_quarter,
 }
-#: Input sizes in pixels of the networks that exist only at some.
+#: Input sizes in pixels of the networks that exist only at some; 300 only at full width.
 SIZES = {
     "vgg16_atrous": (128, 256, 300, 512),
     "resnet34_v1b": (300,),
     "mobilenet1.0_lite": (300,),
 }
-
-
-def _check_size(name: NetworkName, data_shape: int) -> None:
-    made_for = [size for size in SIZES[name.base] if name.width is None or size != 300]
-    if data_shape not in made_for:
-        sizes = ", ".join(map(str, made_for))
-        raise UserError(f"--data-shape {data_shape}: {name.base} is made for {sizes}")
-
-
-def _anchors_300() -> dict:
-    """Anchors of GluonCV's SSDs for 300 pixels on MobileNet 0.25 and ResNet34 (its presets.py)."""
-    return {
-        "sizes": [21, 45, 99, 153, 207, 261, 315],
-        "ratios": anchor_ratios(6),
-        "steps": [8, 16, 32, 64, 100, 300],
-    }
 
 
 def level_shapes(features, data_shape: int) -> list[tuple[int, int, int]]:

@@ -254,11 +254,11 @@ def test_a_batch_that_does_not_divide_by_the_devices_is_refused(dataset):
 
 
 def test_the_number_of_anchors_is_that_of_the_network_s_predictions():
-    from gan_kd_ssd.detectors import faster_rcnn
     from gan_kd_ssd.util.mxnet import mx
+    from helpers.detectors import build_faster_rcnn
 
     for fpn in (False, True):
-        detector = faster_rcnn.build("resnet10_v1_0.125", ["a"], fpn=fpn, short=64, max_size=96)
+        detector = build_faster_rcnn("resnet10_v1_0.125", ["a"], use_fpn=fpn, short=64, max_size=96)
         detector.initialize([mx.cpu()])
         targets = RPNTargets(detector.anchor_grids(), detector.strides)
         for size in ((64, 80), (71, 97)):

@@ -7,7 +7,7 @@ import pytest
 
 from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
 from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
-from gan_kd_ssd.detectors.base import DETECTORS, Detector, Forward, detector_class
+from gan_kd_ssd.detectors.base import DETECTORS, Detector, detector_class
 from gan_kd_ssd.detectors.names import KINDS
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
@@ -58,11 +58,6 @@ def test_losses_and_counts_are_named_and_stay_on_the_device(detector, make_batch
     mx.autograd.backward(list(result.losses.values()))
     gradients = [parameter.grad().asnumpy() for parameter in detector.parameters()]
     assert all(np.isfinite(g).all() for g in gradients) and any(g.any() for g in gradients)
-
-
-def test_a_forward_unpacks_in_the_order_of_the_log():
-    levels, losses, counts = Forward((1,), {"a": 2, "b": 3}, {"c": (4, 5), "d": (6, 7)})
-    assert (levels, losses, counts) == ((1,), [2, 3], [4, 5, 6, 7])
 
 
 def test_pyramid_parameters_come_first_and_are_counted(detector):

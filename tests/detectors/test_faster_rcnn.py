@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from gan_kd_ssd.detectors import faster_rcnn
+from gan_kd_ssd.detectors.faster_rcnn import FasterRCNN, FasterRCNNSettings
 from gan_kd_ssd.detectors.faster_rcnn_losses import FasterRCNNCounts, FasterRCNNLoss
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
+from helpers.detectors import build_faster_rcnn
 
 CLASSES = ["disc", "square"]
 CPU = [mx.cpu()]
@@ -15,7 +16,7 @@ CPU = [mx.cpu()]
 def tiny(seed=0, classes=CLASSES, network="resnet10_v1_0.125", **settings):
     mx.random.seed(seed)
     sizes = {"short": 64, "max_size": 96, **settings}
-    detector = faster_rcnn.build(network, classes, **sizes)
+    detector = build_faster_rcnn(network, classes, **sizes)
     detector.initialize(CPU)
     return detector
 
@@ -36,7 +37,7 @@ def as_numpy(arrays):
 @pytest.mark.parametrize("fpn", [False, True])
 @pytest.mark.parametrize("size", [(64, 80), (71, 97)])
 def test_levels_have_the_input_s_size_over_their_stride_rounded_up(fpn, size):
-    detector = tiny(fpn=fpn)
+    detector = tiny(use_fpn=fpn)
     assert detector.strides == ([4, 8, 16, 32, 64] if fpn else [16])
     levels = detector.pyramid(mx.nd.zeros((1, 3, *size)))
     expected = [tuple(-(-side // stride) for side in size) for stride in detector.strides]
@@ -47,7 +48,7 @@ def test_levels_have_the_input_s_size_over_their_stride_rounded_up(fpn, size):
 @pytest.mark.parametrize("roi_mode", ["align", "pool"])
 @pytest.mark.parametrize("fpn, images", [(False, 1), (True, 1), (False, 2)])
 def test_pyramid_and_head_together_are_gluoncv_s_training_forward(fpn, images, roi_mode):
-    detector = tiny(fpn=fpn, roi_mode=roi_mode, per_device=images)
+    detector = tiny(use_fpn=fpn, roi_mode=roi_mode, per_device=images)
     x, boxes, labels = sample(images=images)
     mx.random.seed(4)
     with mx.autograd.train_mode(), mx.autograd.record():
@@ -64,7 +65,7 @@ def test_pyramid_and_head_together_are_gluoncv_s_training_forward(fpn, images, r
 
 @pytest.mark.parametrize("fpn", [False, True])
 def test_compiled_graphs_give_the_same_for_images_of_several_sizes(fpn):
-    plain, compiled = tiny(fpn=fpn), tiny(fpn=fpn)
+    plain, compiled = tiny(use_fpn=fpn), tiny(use_fpn=fpn)
     compiled.hybridize()
     for size in ((64, 80), (71, 97), (64, 80)):
         x, boxes, labels = sample(*size)
@@ -119,7 +120,7 @@ def test_a_mixture_of_two_images_counts_half():
 @pytest.mark.parametrize("fpn", [False, True])
 def test_bn_trains_every_normalisation_and_uses_the_batch_s_statistics(fpn):
     plain, trained = (
-        faster_rcnn.build("resnet50_v1b", CLASSES, fpn=fpn, norm_layer=norm, devices=1)
+        build_faster_rcnn("resnet50_v1b", CLASSES, use_fpn=fpn, norm_layer=norm, devices=1)
         for norm in (None, "bn")
     )
     for detector, expected in ((plain, False), (trained, True)):
@@ -134,12 +135,12 @@ def test_bn_trains_every_normalisation_and_uses_the_batch_s_statistics(fpn):
 
 
 def test_a_backbone_of_split_attention_is_the_zoo_s_fpn():
-    detector = faster_rcnn.build("resnest50", CLASSES)
+    detector = build_faster_rcnn("resnest50", CLASSES)
     assert detector.name == "fpn_resnest50" and detector.strides == [4, 8, 16, 32, 64]
 
 
 def test_each_roi_is_pooled_from_the_one_level_that_fits_its_size():
-    detector = tiny(fpn=True)
+    detector = tiny(use_fpn=True)
     levels = [mx.nd.ones((1, 1, 8, 8)) * (index + 1) for index in range(5)]
     sides = [20, 130, 300, 700]  # sqrt(area) over 224 is below 1/2, 1/2 to 1, 1 to 2, above 2
     rois = mx.nd.array([[0, 0, 0, side, side] for side in sides])
@@ -161,7 +162,7 @@ def test_parameters_anchors_and_numbers_are_the_zoo_s(name, fpn):
     from gluoncv.model_zoo import get_model
 
     zoo = get_model(name, pretrained_base=False)
-    ours = faster_rcnn.build(name, zoo.classes).net
+    ours = build_faster_rcnn(name, zoo.classes).net
     assert ours._collect_params_with_prefix().keys() == zoo._collect_params_with_prefix().keys()
     assert (ours.num_stages > 1) == fpn
     same = "short max_size nms_thresh nms_topk post_nms _strides _roi_size _roi_mode _num_sample"
@@ -191,7 +192,7 @@ def test_saved_student_loads_with_plain_gluoncv_and_detects_the_same(tmp_path):
     from gluoncv.model_zoo import get_model
 
     plain = get_model("faster_rcnn_resnet50_v1b_voc", pretrained_base=False)
-    student = faster_rcnn.build("resnet50_v1b", plain.classes)
+    student = build_faster_rcnn("resnet50_v1b", plain.classes)
     student.initialize(CPU)
     x, _, _ = sample(128, 160)
     student.net.save_parameters(str(tmp_path / "s.params"))
@@ -201,7 +202,7 @@ def test_saved_student_loads_with_plain_gluoncv_and_detects_the_same(tmp_path):
 
 
 def test_the_zoo_s_networks_keep_stem_and_first_stage_and_thin_ones_train_all():
-    zoo = faster_rcnn.build("resnet50_v1b", CLASSES)
+    zoo = build_faster_rcnn("resnet50_v1b", CLASSES)
     names = [p.name for p in zoo.parameters()]
     assert any("layers2_conv" in name for name in names)
     assert any("rpn" in name for name in names) and any("dense" in name for name in names)
@@ -275,15 +276,13 @@ def test_an_image_without_sampled_anchors_or_objects_has_finite_losses():
 
 def test_a_file_of_a_trained_network_loads_into_a_second_network_of_the_process(tmp_path):
     for fpn in (False, True):
-        first, file = tiny(seed=1, fpn=fpn), tmp_path / f"{fpn}.params"
+        first, file = tiny(seed=1, use_fpn=fpn), tmp_path / f"{fpn}.params"
         x, boxes, labels = sample()
         with mx.autograd.record():  # training must leave nothing in the file that the net lacks
             first.head(x, boxes, labels, *first.pyramid(x))
         first.net.save_parameters(str(file))
-        sizes = {"short": 64, "max_size": 96}
-        second = faster_rcnn.load(
-            "resnet10_v1_0.125", CLASSES, file, CPU, "--params", fpn=fpn, **sizes
-        )
+        settings = FasterRCNNSettings(use_fpn=fpn, short=64, max_size=96)
+        second = FasterRCNN.load_trained("resnet10_v1_0.125", CLASSES, settings, file, CPU)
         assert not any("_target" in key for key in mx.nd.load(str(file)))
         for one, other in zip(first.detect(x), second.detect(x)):
             np.testing.assert_allclose(one.asnumpy(), other.asnumpy(), rtol=1e-3, atol=1e-4)
@@ -294,7 +293,7 @@ def test_a_file_of_a_trained_network_loads_into_a_second_network_of_the_process(
     [
         ({"classes": ["a", "b", "c"]}, "trained for 2 classes"),
         ({"network": "resnet10_v1_0.25"}, "name the network it is of"),
-        ({"fpn": True}, "parameters of another network .* --short"),
+        ({"use_fpn": True}, "parameters of another network .* --short"),
     ],
 )
 def test_foreign_parameters_are_one_clear_line(tmp_path, change, message):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from gan_kd_ssd.detectors import ssd
 from gan_kd_ssd.detectors import ssd_networks as networks
-from gan_kd_ssd.detectors.ssd_losses import MultiBoxLoss
+from gan_kd_ssd.detectors.ssd import MultiBoxLoss
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
+from helpers.detectors import build_ssd
 
 VOC = [f"class{i}" for i in range(20)]
 
@@ -30,7 +30,7 @@ VOC = [f"class{i}" for i in range(20)]
     ],
 )
 def test_pyramid_ends_at_one_cell_and_has_fitting_anchors(network, size, sides):
-    detector = ssd.build(network, VOC, size)
+    detector = build_ssd(network, VOC, size)
     assert [height for _, height, _ in detector.shapes] == sides
     per_level = [4, *[6] * (len(sides) - 3), 4, 4]
     assert len(detector.anchors) == sum(a * side**2 for a, side in zip(per_level, sides))
@@ -58,7 +58,7 @@ def test_anchor_sizes_are_the_zoo_s_for_grids_as_coarse(size, sides, stride, fra
 
 def test_input_too_large_for_the_anchors_is_refused():
     with pytest.raises(UserError, match="--data-shape 2048: too large"):
-        ssd.build("resnet18_v1", VOC, 2048)
+        build_ssd("resnet18_v1", VOC, 2048)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_parameters_and_anchors_are_the_zoo_s_where_it_has_the_network(name, lev
     from gluoncv.model_zoo import get_model
 
     zoo = get_model(name, pretrained_base=False)
-    ours = ssd.build(name, zoo.classes, int(name.split("_")[1])).net
+    ours = build_ssd(name, zoo.classes, int(name.split("_")[1])).net
     for mine, theirs in zip(ours.anchor_generators, zoo.anchor_generators):
         np.testing.assert_array_equal(mine.anchors.value.asnumpy(), theirs.anchors.value.asnumpy())
     assert len(ours.anchor_generators) == levels
@@ -87,7 +87,7 @@ def test_parameters_and_anchors_are_the_zoo_s_where_it_has_the_network(name, lev
 def test_saved_student_loads_with_plain_gluoncv_and_gives_the_same_levels(tmp_path):
     from gluoncv.model_zoo import get_model
 
-    student = ssd.build("ssd_512_mobilenet1.0_voc", VOC, 512)
+    student = build_ssd("ssd_512_mobilenet1.0_voc", VOC, 512)
     student.initialize([mx.cpu()])
     student.net.save_parameters(str(tmp_path / "student.params"))
     plain = get_model("ssd_512_mobilenet1.0_voc", pretrained_base=False)
@@ -178,7 +178,7 @@ def test_unknown_network_is_named_with_its_option():
 
 def test_size_that_a_network_is_not_made_for_is_refused():
     with pytest.raises(UserError, match=r"--data-shape 320: vgg16_atrous is made for"):
-        ssd.build("vgg16_atrous", VOC, 320)
+        build_ssd("vgg16_atrous", VOC, 320)
 
 
 def damaged(path, kind, tiny_ssd):
@@ -219,7 +219,7 @@ def test_damaged_or_foreign_parameters_are_one_clear_line(kind, message, tiny_ss
 
 def test_parameters_of_other_classes_say_how_many(tiny_ssd, tmp_path):
     tiny_ssd().net.save_parameters(str(tmp_path / "two.params"))
-    three = ssd.build("resnet10_v1_0.125", ["a", "b", "c"], 64)
+    three = build_ssd("resnet10_v1_0.125", ["a", "b", "c"], 64)
     with pytest.raises(UserError, match="trained for 2 classes, but the data has 3"):
         three.load(tmp_path / "two.params", [mx.cpu()], "--teacher-params")
 
@@ -227,7 +227,7 @@ def test_parameters_of_other_classes_say_how_many(tiny_ssd, tmp_path):
 @pytest.mark.parametrize("network", ["mobilenet0.25", "resnet10_v1_0.125"])
 def test_running_statistics_start_at_mean_0_and_variance_1(network):
     """Those of the appended levels too, which GluonCV names otherwise and gives negative variances."""
-    detector = ssd.build(network, ["a"], 128)
+    detector = build_ssd(network, ["a"], 128)
     detector.initialize([mx.cpu()])
     values = {name: p.data().asnumpy() for name, p in detector.net.collect_params().items()}
     means = [v for name, v in values.items() if name.endswith(("running_mean", "moving_mean"))]

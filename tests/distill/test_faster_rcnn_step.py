@@ -5,21 +5,21 @@ import pytest
 
 from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
 from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
-from gan_kd_ssd.detectors import faster_rcnn
 from gan_kd_ssd.distill.adapter import align
 from gan_kd_ssd.distill.head import inherit_head
 from gan_kd_ssd.distill.method import plain
 from gan_kd_ssd.distill.settings import SGD
 from gan_kd_ssd.util.mxnet import mx
+from helpers.detectors import build_faster_rcnn
 from helpers.distill import OPTIMIZER, distil, term, values, weights
 
 SIZES = [(64, 80), (80, 64)]
 
 
-def build(width="0.125", seed=0, devices=1, fpn=False):
+def build(width="0.125", seed=0, devices=1, use_fpn=False):
     mx.random.seed(seed)
-    detector = faster_rcnn.build(
-        f"resnet10_v1_{width}", ["disc", "square"], fpn=fpn, short=64, max_size=96
+    detector = build_faster_rcnn(
+        f"resnet10_v1_{width}", ["disc", "square"], use_fpn=use_fpn, short=64, max_size=96
     )
     detector.initialize([mx.cpu(i) for i in range(devices)])
     detector.hybridize()
@@ -43,8 +43,8 @@ def changed(before, parameters):
     return [not np.array_equal(a, b) for a, b in zip(before, values(parameters))]
 
 
-def gan(student, devices=1, fpn=False, **options):
-    teacher = build("0.25", seed=9, devices=devices, fpn=fpn)
+def gan(student, devices=1, use_fpn=False, **options):
+    teacher = build("0.25", seed=9, devices=devices, use_fpn=use_fpn)
     ctx = [mx.cpu(i) for i in range(devices)]
     return distil(student, teacher, ctx, clamp="all", **options)
 
@@ -52,8 +52,8 @@ def gan(student, devices=1, fpn=False, **options):
 @pytest.mark.parametrize("update", ["separate", "joint"])
 @pytest.mark.parametrize("fpn", [False, True])
 def test_a_step_trains_both_networks_and_gives_finite_figures_of_every_level(fpn, update):
-    student = build(fpn=fpn)
-    method = gan(student, fpn=fpn, update=update)
+    student = build(use_fpn=fpn)
+    method = gan(student, use_fpn=fpn, update=update)
     discriminator = method.blocks["discriminator"].collect_params().values()
     before = values(student.parameters()), values(discriminator)
     (vector,) = method.steps["gan"](make_batch(student))
@@ -147,7 +147,7 @@ def test_some_steps_of_detection_lower_the_losses():
 
 def test_levels_of_the_same_side_are_paired_by_their_stride():
     student, teacher = (
-        faster_rcnn.build("resnet10_v1_0.125", ["a"], fpn=True, short=32, max_size=64)
+        build_faster_rcnn("resnet10_v1_0.125", ["a"], use_fpn=True, short=32, max_size=64)
         for _ in range(2)
     )
     for detector in (student, teacher):

@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from gan_kd_ssd.detectors import ssd
 from gan_kd_ssd.distill.adapter import Adapters, align
 from gan_kd_ssd.distill.discriminator import PyramidDiscriminator
 from gan_kd_ssd.distill.head import inherit_head
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
+from helpers.detectors import build_ssd
 from helpers.distill import weights
 
 VOC = [f"class{i}" for i in range(20)]
 
 
 def test_the_vgg_teacher_s_seven_levels_are_paired_with_the_student_s_six_by_stride():
-    pairs = align(ssd.build("mobilenet1.0", VOC, 512), ssd.build("vgg16_atrous", VOC, 512))
+    pairs = align(build_ssd("mobilenet1.0", VOC, 512), build_ssd("vgg16_atrous", VOC, 512))
     assert [pair.stride for pair in pairs] == [16, 32, 64, 128, 256, 512]
     assert [(pair.student, pair.teacher) for pair in pairs] == [(i, i + 1) for i in range(6)]
     assert [pair.student_channels for pair in pairs] == [512, 1024, 512, 512, 256, 256]
@@ -23,7 +23,7 @@ def test_the_vgg_teacher_s_seven_levels_are_paired_with_the_student_s_six_by_str
 
 
 def test_published_pair_differs_in_channels_on_two_levels_and_has_43_8_million_critic_weights():
-    pairs = align(ssd.build("mobilenet1.0", VOC, 512), ssd.build("resnet50_v1", VOC, 512))
+    pairs = align(build_ssd("mobilenet1.0", VOC, 512), build_ssd("resnet50_v1", VOC, 512))
     assert [p.student_channels == p.teacher_channels for p in pairs] == [False] * 2 + [True] * 4
     shapes = [(pair.teacher_channels, pair.side) for pair in pairs]
     critic = PyramidDiscriminator(shapes, 512, "batch")

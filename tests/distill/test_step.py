@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan_kd_ssd.detectors import ssd
+from gan_kd_ssd.detectors.ssd import SSD, SSDSettings
 from gan_kd_ssd.distill.discriminator import clamp
 from gan_kd_ssd.distill.method import plain
 from gan_kd_ssd.distill.terms.cosine import attention, cosine_distance
@@ -217,5 +217,6 @@ def test_teacher_side_adapters_are_trained_and_clamped_with_the_discriminators(t
 
 def test_a_teacher_holds_no_gradients(tiny_ssd, tmp_path):
     tiny_ssd().net.save_parameters(str(tmp_path / "t.params"))
-    teacher = ssd.load("resnet10_v1_0.125", ["a", "b"], 64, tmp_path / "t.params", [mx.cpu()], "-")
+    settings, file = SSDSettings(64), tmp_path / "t.params"
+    teacher = SSD.load_trained("resnet10_v1_0.125", ["a", "b"], settings, file, [mx.cpu()])
     assert all(p.grad_req == "null" for p in teacher.net.collect_params().values())

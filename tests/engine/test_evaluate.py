@@ -50,10 +50,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def params(tmp_path_factory):
     """Parameters of an untrained detector of the two classes."""
-    from gan_kd_ssd.detectors import ssd
+    from helpers.detectors import build_ssd
 
     mx.random.seed(3)
-    detector = ssd.build(NETWORK, CLASSES, 64)
+    detector = build_ssd(NETWORK, CLASSES, 64)
     detector.initialize([mx.cpu()])
     path = tmp_path_factory.mktemp("params") / "net.params"
     detector.net.save_parameters(str(path))

@@ -58,8 +58,10 @@ def test_the_map_is_that_of_gluoncv_s_own_transform_network_and_metric(
     train_rcnn(*options, "--epochs", 8, "--save-prefix", tmp_path / "t", "--val-interval", 8)
     data = open_dataset(str(shapes_folder), "train")
     params = tmp_path / "t_best.params"
-    sizes = {"short": 64, "max_size": 96}
-    detector = faster_rcnn.load("resnet10_v1_0.25", CLASSES, params, [mx.cpu()], "--x", **sizes)
+    settings = faster_rcnn.FasterRCNNSettings(short=64, max_size=96)
+    detector = faster_rcnn.FasterRCNN.load_trained(
+        "resnet10_v1_0.25", CLASSES, settings, params, [mx.cpu()]
+    )
     ours = evaluate(detector, ValBatches(data, InputSize(64, 96)), [mx.cpu()])
 
     metric, clip = VOC07MApMetric(iou_thresh=0.5, class_names=CLASSES), BBoxClipToImage()

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_kd_ssd.detectors import faster_rcnn
 from gan_kd_ssd.logs.records import (
     EpochEnd,
     LearningRate,
@@ -21,6 +20,7 @@ from gan_kd_ssd.logs.records import (
     Unknown,
 )
 from gan_kd_ssd.util.mxnet import mx
+from helpers.detectors import build_faster_rcnn
 from helpers.hooks import on, signal_after
 from helpers.runs import RCNN_PHASES, lines, records, same_arrays
 
@@ -112,7 +112,7 @@ def test_python_m_logs_reads_it(command, code, rcnn_whole, tmp_path):
 
 
 def test_the_saved_student_loads_with_plain_gluoncv_s_block(rcnn_whole):
-    detector = faster_rcnn.build("resnet10_v1_0.125", CLASSES, short=64, max_size=96)
+    detector = build_faster_rcnn("resnet10_v1_0.125", CLASSES, short=64, max_size=96)
     saved = mx.nd.load(f"{rcnn_whole}_best.params")
     assert saved.keys() == detector.net._collect_params_with_prefix().keys()
     detector.net.load_parameters(f"{rcnn_whole}_best.params")

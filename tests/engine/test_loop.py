@@ -84,10 +84,10 @@ def test_files_are_named_as_gluoncv_names_them_and_hold_the_student_alone(whole,
     maps = [float(line[4:]) for line in lines(whole) if line.startswith("mAP=")]
     names = {f"x_{e:04d}_{m:.4f}.params" for e, m in zip((1, 2, 3), maps)} | {"x_best.params"}
     assert {path.name for path in whole.parent.glob("*.params")} == names
-    from gan_kd_ssd.detectors import ssd
+    from helpers.detectors import build_ssd
 
     classes = ["cross", "disc", "ring", "square", "star", "triangle"]
-    expected = ssd.build("resnet10_v1_0.125", classes, 64).net._collect_params_with_prefix()
+    expected = build_ssd("resnet10_v1_0.125", classes, 64).net._collect_params_with_prefix()
     assert mx.nd.load(f"{whole}_best.params").keys() == expected.keys()
 
 

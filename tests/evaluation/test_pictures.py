@@ -257,11 +257,11 @@ def test_attention_is_the_sum_of_squares_over_channels_of_norm_one():
 
 
 def test_attention_and_detections_of_several_detectors_stand_side_by_side(tmp_path):
-    from gan_kd_ssd.detectors import ssd
+    from helpers.detectors import build_ssd
 
     detectors = {}
     for title, size in (("teacher", 64), ("student", 96)):
-        detectors[title] = ssd.build("resnet10_v1_0.25", ["ant", "bee"], size)
+        detectors[title] = build_ssd("resnet10_v1_0.25", ["ant", "bee"], size)
         detectors[title].initialize([mx.cpu()])
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 255, (70, 100, 3), dtype=np.uint8) for _ in range(2)]
