@@ -32,14 +32,10 @@ def known_name(
     backbones: Sequence[str],
     narrow: Sequence[str],
 ) -> NetworkName:
-    """Parse the name of a network.
-
-    Args:
-        option: command-line option that gave the name, for messages.
-        backbones: GluonCV's backbones of this kind. narrow: those that exist with fewer channels, too.
+    """Parse the name of a network on one of ``backbones``, or of ``narrow`` ones with fewer channels.
 
     Raises:
-        UserError: there is no such network.
+        UserError: there is no such network; names ``option``.
     """
     name = read_name(str(network), kind)
     if name.thin or name.base in (narrow if name.width else backbones):
@@ -93,12 +89,11 @@ def narrow_mobilenet_or_resnet(name: NetworkName, prefix: str):
     """A narrow MobileNet, MobileNetV2, ResNetV1 or ResNetV2."""
     from gluoncv.model_zoo import mobilenet, resnet
 
-    if name.base.startswith("mobilenetv2_"):
-        multiplier = float(name.base[12:]) * name.width
-        return mobilenet.MobileNetV2(multiplier, prefix=prefix + "mobilenetv20_")
     if name.base.startswith("mobilenet"):
-        multiplier = float(name.base[9:]) * name.width
-        return mobilenet.MobileNet(multiplier, prefix=prefix + "mobilenet0_")
+        second, multiplier = re.fullmatch(r"mobilenet(v2_)?(.+)", name.base).groups()
+        network = mobilenet.MobileNetV2 if second else mobilenet.MobileNet
+        own = "mobilenetv20_" if second else "mobilenet0_"
+        return network(float(multiplier) * name.width, prefix=prefix + own)
     layers, version = map(int, re.findall(r"\d+", name.base))
     kind, blocks, wide = resnet.resnet_spec[layers]
     block = resnet.resnet_block_versions[version - 1][kind]

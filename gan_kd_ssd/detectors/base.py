@@ -97,6 +97,7 @@ class Detector(ABC):
     static_alloc = True  # whether compiled graphs keep their memory by default
 
     head: mx.gluon.HybridBlock  # predictions from the maps of the pyramid
+    graphs: tuple[mx.gluon.HybridBlock, ...]  # blocks that are compiled
     strides: list[int]  # distance in pixels between neighbouring cells of each level, finest first
     shapes: list[tuple[int, int, int]]  # (C, H, W) of each level; of the largest image for any size
     sizes: dict[str, int]  # input sizes in pixels, by the names of their options
@@ -146,11 +147,8 @@ class Detector(ABC):
     ) -> Path:
         """Path of the weights that GluonCV publishes for a network; downloads them if necessary.
 
-        Args:
-            dataset: value of ``--dataset``. option: option that asks for the weights, for messages.
-
         Raises:
-            UserError: there are no such weights, or the download fails.
+            UserError: there are no such weights, or the download fails; names ``option``.
         """
 
     @classmethod
@@ -206,19 +204,13 @@ class Detector(ABC):
     def hybridize(self, static_alloc: bool | None = None) -> None:
         """Compile the graphs of training and of inference.
 
-        ``static_shape`` is never used. It ties a graph to the arrays of its first backward pass, and
-        the second of two passes over one forward (``--update separate``) would write into them.
-
-        Args:
-            static_alloc: keep the memory of each graph between calls (default: the class's).
+        With ``static_alloc`` each graph keeps its memory between calls (default: the class's).
         """
+        # Never static_shape: it ties a graph to the arrays of its first backward pass, and the second
+        # of two passes over one forward (--update separate) would write into them.
         keep = self.static_alloc if static_alloc is None else static_alloc
-        for block in self._graphs():
+        for block in self.graphs:
             block.hybridize(static_alloc=keep)
-
-    @abstractmethod
-    def _graphs(self) -> tuple[mx.gluon.HybridBlock, ...]:
-        """Blocks that are compiled."""
 
     # Input
 
@@ -248,9 +240,9 @@ class Detector(ABC):
         The losses are scaled so that the quantity to minimise is their sum over images and devices.
         """
 
-    @abstractmethod
     def parameters(self) -> list:
-        """All trained parameters, in the order of the optimizer."""
+        """All trained parameters, in the order of the optimizer: pyramid, then head."""
+        return trained(self.net)
 
     def pyramid_parameters(self) -> list:
         """Trained parameters of the pyramid, in the order of their creation."""

@@ -16,7 +16,7 @@ from gan_kd_ssd.detectors.base import Detector, EvaluationPart, Forward
 from gan_kd_ssd.detectors.faster_rcnn_losses import FasterRCNNCounts, FasterRCNNLoss
 from gan_kd_ssd.detectors.faster_rcnn_networks import FasterRCNNSettings
 from gan_kd_ssd.detectors.names import SPLIT_ATTENTION, NetworkName
-from gan_kd_ssd.detectors.parameters import published_file, trained
+from gan_kd_ssd.detectors.parameters import published_file
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
@@ -78,12 +78,7 @@ class FasterRCNNHead(gluon.HybridBlock):
 
 
 class FasterRCNN(Detector):
-    """A Faster R-CNN.
-
-    Args:
-        name: name of the network. classes: names of the foreground classes.
-        net: GluonCV's Faster R-CNN. per_device: number of images on each device in training.
-    """
+    """A Faster R-CNN; ``per_device`` is the number of images on each device in training."""
 
     kind = "faster_rcnn"
     loss_names = ("RPN_Conf", "RPN_SmoothL1", "RCNN_CrossEntropy", "RCNN_SmoothL1")
@@ -101,6 +96,7 @@ class FasterRCNN(Detector):
         self.strides = list(net._strides) if name.fpn else [net._strides]
         self.head = FasterRCNNHead(net, per_device)
         self.loss, self.counts = FasterRCNNLoss(), FasterRCNNCounts()
+        self.graphs = (self.pyramid, self.head, self.loss, self.counts, net)
         # As in GluonCV's script, parameters outside its pattern keep their (ImageNet) values.
         net.collect_params().setattr("grad_req", "null")
         for parameter in net.collect_train_params().values():
@@ -116,7 +112,7 @@ class FasterRCNN(Detector):
     @classmethod
     def build(cls, network, classes, settings, *, pretrained_base=False, option="") -> FasterRCNN:
         name = networks.check_name(network, option, settings.use_fpn)
-        if settings.roi_mode not in networks.ROI_MODES:
+        if settings.roi_mode not in ("align", "pool"):
             raise UserError(f"--roi-mode {settings.roi_mode!r}: give align or pool")
         net = networks.build_faster_rcnn(name, classes, settings, pretrained_base)
         detector = cls(name, classes, net, settings.per_device)
@@ -168,23 +164,14 @@ class FasterRCNN(Detector):
         features = self.head.after_pooling(nd, pooled)
         self.net.class_predictor(features), self.net.box_predictor(features)
 
-    def _graphs(self):
-        return self.pyramid, self.head, self.loss, self.counts, self.net
-
-    @property
-    def channels(self) -> list[int]:
-        """Channels of each level; 0 before the detector has parameters."""
-        rpn = self.net.rpn
-        convolution = rpn.rpn_head.conv1 if len(self.strides) > 1 else rpn.conv1
-        return [convolution[0].weight.shape[1]] * len(self.strides)
-
     @property
     def shapes(self) -> list[tuple[int, int, int]]:
-        sides = (self.short, self.max_size)  # the largest image in landscape format
-        return [
-            (channels, *(-(-side // stride) for side in sides))
-            for channels, stride in zip(self.channels, self.strides)
-        ]
+        """(C, H, W) of each level for the largest landscape; C is 0 while there are no parameters."""
+        rpn = self.net.rpn
+        convolution = rpn.rpn_head.conv1 if len(self.strides) > 1 else rpn.conv1
+        channels = convolution[0].weight.shape[1]
+        sides = (self.short, self.max_size)
+        return [(channels, *(-(-side // stride) for side in sides)) for stride in self.strides]
 
     @property
     def _anchor_generators(self) -> list:
@@ -245,9 +232,6 @@ class FasterRCNN(Detector):
                 counts = self.counts(rpn_classes, rpn_boxes, *[p.detach() for p in predictions])
         counts = dict(zip(self.count_names, zip(counts[::2], counts[1::2])))
         return Forward(tuple(levels), dict(zip(self.loss_names, losses)), counts)
-
-    def parameters(self) -> list:
-        return trained(self.net)
 
     def head_parts(self, levels: Sequence[int]) -> list[tuple[str, list]]:
         """Parts of the head, which serve all levels."""

@@ -34,10 +34,10 @@ class FasterRCNNLoss(gluon.HybridBlock):
     Inputs: targets of the anchors, classes (B, A): 1 object, 0 background, -1 ignored, and boxes
     (B, A, 4), read only for objects; then the fields of :class:`Predictions`. Returns, each (B,):
 
-    - RPN_Conf: binary cross-entropy of the sampled anchors, summed, divided by their number;
-    - RPN_SmoothL1: smooth L1 (quadratic below 1/9), summed, divided by the same number;
-    - RCNN_CrossEntropy: cross-entropy of the sampled RoIs, summed, divided by their number;
-    - RCNN_SmoothL1: smooth L1 (quadratic below 1), summed, divided by the same number.
+    - RPN_Conf, RPN_SmoothL1: binary cross-entropy and smooth L1 (quadratic below 1/9) of the sampled
+      anchors, summed, divided by their number;
+    - RCNN_CrossEntropy, RCNN_SmoothL1: cross-entropy and smooth L1 (quadratic below 1) of the sampled
+      RoIs, summed, divided by their number.
 
     The published runs have one image on each device. With more, each image is normalised by its own
     numbers (this project's choice).

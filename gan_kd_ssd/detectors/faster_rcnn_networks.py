@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Optional
 
 from gan_kd_ssd.detectors import backbones
 from gan_kd_ssd.detectors.names import FASTER_RCNN_BACKBONES, SPLIT_ATTENTION, NetworkName
@@ -20,7 +20,6 @@ nn = mx.gluon.nn
 
 #: Prefix of all parameters of every Faster R-CNN, see :data:`ssd_networks.PREFIX`.
 PREFIX = "fasterrcnn0_"
-ROI_MODES = ("align", "pool")
 
 #: Numbers of GluonCV's C4 networks for VOC, the published ones, that are not the defaults of its class
 #: (gluoncv/model_zoo/rcnn/faster_rcnn/predefined_models.py).
@@ -66,20 +65,13 @@ class FasterRCNNSettings:
     devices: int = 1  # devices that share the statistics of BatchNorm
 
 
-class Parts(NamedTuple):
-    """Blocks of a Faster R-CNN; None for those that it does not have."""
-
-    features: object  # the pyramid
-    top_features: object  # C4: last stage of the backbone, applied to pooled RoIs
-    box_features: object  # FPN: two dense layers, applied to pooled RoIs
+#: Arguments of GluonCV's ``get_faster_rcnn``: ``features`` is the pyramid; ``top_features``, a C4's last
+#: stage, and ``box_features``, an FPN's two dense layers, are applied to pooled RoIs.
+Parts = dict[str, Optional[mx.gluon.HybridBlock]]
 
 
 def check_name(network: str | NetworkName, option: str = "", fpn: bool = False) -> NetworkName:
-    """Parse the name of a Faster R-CNN; ``fpn`` says that it has a pyramid, whatever the name says.
-
-    Raises:
-        UserError: there is no such network; names ``option``.
-    """
+    """Parse a name with :func:`known_name`; with ``fpn`` it means a pyramid, whatever it says itself."""
     full_width = [*FASTER_RCNN_BACKBONES, *SPLIT_ATTENTION]
     name = backbones.known_name(network, "faster_rcnn", option, full_width, FASTER_RCNN_BACKBONES)
     return replace(name, fpn=name.fpn or fpn)
@@ -96,17 +88,11 @@ def shares_statistics(name: NetworkName, norm_layer: str | None) -> bool:
 
 
 def build_faster_rcnn(
-    name: NetworkName,
-    classes: Sequence[str],
-    settings: FasterRCNNSettings,
-    pretrained_base: bool = False,
+    name: NetworkName, classes: Sequence[str], settings: FasterRCNNSettings, pretrained_base: bool
 ):
     """Build GluonCV's Faster R-CNN block, not initialised except for a pretrained backbone.
 
-    Args:
-        name: result of :func:`check_name`; its ``fpn`` counts, not that of ``settings``.
-        classes: names of the foreground classes.
-        pretrained_base: download ImageNet weights for the backbone, if GluonCV has them.
+    ``name`` is a result of :func:`check_name`; its ``fpn`` counts, not that of ``settings``.
 
     Raises:
         UserError: the pretrained backbone is not available.
@@ -132,7 +118,7 @@ def build_faster_rcnn(
         roi_mode=settings.roi_mode,
         per_device_batch_size=settings.per_device,
         prefix=PREFIX,
-        **parts._asdict(),
+        **parts,
         **config,
     )
     if fpn:
@@ -178,7 +164,7 @@ def _zoo_parts(name: NetworkName, pretrained_base: bool, norm: bool, devices: in
     if norm and not name.fpn:
         for part in (zoo.features, zoo.top_features):
             part.apply(_normalise_by_batch)
-    return Parts(zoo.features, zoo.top_features, zoo.box_features)
+    return {part: getattr(zoo, part) for part in ("features", "top_features", "box_features")}
 
 
 def _normalise_by_batch(block) -> None:
@@ -212,7 +198,7 @@ def _c4_parts(features, top) -> Parts:
     blocks = [nn.HybridSequential(prefix="") for _ in range(2)]
     blocks[0].add(*features)
     blocks[1].add(top)
-    return Parts(*blocks, None)
+    return dict(zip(("features", "top_features"), blocks))
 
 
 def _fpn_parts(backbone, outputs: Sequence[str], width: int) -> Parts:
@@ -225,4 +211,4 @@ def _fpn_parts(backbone, outputs: Sequence[str], width: int) -> Parts:
     with boxes.name_scope():
         for _ in range(2):
             boxes.add(nn.Dense(2 * width), nn.Activation("relu"))
-    return Parts(features, None, boxes)
+    return {"features": features, "top_features": None, "box_features": boxes}

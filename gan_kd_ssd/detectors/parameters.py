@@ -51,15 +51,9 @@ def _initializer(name: str, declared):
 
 
 def published_file(name: str, option: str, training: str) -> Path:
-    """Path of the weights that GluonCV publishes for a network; downloads them if necessary.
+    """The same as :func:`gluoncv_file`, but an error if GluonCV publishes no weights.
 
-    Args:
-        name: GluonCV's name of the network.
-        option: command-line option that asks for the weights, for messages.
-        training: command that trains the network, for the message if GluonCV publishes none.
-
-    Raises:
-        UserError: GluonCV publishes no such weights, or the download fails.
+    The message names ``option``, which asks for the weights, and ``training``, which makes them.
     """
     prefix = f"{option}: " if option else ""
     try:
@@ -149,10 +143,8 @@ def _difference(detector, expected: dict, shapes: dict, different: list[str]) ->
             f"({', '.join(detector.classes[:5])}, ...); give the --classes it was trained with"
         )
     key = different[0]
-    return (
-        f"{key!r} has length {shapes[key][0]}, but {detector.name} has {expected[key][0]}; name the "
-        "network it is of"
-    )
+    lengths = f"{key!r} has length {shapes[key][0]}, but {detector.name} has {expected[key][0]}"
+    return f"{lengths}; name the network it is of"
 
 
 def _agree(expected, found) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from gan_kd_ssd.detectors import ssd_networks as networks
 from gan_kd_ssd.detectors.base import Detector, EvaluationPart, Forward
 from gan_kd_ssd.detectors.names import NetworkName
-from gan_kd_ssd.detectors.parameters import published_file, trained
+from gan_kd_ssd.detectors.parameters import published_file
 from gan_kd_ssd.util.mxnet import mx
 
 gluon, nd = mx.gluon, mx.nd
@@ -20,9 +20,9 @@ gluon, nd = mx.gluon, mx.nd
 
 @dataclass(frozen=True)
 class SSDSettings:
-    """Settings of an SSD. ``data_shape``: side of the square input in pixels (published: 512)."""
+    """Settings of an SSD."""
 
-    data_shape: int = 512
+    data_shape: int = 512  # side of the square input in pixels; 512 is published
 
 
 class SSDPart(NamedTuple):
@@ -94,12 +94,7 @@ class MultiBoxLoss(gluon.HybridBlock):
 
 
 class SSD(Detector):
-    """An SSD.
-
-    Args:
-        name: name of the network. classes: names of the foreground classes.
-        data_shape: side of the square input in pixels. net: GluonCV's SSD.
-    """
+    """An SSD; ``data_shape`` is the side of the square input in pixels."""
 
     kind = "ssd"
     loss_names = ("CrossEntropy", "SmoothL1")
@@ -115,6 +110,7 @@ class SSD(Detector):
         self.strides = [round(data_shape / height) for _, height, _ in self.shapes]
         net.set_nms(nms_thresh=0.45, nms_topk=400, post_nms=100)  # GluonCV's values for VOC
         self.head, self.loss = SSDHead(net), MultiBoxLoss()
+        self.graphs = (self.pyramid, self.head, self.loss, net)
 
     @classmethod
     def build(cls, network, classes, settings, *, pretrained_base=False, option="") -> SSD:
@@ -132,9 +128,6 @@ class SSD(Detector):
     def _infer_shapes(self, device) -> None:
         x = nd.zeros((1, 3, self.data_shape, self.data_shape), ctx=device)
         self.head(*self.pyramid(x))
-
-    def _graphs(self):
-        return self.pyramid, self.head, self.loss, self.net
 
     @cached_property
     def anchors(self) -> np.ndarray:
@@ -168,11 +161,6 @@ class SSD(Detector):
             classes, boxes = self.head(*levels)
             losses = self.loss(classes, boxes, class_targets, box_targets, scale)
         return Forward(tuple(levels), dict(zip(self.loss_names, losses)))
-
-    def parameters(self) -> list:
-        """All trained parameters: first those of the pyramid, then those of the head."""
-        blocks = (self.net.features, self.net.class_predictors, self.net.box_predictors)
-        return [parameter for block in blocks for parameter in trained(block)]
 
     def head_parts(self, levels: Sequence[int]) -> list[tuple[str, list]]:
         """The class and box predictors of each level."""

@@ -60,11 +60,7 @@ BACKBONES = {
 
 
 def check_name(network: str | NetworkName, option: str = "") -> NetworkName:
-    """Parse the name of an SSD.
-
-    Raises:
-        UserError: there is no such network; names ``option``.
-    """
+    """Parse the name of an SSD with :func:`~gan_kd_ssd.detectors.backbones.known_name`."""
     narrow = [*BACKBONES, "vgg16_atrous"]
     return backbones.known_name(network, "ssd", option, [*BACKBONES, *SIZES], narrow)
 
@@ -105,11 +101,7 @@ def _ratios(levels: int) -> list[list[float]]:
 def build_ssd(name: NetworkName, classes: Sequence[str], data_shape: int, pretrained_base: bool):
     """Build GluonCV's SSD block, not initialised except for a pretrained backbone.
 
-    Args:
-        name: result of :func:`check_name`.
-        classes: names of the foreground classes.
-        data_shape: side of the square input in pixels.
-        pretrained_base: download ImageNet weights for the backbone, if GluonCV has them.
+    ``name`` is a result of :func:`check_name`, ``data_shape`` the side of the square input in pixels.
 
     Raises:
         UserError: the network does not exist at this size, or the download fails.

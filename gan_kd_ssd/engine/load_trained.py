@@ -1,8 +1,7 @@
-"""Load the detector that the options of evaluation or export name."""
+"""The detector that the options of evaluation or export name."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,19 +10,11 @@ from gan_kd_ssd.detectors.names import kind_of
 from gan_kd_ssd.logs.run_metadata import check_classes, metadata_beside
 
 
-def settings_of(options: argparse.Namespace, params: Path | None = None, devices: int = 1):
-    """Settings of the network ``options.network``.
+def settings_of(options, params: Path | None = None, devices: int = 1):
+    """Settings of the network ``options.network``, for :meth:`Detector.build`.
 
     Options that are not set come from the metadata of the run that wrote ``params``, if it is there;
     then from the defaults of the detector.
-
-    Args:
-        options: options of evaluation or export; not changed.
-        params: ``.params`` file.
-        devices: number of devices the network is used on.
-
-    Returns:
-        a record for :meth:`Detector.build` of the network's kind.
     """
     detector = detector_class(kind_of(options.network))
     metadata = metadata_beside(params) if params else None
@@ -34,9 +25,7 @@ def settings_of(options: argparse.Namespace, params: Path | None = None, devices
     return detector.settings(values, devices)
 
 
-def load(
-    options: argparse.Namespace, classes: Sequence[str], params: Path, ctx: list, option: str
-) -> Detector:
+def load(options, classes: Sequence[str], params: Path, ctx: list, option: str) -> Detector:
     """Load the detector ``options.network`` with trained parameters, for inference.
 
     Raises:
@@ -44,12 +33,7 @@ def load(
             on other classes; names ``option``.
     """
     check_classes(params, classes, option)
-    return detector_class(kind_of(options.network)).load_trained(
-        options.network,
-        classes,
-        settings_of(options, params, len(ctx)),
-        params,
-        ctx,
-        option=option,
-        network_option="--network",
-    )
+    network, settings = options.network, settings_of(options, params, len(ctx))
+    names = {"option": option, "network_option": "--network"}
+    detector = detector_class(kind_of(network))
+    return detector.load_trained(network, classes, settings, params, ctx, **names)

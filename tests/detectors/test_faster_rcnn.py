@@ -42,7 +42,7 @@ def test_levels_have_the_input_s_size_over_their_stride_rounded_up(fpn, size):
     levels = detector.pyramid(mx.nd.zeros((1, 3, *size)))
     expected = [tuple(-(-side // stride) for side in size) for stride in detector.strides]
     assert [level.shape[2:] for level in levels] == expected
-    assert [level.shape[1] for level in levels] == detector.channels
+    assert [level.shape[1] for level in levels] == [shape[0] for shape in detector.shapes]
 
 
 @pytest.mark.parametrize("roi_mode", ["align", "pool"])
