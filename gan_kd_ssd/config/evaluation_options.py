@@ -36,7 +36,7 @@ class EvaluationConfig:
         "that wrote --params, else 512)",
         metavar="PIXELS",
     )
-    params: Path | None = option(
+    params: Path | None = option(  # noqa: RUF009
         None,
         "parameter file, as train_ssd_gkd.py or GluonCV saves it",
         type=Path,
@@ -86,13 +86,11 @@ class EvaluationConfig:
         choices=("voc07", "voc12", "both", "coco"),
         group="results",
     )
-    json: Path | None = option(
-        None, "write the results to FILE as JSON", type=Path, metavar="FILE"
-    )
+    json: Path | None = option(None, "write the results to FILE as JSON", type=Path, metavar="FILE")
     save_prefix: str = option(
         "", "write the results to PREFIX_eval.json unless --json is given", metavar="PREFIX"
     )
-    plot: Path | None = option(
+    plot: Path | None = option(  # noqa: RUF009
         None, "draw detections and ground truth into DIR", type=Path, metavar="DIR"
     )
     plot_images: int = count(16, "number of images to draw")

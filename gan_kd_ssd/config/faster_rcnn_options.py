@@ -8,6 +8,7 @@ line, which belongs to the published run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gan_kd_ssd.config import shared_options as shared
 from gan_kd_ssd.config.command import FASTER_RCNN
@@ -149,7 +150,7 @@ class FasterRCNNConfig(shared.TrainConfig):
     script, family, description = FASTER_RCNN, "faster_rcnn", "a Faster R-CNN"
     clamp, counted_from = "all", 0
     gan_option, teacher_option = "GAN_epochs", "Teacher_param_path"
-    groups = {
+    groups: ClassVar = {
         "networks": FasterRCNNNetworks,
         "data": FasterRCNNData,
         "schedule": FasterRCNNSchedule,
@@ -161,9 +162,7 @@ class FasterRCNNConfig(shared.TrainConfig):
     def check(self) -> None:
         short, max_size = self.networks.short, self.networks.max_size
         if short and max_size and max_size < short:
-            raise UserError(
-                f"--max-size {max_size} is below --short {short}: give the larger side"
-            )
+            raise UserError(f"--max-size {max_size} is below --short {short}: give the larger side")
         super().check()
 
     @property

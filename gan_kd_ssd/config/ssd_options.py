@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gan_kd_ssd.config import shared_options as shared
 from gan_kd_ssd.config.command import SSD
@@ -83,7 +84,7 @@ class SSDConfig(shared.TrainConfig):
     script, family, description = SSD, "ssd", "an SSD"
     clamp, counted_from = "conv", 1
     gan_option, teacher_option = "gan_epochs", "teacher_params"
-    groups = {
+    groups: ClassVar = {
         "networks": SSDNetworks,
         "data": SSDData,
         "schedule": SSDSchedule,

@@ -19,13 +19,12 @@ class FasterRCNNSetup(DetectorSetup):
     """Networks and batches of a Faster R-CNN."""
 
     log_hook = FasterRCNNLog
-    teacher_option = "--Teacher-param-path"
     check_name = staticmethod(faster_rcnn_networks.check_name)
 
     def check_student(self) -> None:
         """Refuse BatchNorm layers that would diverge, or that MXNet cannot share between devices."""
         config, name = self.config, self.config.network("student")
-        norm_layer = config.networks.detector.norm_layer
+        norm_layer = config.networks.norm_layer
         starts = config.networks.pretrained_base or config.output.resume or norm_layer
         if name.has_imagenet and not starts:
             raise UserError(
@@ -39,13 +38,12 @@ class FasterRCNNSetup(DetectorSetup):
             )
 
     def student_settings(self):
-        per_device = self.config.data.batches.size // len(self.ctx)
+        per_device = self.config.schedule.batch_size // len(self.ctx)
         return replace(super().student_settings(), per_device=per_device)
 
     def hybridize(self, student) -> None:
-        detector = self.config.networks.detector
-        if detector.hybridize:
-            student.hybridize(detector.static_alloc)
+        if not self.config.networks.disable_hybridization:
+            student.hybridize(self.config.networks.static_alloc)
         if self.config.output.verbose:
             for parameter in student.parameters():
                 print(parameter.name)
@@ -57,19 +55,19 @@ class FasterRCNNSetup(DetectorSetup):
         return super().teacher_settings({**options, "norm_layer": norm_layer}, file)
 
     def train_batches(self, student, dataset):
-        batches = self.config.data.batches
+        config = self.config
         _check_shapes(student, dataset)
         most = max(len(dataset.label(index)) for index in range(len(dataset)))
-        student.make_room_for(most * (2 if batches.augmentation == "mixup" else 1))
+        student.make_room_for(most * (2 if config.data.mixup else 1))
         return TrainBatches(
             dataset,
             InputSize(student.short, student.max_size),
             RPNTargets(student.anchor_grids(), student.strides),
-            batches.size,
+            config.schedule.batch_size,
             len(self.ctx),
-            batches.seed,
-            batches.num_workers,
-            batches.mixup_epochs,
+            config.data.seed,
+            config.devices.num_workers,
+            config.mixup_epochs,
         )
 
 

@@ -15,13 +15,13 @@ class TrainingLog(Hook):
     """Writes what both dialects share: start, steps, epochs and validations.
 
     Args:
-        log: the run's log files. sums: figures of the steps. prefix: prefix of the run's files.
+        log: the run's log files. sums: figures of the steps.
     """
 
     style = ""
 
-    def __init__(self, log: RunLog, sums: FigureSums, prefix: str):
-        self._log, self._sums, self._prefix = log, sums, prefix
+    def __init__(self, log: RunLog, sums: FigureSums):
+        self._log, self._sums = log, sums
 
     def before_training(self, training) -> None:
         self._log.write(Start(training.progress.epoch))
@@ -57,7 +57,7 @@ class TrainingLog(Hook):
     def after_training(self, training) -> None:
         best = training.progress.best_map
         if best >= 0:
-            self._log.say(f"best mAP {best:.4f}: {self._prefix}_best.params")
+            self._log.say(f"best mAP {best:.4f}: {self._log.prefix}_best.params")
 
 
 class SSDLog(TrainingLog):
@@ -89,9 +89,8 @@ class FasterRCNNLog(TrainingLog):
         best = training.progress.best_map
         previous = best if best > 0 else 0  # the published log starts from 0
         if evaluation.mean_ap > previous:
-            path = f"{self._prefix}_best.params"
-            record = NewBest(training.progress.epoch, evaluation.mean_ap, previous, path)
-            self._log.write(record)
+            path = f"{self._log.prefix}_best.params"
+            self._log.write(NewBest(training.progress.epoch, evaluation.mean_ap, previous, path))
 
     def after_save(self, training, epoch: int, path: Path) -> None:
         self._log.write(Saved(epoch, str(path)))

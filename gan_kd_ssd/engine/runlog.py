@@ -17,7 +17,7 @@ class RunLog:
     """Appends records to ``{prefix}_train.log`` and ``{prefix}_metrics.jsonl``.
 
     Args:
-        prefix: prefix of both files; their folder is created with the first record.
+        prefix: prefix of all files of the run; their folder is created with the first record.
         quiet: print nothing.
 
     Raises:
@@ -26,6 +26,7 @@ class RunLog:
 
     def __init__(self, prefix: str, quiet: bool = False):
         self.prefix, self.quiet = prefix, quiet
+        self.best, self.state = Path(f"{prefix}_best.params"), Path(f"{prefix}_state.zip")
         writable_folder(Path(prefix).parent, "--save-prefix", create=False)
 
     def write(self, record) -> None:

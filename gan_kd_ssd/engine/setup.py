@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gan_kd_ssd.config.training_config import TrainConfig
+from gan_kd_ssd.config.shared_options import TrainConfig
 from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.detectors.base import Detector, detector_class
 from gan_kd_ssd.engine.log_hooks import TrainingLog
@@ -23,8 +23,6 @@ class DetectorSetup(ABC):
 
     #: The dialect of the training log.
     log_hook: type[TrainingLog]
-    #: The option that names the teacher's file.
-    teacher_option: str
     #: Raises UserError for a name that no network of this kind has; takes name and option.
     check_name: Callable
 
@@ -70,25 +68,25 @@ class DetectorSetup(ABC):
         Raises:
             UserError: there is no such network or file, or it was trained on other classes.
         """
-        chosen, option = self.config.networks, self.teacher_option
-        self.check_name(chosen.teacher, "--teacher")
-        options = {**self.config.namespace, **student.sizes}
-        if chosen.teacher_file:
-            file = Path(chosen.teacher_file)
+        config, name = self.config, self.config.networks.teacher
+        option = f"--{config.teacher_option.replace('_', '-')}"
+        self.check_name(name, "--teacher")
+        options = {**config.namespace, **student.sizes}
+        if config.teacher_file:
+            file = Path(config.teacher_file)
             check_classes(file, classes, option)
         else:
             settings = self.detector.settings(options)
-            dataset = self.config.data.dataset
-            file = self.detector.published_weights(chosen.teacher, settings, dataset, option)
+            file = self.detector.published_weights(name, settings, config.data.dataset, option)
         teacher = self.detector.load_trained(
-            chosen.teacher,
+            name,
             classes,
             self.teacher_settings(options, file),
             file,
             self.ctx,
             option=option,
             network_option="--teacher",
-            hybridize=chosen.detector.hybridize,
+            hybridize=not config.networks.disable_hybridization,
         )
         return teacher, file
 

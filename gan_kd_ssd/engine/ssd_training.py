@@ -12,17 +12,16 @@ class SSDSetup(DetectorSetup):
     """Networks and batches of an SSD."""
 
     log_hook = SSDLog
-    teacher_option = "--teacher-params"
     check_name = staticmethod(ssd_networks.check_name)
 
     def train_batches(self, student, dataset):
-        batches = self.config.data.batches
+        data, size = self.config.data, self.config.schedule.batch_size
         return TrainBatches(
             dataset,
             student.data_shape,
             student.anchors,
-            batches.size,
-            batches.seed,
-            batches.num_workers,
-            batches.augmentation,
+            size,
+            data.seed,
+            self.config.devices.num_workers,
+            data.augmentation,
         )
