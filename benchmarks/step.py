@@ -44,7 +44,7 @@ def main() -> int:
 
 def prepare(options) -> dict:
     """The kinds of steps to time, by name."""
-    from gan_kd_ssd.config.distill_config import SGD, DistillConfig
+    from gan_kd_ssd.distill.settings import SGD, DistillConfig
     from gan_kd_ssd.detectors import ssd
     from gan_kd_ssd.distill.method import distilled, plain
     from gan_kd_ssd.engine import devices

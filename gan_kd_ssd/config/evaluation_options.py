@@ -86,7 +86,9 @@ class EvaluationConfig:
         choices=("voc07", "voc12", "both", "coco"),
         group="results",
     )
-    json: Path | None = option(None, "write the results to FILE as JSON", type=Path, metavar="FILE")
+    json: Path | None = option(  # noqa: RUF009
+        None, "write the results to FILE as JSON", type=Path, metavar="FILE"
+    )
     save_prefix: str = option(
         "", "write the results to PREFIX_eval.json unless --json is given", metavar="PREFIX"
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_kd_ssd.config.ssd_options import parse_train_ssd
 from gan_kd_ssd.util.errors import UserError
+from helpers.options import parse_train_ssd
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = {

@@ -217,7 +217,7 @@ def test_changed_options_of_a_resumed_run_are_reported(
     with pytest.raises(UserError, match="enough"):
         build.run(config, "train_ssd_gkd.py", [on(before_training=stop)])
     reported = [line for line in capsys.readouterr().out.splitlines() if "resumed" in line]
-    assert reported == ["resumed with lr 0.02, before 0.01", "resumed with epochs 4, before 3"]
+    assert reported == ["resumed with epochs 4, before 3", "resumed with lr 0.02, before 0.01"]
 
 
 def test_a_damaged_state_is_refused(whole, train, teacher_params, tmp_path):

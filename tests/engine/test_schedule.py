@@ -13,7 +13,7 @@ SSD, FASTER_RCNN = "train_ssd_gkd.py", "train_faster_rcnn_gkd.py"
 def phases_of(script, *words):
     """The phases of a command line."""
     config = from_words(script, [str(word) for word in words])
-    return phases(config.schedule, config.distills)
+    return phases(config)
 
 
 def test_the_published_ssd_run_is_gan_up_to_its_last_epoch_then_detection():
@@ -102,7 +102,7 @@ def test_the_rates_of_all_trainers_are_set_and_their_changes_are_logged():
     }
     words = ["--lr-decay", "0.5", "--lr-decay-epoch", "2", "--lr-decay-GAN-epoch", "1,2"]
     config = from_words(FASTER_RCNN, words)
-    hook = rates.LearningRates(trainers, config.schedule.rates, Log, log_interval=1)
+    hook = rates.LearningRates(trainers, config, Log)
     seen = []
     for Training.progress.epoch in range(3):
         hook.before_epoch(Training)
