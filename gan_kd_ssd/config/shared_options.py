@@ -50,7 +50,7 @@ class NetworkConfig:
     pretrained_base: bool = option(
         True, "initialize the student's backbone with GluonCV's ImageNet weights"
     )
-    use_fpn = disable_hybridization = False  # options of Faster R-CNN only
+    use_fpn, disable_hybridization, static_alloc = False, False, True  # Faster R-CNN has options
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,7 @@ class OutputConfig:
     quiet: bool = option(
         False, "print no progress bar and no log; the log file is written as usual"
     )
+    verbose = False  # an option of Faster R-CNN only
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from gan_kd_ssd.distill.method import Method, distilled, plain
 from gan_kd_ssd.engine import checkpoint, devices, interrupt, schedule
 from gan_kd_ssd.engine.checkpoint import Checkpoints
 from gan_kd_ssd.engine.divergence import FiniteFigures, FiniteWeights
-from gan_kd_ssd.engine.faster_rcnn_training import FasterRCNNSetup
 from gan_kd_ssd.engine.figure_sums import FigureSums
 from gan_kd_ssd.engine.hooks import Hook, ProgressBar, SeedBatches, SharedStatistics
 from gan_kd_ssd.engine.loop import Training
@@ -26,16 +25,13 @@ from gan_kd_ssd.engine.progress import Progress
 from gan_kd_ssd.engine.provenance import versions
 from gan_kd_ssd.engine.rates import LearningRates
 from gan_kd_ssd.engine.runlog import RunLog
-from gan_kd_ssd.engine.setup import DetectorSetup
-from gan_kd_ssd.engine.ssd_training import SSDSetup
+from gan_kd_ssd.engine.setup import SETUPS, DetectorSetup
 from gan_kd_ssd.evaluation.metrics import Evaluation, evaluate, metric_for
 from gan_kd_ssd.logs.records import RunStart
 from gan_kd_ssd.logs.run_metadata import DistillationMetadata, RunMetadata, TeacherMetadata
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import digests
 from gan_kd_ssd.util.mxnet import mx
-
-SETUPS = {"ssd": SSDSetup, "faster_rcnn": FasterRCNNSetup}
 
 
 def run(config: TrainConfig, program: str, hooks: Sequence[Hook] = ()) -> int:

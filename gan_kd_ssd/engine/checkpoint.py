@@ -53,14 +53,13 @@ def save_parameters(net, path: Path) -> None:
 
 
 def save_state(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
-    """Write a training state as a zip of .npy files and ``meta.json``."""
+    """Write a training state: NumPy's archive of arrays with ``meta.json`` in it."""
 
     def write(temporary: Path) -> None:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+        with zipfile.ZipFile(temporary, "a") as archive:
             archive.writestr(_META, json.dumps({"format": STATE_FORMAT, **meta}))
-            for name, value in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)
 
     write_atomically(path, write)
 
@@ -82,19 +81,14 @@ def load_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     Raises:
         UserError: the file is missing, damaged or of another format.
     """
-    arrays = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            meta = json.loads(archive.read(_META))
+        with np.load(path, allow_pickle=False) as archive:
+            meta = json.loads(archive[_META])
             if meta.get("format") != STATE_FORMAT:
                 raise UserError(
                     f"--resume {path}: format {meta.get('format')}, this version reads {STATE_FORMAT}"
                 )
-            for name in archive.namelist():
-                if name != _META:
-                    with archive.open(name) as file:
-                        value = np.lib.format.read_array(file, allow_pickle=False)
-                    arrays[name[: -len(".npy")]] = value
+            arrays = {name: archive[name] for name in archive.files if name != _META}
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
         raise UserError(f"--resume {path}: not a whole training state ({error})") from error
     return arrays, meta

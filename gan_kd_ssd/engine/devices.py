@@ -18,9 +18,7 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
     """Contexts for ``--gpus`` and ``--cpu-devices``, and a line that names them.
 
     Args:
-        gpus: GPU numbers such as '0,1'; '' selects the CPU. None selects up to two GPUs, or the CPU if
-            there is none.
-        cpu_devices: number of CPU contexts if no GPU is used.
+        gpus: GPU numbers such as '0,1'; '' selects the CPU, None up to two GPUs if there are any.
 
     Raises:
         UserError: ``gpus`` is not a list of numbers, names a GPU twice, or names one that is missing.

@@ -12,7 +12,7 @@ from gan_kd_ssd.config.training_config import from_words
 from gan_kd_ssd.detectors import faster_rcnn
 from gan_kd_ssd.engine import build as run
 from gan_kd_ssd.engine import checkpoint
-from gan_kd_ssd.engine.faster_rcnn_training import FasterRCNNSetup
+from gan_kd_ssd.engine.setup import FasterRCNNSetup
 from gan_kd_ssd.logs.records import (
     LearningRate,
     NewBest,
