@@ -20,7 +20,7 @@ from gan_kd_ssd.util.errors import UserError
 
 @dataclass(frozen=True)
 class FasterRCNNNetworks(shared.NetworkConfig):
-    """Options of the networks; ``short`` and ``max_size`` are None until the network is known."""
+    """The options of the networks; ``short`` and ``max_size`` are None until the network is known."""
 
     student: str = option(
         "resnet50_v1b",
@@ -66,7 +66,7 @@ class FasterRCNNNetworks(shared.NetworkConfig):
 
 @dataclass(frozen=True)
 class FasterRCNNData(shared.DataConfig):
-    """Options of the data."""
+    """The options of the data."""
 
     dataset: str = option(
         "voc",
@@ -93,7 +93,7 @@ def _warmup(text: str) -> int:
 
 @dataclass(frozen=True)
 class FasterRCNNSchedule(shared.ScheduleConfig):
-    """Options of the schedule; ``batch_size`` is None until the devices are known."""
+    """The options of the schedule; ``batch_size`` is None until the devices are known."""
 
     batch_size: int | None = count(
         None, "images in a batch (default: one per device)", resume=FIXED
@@ -113,7 +113,7 @@ class FasterRCNNSchedule(shared.ScheduleConfig):
 
 @dataclass(frozen=True)
 class FasterRCNNStage(shared.StageConfig):
-    """Options of the distillation terms and of their stage."""
+    """The options of the distillation terms and of their stage."""
 
     GAN_epochs: int = number(
         26,
@@ -137,7 +137,7 @@ class FasterRCNNStage(shared.StageConfig):
 
 @dataclass(frozen=True)
 class FasterRCNNOutput(shared.OutputConfig):
-    """Options of the files and messages."""
+    """The options of the files and messages."""
 
     save_interval: int = redeclared(shared.OutputConfig, "save_interval", 1)
     verbose: bool = option(False, "print the names of the trained parameters")

@@ -42,7 +42,7 @@ from gan_kd_ssd.util.errors import UserError
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Options of student and teacher; ``network`` is unused, as in the published logs."""
+    """The options of student and teacher; ``network`` is unused, as in the published logs."""
 
     student: str
     teacher: str
@@ -55,7 +55,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Options of the data set, of the metric and of the seed."""
+    """The options of the data set, of the metric and of the seed."""
 
     dataset: str
     data_root: str | None = option(
@@ -100,7 +100,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """Options of the epochs, of the optimizer of the detection losses and of the validations."""
+    """The options of the epochs, of the optimizer of the detection losses and of the validations."""
 
     batch_size: int | None
     epochs: int
@@ -161,7 +161,7 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """Options of the devices and of the worker processes."""
+    """The options of the devices and of the worker processes."""
 
     gpus: str | None = option(
         None,
@@ -181,7 +181,7 @@ class DeviceConfig:
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """Options of the files and messages of a run; ``save_prefix`` is as given."""
+    """The options of the files and messages of a run; ``save_prefix`` is as given."""
 
     save_prefix: str = option(
         "",

@@ -13,7 +13,7 @@ from gan_kd_ssd.distill.options import FIXED, FREE
 
 @dataclass(frozen=True)
 class SSDNetworks(shared.NetworkConfig):
-    """Options of the networks."""
+    """The options of the networks."""
 
     student: str = option(
         "mobilenet1.0",
@@ -35,7 +35,7 @@ class SSDNetworks(shared.NetworkConfig):
 
 @dataclass(frozen=True)
 class SSDData(shared.DataConfig):
-    """Options of the data."""
+    """The options of the data."""
 
     dataset: str = option(
         "voc",
@@ -53,7 +53,7 @@ class SSDData(shared.DataConfig):
 
 @dataclass(frozen=True)
 class SSDSchedule(shared.ScheduleConfig):
-    """Options of the schedule."""
+    """The options of the schedule."""
 
     batch_size: int = count(64, "images in a batch, over all devices together", resume=FIXED)
     epochs: int = number(340, "number of the last epoch", resume=FREE)
@@ -68,7 +68,7 @@ class SSDSchedule(shared.ScheduleConfig):
 
 @dataclass(frozen=True)
 class SSDStage(shared.StageConfig):
-    """Options of the distillation terms and of their stage."""
+    """The options of the distillation terms and of their stage."""
 
     gan_epochs: int = number(
         221,
