@@ -143,8 +143,7 @@ def _resolve(config: TrainConfig, stop: interrupt.Interrupt) -> Surroundings:
     ctx, device_line = devices.pick(config.devices.gpus, config.devices.cpu_devices)
     if config.schedule.batch_size is None:
         config = config.resolved(batch_size=len(ctx))
-    devices.check_batch(config.schedule.batch_size, ctx)
-    devices.check_kvstore(config.devices.kv_store, ctx)
+    devices.check(config.schedule.batch_size, ctx, config.devices.kv_store)
     log = RunLog(config.prefix, config.output.quiet)
     resume = config.output.resume
     state = Path(resume) if resume and checkpoint.is_state(Path(resume)) else None

@@ -52,15 +52,11 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
     return [mx.cpu(i) for i in range(cpu_devices)], line
 
 
-def check_kvstore(name: str, ctx: list) -> None:
-    """Raise :class:`UserError` if a key-value store cannot serve these devices."""
-    if name == "nccl" and ctx[0].device_type != "gpu":
-        raise UserError("--kv-store nccl: works on GPUs only; give device or local on the CPU")
-
-
-def check_batch(batch_size: int, ctx: list) -> None:
-    """Raise :class:`UserError` if a batch has fewer images than there are devices."""
+def check(batch_size: int, ctx: list, kv_store: str = "device") -> None:
+    """Raise :class:`UserError` if devices cannot share a batch, or cannot use a key-value store."""
     if batch_size < len(ctx):
         raise UserError(
             f"--batch-size {batch_size}: smaller than the {len(ctx)} devices; give at least {len(ctx)}"
         )
+    if kv_store == "nccl" and ctx[0].device_type != "gpu":
+        raise UserError("--kv-store nccl: works on GPUs only; give device or local on the CPU")

@@ -33,7 +33,7 @@ def run(config: EvaluationConfig) -> int:
         writable_folder(config.plot, "--plot")
     dataset = _open(config)
     ctx, device_line = devices.pick(config.gpus, config.cpu_devices)
-    devices.check_batch(config.batch_size, ctx)
+    devices.check(config.batch_size, ctx)
     params, option = _weights(config)
     detector = load_trained.load(config, dataset.classes, params, ctx, option)
     print(device_line)

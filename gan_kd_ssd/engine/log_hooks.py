@@ -12,11 +12,7 @@ from gan_kd_ssd.logs.records import BestMap, EpochEnd, NewBest, Saved, Start, St
 
 
 class TrainingLog(Hook):
-    """Writes what both dialects share: start, steps, epochs and validations.
-
-    Args:
-        log: the run's log files. sums: figures of the steps.
-    """
+    """Writes what both dialects share: start, steps, epochs and validations."""
 
     style = ""
 
@@ -30,17 +26,19 @@ class TrainingLog(Hook):
 
     def after_figures(self, training, figures, speed) -> None:
         progress = training.progress
-        place = {"images": progress.images, "phase": training.phase.name, "style": self.style}
-        self._log.write(Step(progress.epoch, progress.batch - 1, speed, figures, **place))
+        where = self._where(training)
+        self._log.write(Step(progress.epoch, progress.batch - 1, speed, figures, **where))
+
+    def _where(self, training) -> dict:
+        images, phase = training.progress.images, training.phase.name
+        return {"images": images, "phase": phase, "style": self.style}
 
     def after_epoch(self, training) -> None:
         progress = training.progress
         if progress.epoch_logged:  # a signal stopped the validation of this epoch
             return
-        place = {"images": progress.images, "phase": training.phase.name, "style": self.style}
-        timing = self.timing(training)
-        figures = self._sums.of_epoch(progress)
-        self._log.write(EpochEnd(progress.epoch, figures, **timing, **place))
+        more = {**self.timing(training), **self._where(training)}
+        self._log.write(EpochEnd(progress.epoch, self._sums.of_epoch(progress), **more))
         progress.epoch_logged = True
 
     def timing(self, training) -> dict[str, float]:

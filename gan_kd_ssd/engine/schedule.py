@@ -7,20 +7,13 @@ from dataclasses import dataclass, field
 
 from gan_kd_ssd.config.shared_options import TrainConfig
 
-#: The losses that train each network in each phase.
-UPDATES = {
-    "discriminator": {"discriminators": ("adversarial",), "student": ("detection",)},
-    "gan": {"discriminators": ("adversarial",), "student": ("detection", "distillation")},
-    "detection": {"student": ("detection",)},
-}
-
 
 @dataclass(frozen=True)
 class Phase:
     """Consecutive epochs that train the same networks on the same losses.
 
     Attributes:
-        name: 'discriminator', 'gan' or 'detection', a key of :data:`UPDATES`.
+        name: 'discriminator', 'gan' or 'detection'; the step of this name runs.
         first, last: numbers of the first and the last epoch, both inclusive.
         validated: epochs that end with a validation.
     """
@@ -29,11 +22,6 @@ class Phase:
     first: int
     last: int
     validated: frozenset[int] = field(repr=False)
-
-    @property
-    def updates(self) -> dict[str, tuple[str, ...]]:
-        """Losses by the name of the network that they train."""
-        return UPDATES[self.name]
 
     def epochs(self, start: int) -> range:
         """The phase's epochs from number ``start`` on."""

@@ -56,13 +56,6 @@ def test_the_published_faster_rcnn_run_starts_with_the_discriminators():
     assert plain.name == "detection"
 
 
-def test_a_phase_says_who_is_updated_on_what():
-    discriminator, gan, detection = phases_of(FASTER_RCNN)
-    assert discriminator.updates["student"] == detection.updates["student"] == ("detection",)
-    assert gan.updates["student"] == ("detection", "distillation")
-    assert "discriminators" not in detection.updates
-
-
 def test_epochs_that_are_left_after_a_resume():
     gan, detection = phases_of(SSD, "--epochs", 4, "--gan-epochs", 2)
     assert (list(gan.epochs(2)), list(gan.epochs(3)), list(detection.epochs(2))) == (
