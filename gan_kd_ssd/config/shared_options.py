@@ -146,8 +146,8 @@ class StageConfig:
 
     distill: str = option(
         "gan",
-        f"distillation terms, separated by commas. {_TERMS} none: no teacher, for a plain baseline or a "
-        "future teacher",
+        f"distillation terms, separated by commas. {_TERMS} none: no teacher, to train a baseline or "
+        "the teacher itself",
         type=_canonical,
         metavar="TERMS",
     )
@@ -282,8 +282,8 @@ class TrainConfig:
         epochs, start = self.schedule.epochs, self.schedule.start_epoch
         if self.last_epoch < start:
             raise UserError(
-                f"--epochs {epochs}: counted from {self.counted_from}, none is left from --start-epoch "
-                f"{start}; give more epochs"
+                f"--epochs {epochs}: counted from {self.counted_from}, no epoch is left from "
+                f"--start-epoch {start}; give more epochs"
             )
         if self.distills and self.gan_epochs < start and not self.output.resume:
             raise UserError(
