@@ -14,17 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from gan_kd_ssd.distill.method import Method
+from gan_kd_ssd.engine import training_arrays
 from gan_kd_ssd.engine.divergence import check_finite
 from gan_kd_ssd.engine.figure_sums import FigureSums
 from gan_kd_ssd.engine.hooks import Hook
 from gan_kd_ssd.engine.progress import Progress
 from gan_kd_ssd.engine.runlog import RunLog
-from gan_kd_ssd.engine.training_arrays import (
-    block_arrays,
-    restore_block,
-    restore_trainer,
-    trainer_arrays,
-)
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
@@ -137,17 +132,13 @@ class Checkpoints(Hook):
             self.save_state(training.progress)
 
     def save_state(self, progress: Progress) -> None:
-        """Write the state of the training.
-
-        Raises:
-            UserError: a number is not finite, or the file cannot be written.
-        """
+        """Write the state of the training; no state with a number that is not finite is written."""
         self._sums.read(progress)
         groups, counts = {}, {}
         for name, block in self._method.blocks.items():
-            groups[f"blocks/{name}"] = block_arrays(block)
+            groups[f"blocks/{name}"] = training_arrays.block_arrays(block)
         for name, trainer in self._method.trainers.items():
-            groups[f"trainers/{name}"], counts[name] = trainer_arrays(trainer)
+            groups[f"trainers/{name}"], counts[name] = training_arrays.trainer_arrays(trainer)
         arrays = {
             f"{group}/{key}": v for group, found in groups.items() for key, v in found.items()
         }
@@ -180,9 +171,11 @@ class Checkpoints(Hook):
         try:
             self._check_options(path, meta)
             for name, block in self._method.blocks.items():
-                restore_block(block, group(f"blocks/{name}"))
+                training_arrays.restore_block(block, group(f"blocks/{name}"))
             for name, trainer in self._method.trainers.items():
-                restore_trainer(trainer, group(f"trainers/{name}"), meta["trainers"][name])
+                training_arrays.restore_trainer(
+                    trainer, group(f"trainers/{name}"), meta["trainers"][name]
+                )
             return Progress.from_json(meta["progress"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(

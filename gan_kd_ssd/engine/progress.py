@@ -40,9 +40,5 @@ class Progress:
 
     @classmethod
     def from_json(cls, fields: Mapping) -> Progress:
-        """The progress in a state file of format 1.
-
-        Raises:
-            KeyError, TypeError: fields are missing or unknown.
-        """
+        """The progress in a state file of format 1; a TypeError for unknown fields."""
         return cls(**{"epoch_logged" if name == "told" else name: v for name, v in fields.items()})

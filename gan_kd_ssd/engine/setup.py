@@ -22,9 +22,7 @@ from gan_kd_ssd.util.errors import UserError
 class DetectorSetup(ABC):
     """Builds the networks and the training batches; there is a subclass for each kind of detector.
 
-    Args:
-        config: configuration of the training, with the batch size resolved.
-        ctx: MXNet contexts.
+    The batch size of ``config`` is resolved.
     """
 
     #: The dialect of the training log.
@@ -60,11 +58,7 @@ class DetectorSetup(ABC):
         return student
 
     def student_settings(self):
-        """The settings of the student's network.
-
-        Raises:
-            UserError: options exclude each other.
-        """
+        """The settings of the student's network; a UserError says that options exclude each other."""
         return self.detector.settings(self.config.namespace, len(self.ctx))
 
     def teacher(self, classes: Sequence[str], student: Detector) -> tuple[Detector, Path]:

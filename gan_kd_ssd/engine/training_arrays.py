@@ -21,11 +21,7 @@ def block_arrays(block) -> dict[str, np.ndarray]:
 
 
 def restore_block(block, arrays: dict[str, np.ndarray]) -> None:
-    """Restore the values of :func:`block_arrays` on every device.
-
-    Raises:
-        KeyError, ValueError: the arrays have names or shapes of another network.
-    """
+    """Restore the values of :func:`block_arrays`; KeyError or ValueError for those of another network."""
     parameters = block._collect_params_with_prefix()
     expected = {f"{name}@0" for name in parameters}
     if expected != {key for key in arrays if key.endswith("@0")}:
