@@ -4,7 +4,8 @@
 import sys
 
 from gan_kd_ssd.cli.main import run_program
-from gan_kd_ssd.cli.train_commands import train_ssd
+from gan_kd_ssd.cli.train_commands import train
+from gan_kd_ssd.config.command import SSD as SCRIPT
 
 if __name__ == "__main__":
-    sys.exit(run_program("train_ssd_gkd.py", train_ssd))
+    sys.exit(run_program(SCRIPT, lambda words: train(SCRIPT, words, SCRIPT)))

@@ -49,11 +49,11 @@ def prepare(options):
     """The steps to time, by name, and a line that says what they are."""
     import numpy as np
 
-    from gan_kd_ssd.config.distill_config import SGD, DistillConfig
     from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
     from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
     from gan_kd_ssd.detectors.faster_rcnn import FasterRCNN, FasterRCNNSettings
     from gan_kd_ssd.distill.method import distilled, plain
+    from gan_kd_ssd.distill.settings import SGD, DistillConfig
     from gan_kd_ssd.engine import devices
     from gan_kd_ssd.util.mxnet import mx
 

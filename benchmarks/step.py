@@ -44,9 +44,9 @@ def main() -> int:
 
 def prepare(options) -> dict:
     """The kinds of steps to time, by name."""
-    from gan_kd_ssd.config.distill_config import SGD, DistillConfig
     from gan_kd_ssd.detectors.ssd import SSD, SSDSettings
     from gan_kd_ssd.distill.method import distilled, plain
+    from gan_kd_ssd.distill.settings import SGD, DistillConfig
     from gan_kd_ssd.engine import devices
 
     ctx = devices.pick(options.gpus)[0][:1]  # one device: the parts add up to the step

@@ -89,7 +89,7 @@ def test_the_students_differ_in_the_distillation_only():
 @pytest.mark.parametrize("which", demo.NETWORKS, ids=lambda network: network.name)
 def test_the_commands_are_accepted(which):
     from gan_kd_ssd.config.evaluation_options import parse
-    from gan_kd_ssd.config.ssd_options import parse_train_ssd
+    from helpers.options import parse_train_ssd
 
     demo.TEACHER.files.params.write_bytes(b"weights")
     _, *words = which.training().words

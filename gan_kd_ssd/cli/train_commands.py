@@ -5,27 +5,28 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from gan_kd_ssd.config import faster_rcnn_options, ssd_options
+from gan_kd_ssd.config.command import COMMANDS, FASTER_RCNN, SSD
 from gan_kd_ssd.config.parser import Parser, with_dashes
 
 
 def train_ssd(words: Sequence[str]) -> int:
     """Train an SSD; return the exit code."""
-    return _train(ssd_options.SCRIPT, words)
+    return train(SSD, words, f"gan-kd {COMMANDS[SSD]}")
 
 
 def train_faster_rcnn(words: Sequence[str]) -> int:
     """Train a Faster R-CNN; return the exit code."""
-    return _train(faster_rcnn_options.SCRIPT, words)
+    return train(FASTER_RCNN, words, f"gan-kd {COMMANDS[FASTER_RCNN]}")
 
 
-def _train(script: str, words: Sequence[str]) -> int:
+def train(script: str, words: Sequence[str], program: str) -> int:
+    """Train with the options of a script; ``program`` is the name in messages."""
     from gan_kd_ssd.config.training_config import from_words
 
-    config = from_words(script, expand_like(script, words))
+    config = from_words(script, expand_like(script, words), program)
     from gan_kd_ssd.engine import build  # imports MXNet: only once the options are right
 
-    return build.run(config, script)
+    return build.run(config, program)
 
 
 def expand_like(script: str, words: Sequence[str]) -> list[str]:

@@ -7,144 +7,83 @@ line, which belongs to the published run.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from gan_kd_ssd.config import option_groups as groups
-from gan_kd_ssd.config.distill_config import add_distill, add_distill_options
-from gan_kd_ssd.config.parser import Parser, not_negative, positive, with_dashes
+from gan_kd_ssd.config import shared_options as shared
+from gan_kd_ssd.config.command import FASTER_RCNN
+from gan_kd_ssd.config.option_fields import count, number, option, redeclared
+from gan_kd_ssd.config.parser import not_negative
+from gan_kd_ssd.distill.options import FIXED, FREE
 from gan_kd_ssd.util.errors import UserError
 
-SCRIPT = "train_faster_rcnn_gkd.py"
 
+@dataclass(frozen=True)
+class FasterRCNNNetworks(shared.NetworkConfig):
+    """The options of the networks; ``short`` and ``max_size`` are None until the network is known."""
 
-def train_faster_rcnn_parser() -> Parser:
-    """The parser of ``train_faster_rcnn_gkd.py``."""
-    parser = Parser(
-        prog=SCRIPT,
-        description="Train a Faster R-CNN, with GAN knowledge distillation from a trained teacher "
-        "(arXiv 1906.08467) or without. Defaults are the published ones where the log shows them.",
-    )
-    groups.add_like(parser)
-    _networks(parser)
-    _data(parser)
-    _schedule(parser)
-    _distillation(parser)
-    groups.add_training_devices(parser)
-    groups.add_output(parser, save_interval=1)
-    parser.add_argument(
-        "--verbose", action="store_true", help="print the names of the trained parameters"
-    )
-    return parser
-
-
-def _networks(parser) -> None:
-    group = parser.add_argument_group("networks")
-    add = group.add_argument
-    groups.add_networks(
-        group,
+    student: str = option(
         "resnet50_v1b",
-        "resnet101_v1d",
-        examples="resnet50_v1b (or faster_rcnn_resnet50_v1b), …; resnet50_v1b_w0.25 has a quarter of "
-        "the channels, resnet10_v1_0.25 is a smaller ResNet of this project",
-        network="resnet50_resnet101_v1b_g_d",
-        network_help="unused; names student and teacher in the published Namespace (see --student "
-        "and --teacher)",
+        "network to train, named after its backbone in GluonCV's model zoo: resnet50_v1b (or "
+        "faster_rcnn_resnet50_v1b), …; resnet50_v1b_w0.25 has a quarter of the channels, "
+        "resnet10_v1_0.25 is a smaller ResNet of this project",
     )
-    add(
-        *("--Teacher-param-path", "--teacher-params"),
-        default="",
+    teacher: str = option("resnet101_v1d", "trained network to learn from")
+    network: str = option(
+        "resnet50_resnet101_v1b_g_d",
+        "unused; names student and teacher in the published Namespace (see --student and --teacher)",
+    )
+    Teacher_param_path: str = option(
+        "",
+        "parameter file of the trained teacher; GluonCV publishes none for VOC",
+        also="--teacher-params",
         metavar="FILE",
-        help="parameter file of the trained teacher; GluonCV publishes none for VOC",
     )
-    add(
-        "--use-fpn",
-        action="store_true",
-        help="use the five FPN levels of strides 4 to 64, not one level of stride 16",
+    use_fpn: bool = option(
+        False,
+        "use the five FPN levels of strides 4 to 64, not one level of stride 16",
+        resume=FIXED,
     )
-    add("--roi-mode", choices=("align", "pool"), default="align", help="RoI pooling")
-    add(
-        "--short",
-        type=positive,
+    roi_mode: str = option("align", "RoI pooling", choices=("align", "pool"), resume=FIXED)
+    short: int | None = count(
+        None, "short side of the input (default: GluonCV's, 600)", metavar="PIXELS", resume=FIXED
+    )
+    max_size: int | None = count(
+        None,
+        "maximum long side of the input (default: GluonCV's, 1000)",
         metavar="PIXELS",
-        help="short side of the input (default: GluonCV's, 600)",
+        resume=FIXED,
     )
-    add(
-        "--max-size",
-        type=positive,
-        metavar="PIXELS",
-        help="maximum long side of the input (default: GluonCV's, 1000)",
-    )
-    add(
-        "--norm-layer",
+    norm_layer: str | None = option(
+        None,
+        "bn trains the BatchNorm layers of the backbone; by default they keep their ImageNet values",
         choices=("bn",),
-        help="bn trains the BatchNorm layers of the backbone; by default they keep their ImageNet "
-        "values",
+        resume=FIXED,
     )
-    add("--static-alloc", action="store_true", help="keep the memory of each compiled graph")
-    add("--disable-hybridization", action="store_true", help="run the networks uncompiled")
+    static_alloc: bool = option(False, "keep the memory of each compiled graph", resume=FREE)
+    disable_hybridization: bool = option(False, "run the networks uncompiled", resume=FREE)
 
 
-def _data(parser) -> None:
-    group = parser.add_argument_group("data")
-    add = group.add_argument
-    add(
-        "--dataset",
-        default="voc",
-        help="voc (07 trainval, 07 test: the published run's 1252 batches of 4), voc0712 (07+12 "
-        "trainval, 07 test), coco (2017 train, val), shapes or shapes_coco (generated), or the path of "
-        "a folder in VOC or COCO layout",
-    )
-    groups.add_folder(group)
-    add("--mixup", action="store_true", help="mix pairs of training images (published: off)")
-    add(
-        "--no-mixup-epochs",
-        type=not_negative,
-        default=20,
-        help="number of final epochs without --mixup",
-    )
+@dataclass(frozen=True)
+class FasterRCNNData(shared.DataConfig):
+    """The options of the data."""
 
+    dataset: str = option(
+        "voc",
+        "voc (07 trainval, 07 test: the published run's 1252 batches of 4), voc0712 (07+12 trainval, 07 "
+        "test), coco (2017 train, val), shapes or shapes_coco (generated), or the path of a folder in VOC "
+        "or COCO layout",
+    )
+    mixup: bool = option(False, "mix pairs of training images (published: off)", resume=FIXED)
+    no_mixup_epochs: int = number(20, "number of final epochs without --mixup", resume=FREE)
 
-def _schedule(parser) -> None:
-    group = parser.add_argument_group("schedule")
-    add = group.add_argument
-    add("--batch-size", type=positive, help="images in a batch (default: one per device)")
-    add("--epochs", type=positive, default=38, help="number of epochs, counted from 0")
-    add("--start-epoch", type=not_negative, default=0, help="number of the first epoch")
-    groups.add_sgd(group, 0.0001, "32,36")
-    add(
-        "--lr-warmup",
-        type=_warmup,
-        default=-1,
-        metavar="BATCHES",
-        help="batches over which the learning rate rises from a third of --lr to --lr; -1: no warm-up",
-    )
+    @property
+    def source(self) -> str:
+        """As in the base class. VOC means VOC 2007 only.
 
-
-def _distillation(parser) -> None:
-    group = parser.add_argument_group("distillation")
-    add = group.add_argument
-    add_distill(group)
-    add(
-        *("--GAN-epochs", "--gan-epochs"),
-        type=not_negative,
-        default=26,
-        help="last epoch of the GAN stage; later epochs use the detection losses only",
-    )
-    add(
-        *("--train-D-eopch", "--train-D-epoch"),
-        type=not_negative,
-        default=2,
-        help="number of first epochs without an adversarial gradient for the student, while the "
-        "discriminators learn (inferred from epoch times; the misspelling is the published one)",
-    )
-    add(
-        "--lr-decay-GAN-epoch",
-        default="5,20",
-        help="epochs at which --lrD and --lrG are halved (the published log shows a change at 5, none "
-        "at 20)",
-    )
-    add_distill_options(group, clamp="all")
+        An epoch of the published run has 1252 batches of 4, which are the 5,011 images of VOC 2007.
+        """
+        return {"voc": "voc07", "voc0712": "voc"}.get(self.dataset, self.dataset)
 
 
 def _warmup(text: str) -> int:
@@ -152,36 +91,81 @@ def _warmup(text: str) -> int:
     return -1 if text == "-1" else not_negative(text)
 
 
-def data_set(name: str) -> str:
-    """The name in :mod:`gan_kd_ssd.data.formats.catalog` of a data set given by ``--dataset``.
+@dataclass(frozen=True)
+class FasterRCNNSchedule(shared.ScheduleConfig):
+    """The options of the schedule; ``batch_size`` is None until the devices are known."""
 
-    For Faster R-CNN, VOC means VOC 2007 only: an epoch of the published run has 1252 batches of 4,
-    which are its 5,011 images.
-    """
-    return {"voc": "voc07", "voc0712": "voc"}.get(name, name)
+    batch_size: int | None = count(
+        None, "images in a batch (default: one per device)", resume=FIXED
+    )
+    epochs: int = count(38, "number of epochs, counted from 0", resume=FREE)
+    start_epoch: int = number(0, "number of the first epoch", resume=FIXED)
+    lr: float = redeclared(shared.ScheduleConfig, "lr", 0.0001)
+    lr_decay_epoch: str = redeclared(shared.ScheduleConfig, "lr_decay_epoch", "32,36")
+    lr_warmup: int = option(
+        -1,
+        "batches over which the learning rate rises from a third of --lr to --lr; -1: no warm-up",
+        type=_warmup,
+        metavar="BATCHES",
+        resume=FREE,
+    )
 
 
-def parse_train_faster_rcnn(words: Sequence[str]) -> argparse.Namespace:
-    """Parse and check the options of ``train_faster_rcnn_gkd.py``.
+@dataclass(frozen=True)
+class FasterRCNNStage(shared.StageConfig):
+    """The options of the distillation terms and of their stage."""
 
-    Raises:
-        UserError: an unknown option, or values that cannot be right, alone or together.
-    """
-    options = groups.without_like(train_faster_rcnn_parser().parse_args(with_dashes(words)))
-    groups.check_common(options)
-    if options.epochs <= options.start_epoch:
-        raise UserError(
-            f"--epochs {options.epochs}: counted from 0, none is left from --start-epoch "
-            f"{options.start_epoch}"
-        )
-    if options.short and options.max_size and options.max_size < options.short:
-        raise UserError(
-            f"--max-size {options.max_size} is below --short {options.short}: give the larger side"
-        )
-    ends_early = options.distill != "none" and options.GAN_epochs < options.start_epoch
-    if ends_early and not options.resume:
-        raise UserError(
-            f"--GAN-epochs {options.GAN_epochs}: ends before --start-epoch {options.start_epoch}; "
-            "give a later epoch, or --distill none"
-        )
-    return options
+    GAN_epochs: int = number(
+        26,
+        "last epoch of the GAN stage; later epochs use the detection losses only",
+        also="--gan-epochs",
+        resume=FREE,
+    )
+    train_D_eopch: int = number(
+        2,
+        "number of first epochs without an adversarial gradient for the student, while the "
+        "discriminators learn (inferred from epoch times; the misspelling is the published one)",
+        also="--train-D-epoch",
+        resume=FREE,
+    )
+    lr_decay_GAN_epoch: str = option(
+        "5,20",
+        "epochs at which --lrD and --lrG are halved (the published log shows a change at 5, none at 20)",
+        resume=FREE,
+    )
+
+
+@dataclass(frozen=True)
+class FasterRCNNOutput(shared.OutputConfig):
+    """The options of the files and messages."""
+
+    save_interval: int = redeclared(shared.OutputConfig, "save_interval", 1)
+    verbose: bool = option(False, "print the names of the trained parameters")
+
+
+@dataclass(frozen=True)
+class FasterRCNNConfig(shared.TrainConfig):
+    """What ``train_faster_rcnn_gkd.py`` was asked to do."""
+
+    script, family, description = FASTER_RCNN, "faster_rcnn", "a Faster R-CNN"
+    clamp, counted_from = "all", 0
+    gan_option, teacher_option = "GAN_epochs", "Teacher_param_path"
+    groups: ClassVar = {
+        "networks": FasterRCNNNetworks,
+        "data": FasterRCNNData,
+        "schedule": FasterRCNNSchedule,
+        "distillation": FasterRCNNStage,
+        "devices": shared.DeviceConfig,
+        "output": FasterRCNNOutput,
+    }
+
+    def check(self) -> None:
+        short, max_size = self.networks.short, self.networks.max_size
+        if short and max_size and max_size < short:
+            raise UserError(f"--max-size {max_size} is below --short {short}: give the larger side")
+        super().check()
+
+    @property
+    def mixup_epochs(self) -> int:
+        """Number of epochs, counted from the first, that mix images."""
+        return max(0, self.schedule.epochs - self.data.no_mixup_epochs) if self.data.mixup else 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gan_kd_ssd.util.errors import UserError
 
@@ -33,15 +32,6 @@ class Defaults(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-def run_command(options: argparse.Namespace) -> int:
-    """Call ``options.run``, the command that was parsed; a reader such as head may have seen enough."""
-    try:
-        return options.run(options)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-
-
 def with_dashes(words: Sequence[str]) -> list[str]:
     """Spell option names with dashes: ``--data_shape=3`` becomes ``--data-shape=3``."""
     names: list[str] = []
@@ -56,40 +46,26 @@ def with_dashes(words: Sequence[str]) -> list[str]:
     return names
 
 
-def positive(text: str) -> int:
-    """Argparse type: a whole number above 0."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+def _value(kind: type, accepted: Callable[[float], bool], name: str) -> Callable[[str], float]:
+    """An argparse type that reads a finite ``kind`` and names what is expected."""
+
+    def read(text: str):
+        try:
+            value = kind(text) if kind is float or text.isdecimal() else math.nan
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and accepted(value)):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {name}")
+        return value
+
+    return read
 
 
-def not_negative(text: str) -> int:
-    """Argparse type: a whole number from 0."""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
-def rate(text: str) -> float:
-    """Argparse type: a finite number from 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return value
-
-
-def finite(text: str) -> float:
-    """Argparse type: a finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
-    return value
+positive = _value(int, lambda value: value > 0, "a whole number above 0")
+not_negative = _value(int, lambda value: True, "a whole number from 0")
+rate = _value(float, lambda value: value >= 0, "a number from 0")
+fraction = _value(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+finite = _value(float, lambda value: True, "a finite number")
 
 
 def class_names(text: str | None) -> list[str] | None:

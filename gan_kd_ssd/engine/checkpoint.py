@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from gan_kd_ssd.distill.method import Method
+from gan_kd_ssd.engine import training_arrays
 from gan_kd_ssd.engine.divergence import check_finite
 from gan_kd_ssd.engine.figure_sums import FigureSums
 from gan_kd_ssd.engine.hooks import Hook
 from gan_kd_ssd.engine.progress import Progress
 from gan_kd_ssd.engine.runlog import RunLog
-from gan_kd_ssd.engine.training_arrays import (
-    block_arrays,
-    restore_block,
-    restore_trainer,
-    trainer_arrays,
-)
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
@@ -53,14 +48,13 @@ def save_parameters(net, path: Path) -> None:
 
 
 def save_state(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
-    """Write a training state as a zip of .npy files and ``meta.json``."""
+    """Write a training state: NumPy's archive of arrays with ``meta.json`` in it."""
 
     def write(temporary: Path) -> None:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+        with zipfile.ZipFile(temporary, "a") as archive:
             archive.writestr(_META, json.dumps({"format": STATE_FORMAT, **meta}))
-            for name, value in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)
 
     write_atomically(path, write)
 
@@ -82,41 +76,17 @@ def load_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     Raises:
         UserError: the file is missing, damaged or of another format.
     """
-    arrays = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            meta = json.loads(archive.read(_META))
+        with np.load(path, allow_pickle=False) as archive:
+            meta = json.loads(archive[_META])
             if meta.get("format") != STATE_FORMAT:
                 raise UserError(
                     f"--resume {path}: format {meta.get('format')}, this version reads {STATE_FORMAT}"
                 )
-            for name in archive.namelist():
-                if name != _META:
-                    with archive.open(name) as file:
-                        value = np.lib.format.read_array(file, allow_pickle=False)
-                    arrays[name[: -len(".npy")]] = value
+            arrays = {name: archive[name] for name in archive.files if name != _META}
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
         raise UserError(f"--resume {path}: not a whole training state ({error})") from error
     return arrays, meta
-
-
-def group(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """The arrays whose names start with ``prefix/``, by the rest of their names."""
-    start = len(prefix) + 1
-    return {key[start:]: value for key, value in arrays.items() if key.startswith(prefix + "/")}
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What a state keeps about the options of its run.
-
-    Attributes:
-        fixed: values that a resumed run must share.
-        reported: values that may change; changes are reported.
-    """
-
-    fixed: Mapping[str, object]
-    reported: Mapping[str, object]
 
 
 class Checkpoints(Hook):
@@ -126,61 +96,65 @@ class Checkpoints(Hook):
     order, augmentation and MXNet's seed follow from the run's seed, the epoch and the batch.
 
     Args:
-        prefix: prefix of all files.
+        log: the run's log.
         saved: epochs after which parameters are saved.
-        blocks, trainers: by name, what the state holds; "student" is the saved network.
-        facts: what the state keeps about the options.
-        sums: figures of the steps. log: the run's log.
+        method: what the state holds; its block "student" is the saved network.
+        sums: figures of the steps.
+        fixed: values of the run that a resumed run must share.
+        reported: values whose changes a resumed run reports.
     """
 
     def __init__(
         self,
-        prefix: str,
-        saved: range,
-        blocks: dict,
-        trainers: dict,
-        facts: RunFacts,
-        sums: FigureSums,
         log: RunLog,
+        saved: range,
+        method: Method,
+        sums: FigureSums,
+        fixed: dict,
+        reported: dict,
     ):
-        self._prefix, self._saved, self._blocks, self._trainers = prefix, saved, blocks, trainers
-        self._facts, self._sums, self._log = facts, sums, log
-        self._state_path = state_path(prefix)
+        self._log, self._saved, self._method, self._sums = log, saved, method, sums
+        self._fixed, self._reported = fixed, reported
 
     def after_validation(self, training, evaluation) -> None:
         if evaluation.mean_ap > training.progress.best_map:
-            save_parameters(self._blocks["student"], Path(f"{self._prefix}_best.params"))
+            save_parameters(self._method.blocks["student"], self._log.best)
             line = f"{training.progress.epoch:04d}:\t{evaluation.mean_ap:.4f}\n"
             self._log.append("best_map.log", line)
 
     def save(self, training, epoch: int, mean_ap: float) -> None:
         """Write the files of an interval; the state is last, so that a killed run repeats the epoch."""
         if epoch in self._saved:
-            path = Path(f"{self._prefix}_{epoch:04d}_{mean_ap:.4f}.params")
-            save_parameters(self._blocks["student"], path)
+            path = Path(f"{self._log.prefix}_{epoch:04d}_{mean_ap:.4f}.params")
+            save_parameters(self._method.blocks["student"], path)
             training.call("after_save", epoch, path)
         if epoch in self._saved or epoch == training.phases[-1].last:
             self.save_state(training.progress)
 
     def save_state(self, progress: Progress) -> None:
-        """Write the state of the training.
-
-        Raises:
-            UserError: a number is not finite, or the file cannot be written.
-        """
+        """Write the state of the training; no state with a number that is not finite is written."""
         self._sums.read(progress)
-        arrays, counts = {}, {}
-        for name, block in self._blocks.items():
-            for key, value in block_arrays(block).items():
-                arrays[f"blocks/{name}/{key}"] = value
-        for name, trainer in self._trainers.items():
-            states, counts[name] = trainer_arrays(trainer)
-            for key, value in states.items():
-                arrays[f"trainers/{name}/{key}"] = value
-        check_finite(arrays, self._state_path)
+        groups, counts = {}, {}
+        for name, block in self._method.blocks.items():
+            groups[f"blocks/{name}"] = training_arrays.block_arrays(block)
+        for name, trainer in self._method.trainers.items():
+            groups[f"trainers/{name}"], counts[name] = training_arrays.trainer_arrays(trainer)
+        arrays = {
+            f"{group}/{key}": v for group, found in groups.items() for key, v in found.items()
+        }
+        check_finite(arrays, self._log.state)
         meta = {"progress": progress.to_json(), "trainers": counts}
-        meta.update(fixed=dict(self._facts.fixed), options=dict(self._facts.reported))
-        save_state(self._state_path, arrays, meta)
+        save_state(
+            self._log.state, arrays, {**meta, "fixed": self._fixed, "options": self._reported}
+        )
+
+    def keep(self, progress: Progress) -> str:
+        """Write the state of an interrupted training; returns how to continue it, for the message."""
+        self.save_state(progress)
+        return (
+            f" at epoch {progress.epoch}, batch {progress.batch}; continue with the same command and "
+            f"--resume {self._log.state}"
+        )
 
     def restore(self, path: Path) -> Progress:
         """Restore the state that was written to ``path``; returns where to continue.
@@ -189,32 +163,33 @@ class Checkpoints(Hook):
             UserError: the file is damaged, or its run had another network or other data.
         """
         arrays, meta = load_state(path)
+
+        def group(prefix: str) -> dict[str, np.ndarray]:
+            found = (key for key in arrays if key.startswith(f"{prefix}/"))
+            return {key[len(prefix) + 1 :]: arrays[key] for key in found}
+
         try:
-            self._check_facts(path, meta)
-            for name, block in self._blocks.items():
-                restore_block(block, group(arrays, f"blocks/{name}"))
-            for name, trainer in self._trainers.items():
-                states = group(arrays, f"trainers/{name}")
-                restore_trainer(trainer, states, meta["trainers"][name])
+            self._check_options(path, meta)
+            for name, block in self._method.blocks.items():
+                training_arrays.restore_block(block, group(f"blocks/{name}"))
+            for name, trainer in self._method.trainers.items():
+                training_arrays.restore_trainer(
+                    trainer, group(f"trainers/{name}"), meta["trainers"][name]
+                )
             return Progress.from_json(meta["progress"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"--resume {path}: belongs to another network or is damaged ({error})"
             ) from error
 
-    def _check_facts(self, path: Path, meta: dict) -> None:
-        for name, value in self._facts.fixed.items():
+    def _check_options(self, path: Path, meta: dict) -> None:
+        for name, value in self._fixed.items():
             if meta["fixed"][name] != value:
                 raise UserError(
                     f"--resume {path}: was written with {name.replace('_', '-')} "
                     f"{meta['fixed'][name]!r}, this run has {value!r}; give the same"
                 )
-        for name, value in self._facts.reported.items():
+        for name, value in self._reported.items():
             before = meta["options"].get(name, value)
             if before != value:
                 self._log.say(f"resumed with {name} {value!r}, before {before!r}")
-
-
-def state_path(prefix: str) -> Path:
-    """The state file of a run."""
-    return Path(f"{prefix}_state.zip")

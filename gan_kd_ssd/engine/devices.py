@@ -18,9 +18,7 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
     """Contexts for ``--gpus`` and ``--cpu-devices``, and a line that names them.
 
     Args:
-        gpus: GPU numbers such as '0,1'; '' selects the CPU. None selects up to two GPUs, or the CPU if
-            there is none.
-        cpu_devices: number of CPU contexts if no GPU is used.
+        gpus: GPU numbers such as '0,1'; '' selects the CPU, None up to two GPUs if there are any.
 
     Raises:
         UserError: ``gpus`` is not a list of numbers, names a GPU twice, or names one that is missing.
@@ -54,15 +52,11 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
     return [mx.cpu(i) for i in range(cpu_devices)], line
 
 
-def check_kvstore(name: str, ctx: list) -> None:
-    """Raise :class:`UserError` if a key-value store cannot serve these devices."""
-    if name == "nccl" and ctx[0].device_type != "gpu":
-        raise UserError("--kv-store nccl: works on GPUs only; give device or local on the CPU")
-
-
-def check_batch(batch_size: int, ctx: list) -> None:
-    """Raise :class:`UserError` if a batch has fewer images than there are devices."""
+def check(batch_size: int, ctx: list, kv_store: str = "device") -> None:
+    """Raise :class:`UserError` if devices cannot share a batch, or cannot use a key-value store."""
     if batch_size < len(ctx):
         raise UserError(
             f"--batch-size {batch_size}: smaller than the {len(ctx)} devices; give at least {len(ctx)}"
         )
+    if kv_store == "nccl" and ctx[0].device_type != "gpu":
+        raise UserError("--kv-store nccl: works on GPUs only; give device or local on the CPU")

@@ -18,12 +18,7 @@ STEPS_IN_FLIGHT = 2
 
 
 class FiniteFigures(Hook):
-    """Stops at the first batch with a figure that is not finite.
-
-    Args:
-        entries: names of the entries of a step's vector.
-        state_path: state file of the run, for the message.
-    """
+    """Stops at the first batch with a figure that is not finite; ``entries`` name a step's figures."""
 
     def __init__(self, entries: Sequence[str], state_path: Path):
         self._entries, self._state_path = entries, state_path
@@ -45,9 +40,8 @@ class FiniteFigures(Hook):
         broken = [name for name, v in zip(self._entries, figures) if not np.isfinite(v)]
         if broken:
             more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-            names = ", ".join(broken[:3]) + more
-            place = f"epoch {epoch}, batch {batch}"
-            raise _diverged(f"{place}: not finite: {names}", self._state_path)
+            what = f"epoch {epoch}, batch {batch}: not finite: {', '.join(broken[:3])}{more}"
+            raise _diverged(what, self._state_path)
 
 
 class FiniteWeights(Hook):
@@ -61,18 +55,13 @@ class FiniteWeights(Hook):
 
 
 def check_finite(arrays: Mapping[str, np.ndarray], state_path: Path) -> None:
-    """Raise :class:`UserError` for an array with a number that is not finite.
-
-    Args:
-        state_path: state file of the run, for the message.
-    """
+    """Raise :class:`UserError` for an array with a number that is not finite."""
     for name, value in arrays.items():
         if not np.isfinite(value).all():
             raise _diverged(f"{name} holds a number that is not finite", state_path)
 
 
 def _diverged(what: str, state_path: Path) -> UserError:
-    kept = "no state was saved before"
-    if state_path.exists():
-        kept = f"the last good state is {state_path}"
+    exists = state_path.exists()
+    kept = f"the last good state is {state_path}" if exists else "no state was saved before"
     return UserError(f"{what}: the training has diverged; {kept}; lower --lr, --lrD or --lrG")

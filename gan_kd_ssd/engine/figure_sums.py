@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gan_kd_ssd.distill.figures import Figures
 from gan_kd_ssd.engine.hooks import Hook
 from gan_kd_ssd.engine.progress import Progress
 
@@ -18,12 +19,11 @@ class FigureSums(Hook):
     sums into the progress.
 
     Args:
-        figures: reads the vectors, see :class:`~gan_kd_ssd.distill.figures.Figures`.
         losses: names of the detector's losses.
         log_interval: batches between two announcements.
     """
 
-    def __init__(self, figures, losses: Sequence[str], log_interval: int):
+    def __init__(self, figures: Figures, losses: Sequence[str], log_interval: int):
         self._figures, self._losses, self._interval = figures, losses, log_interval
         self._totals: list = []  # one vector for each device
         self._logged_at, self._logged_batch = 0.0, 0
@@ -39,8 +39,7 @@ class FigureSums(Hook):
             self._totals = [vector.copy() for vector in vectors]
         progress = training.progress
         if progress.batch % self._interval == 0:
-            figures = self._of_steps(progress)
-            now = time.perf_counter()
+            figures, now = self._of_steps(progress), time.perf_counter()
             images = (progress.batch - self._logged_batch) * training.batch_size
             speed = images / (now - self._logged_at)
             self._logged_at, self._logged_batch = now, progress.batch

@@ -93,13 +93,7 @@ class SharedStatistics(Hook):
 
 
 class ProgressBar(Hook):
-    """A progress bar over the batches of training and validation.
-
-    Args:
-        loss_names: figures whose sum the bar shows.
-        batches_per_validation: number of batches of one validation.
-        disable: show nothing.
-    """
+    """A progress bar over the batches of training and validation, with the sum of the losses."""
 
     def __init__(self, loss_names, batches_per_validation: int, disable: bool = False):
         self._loss_names, self._disable = loss_names, disable
@@ -107,23 +101,19 @@ class ProgressBar(Hook):
         self._bar = tqdm(disable=True)
 
     def before_training(self, training) -> None:
-        total = self._total(training)
+        total, done = 0, training.progress
+        for phase in training.phases:
+            for epoch in phase.epochs(done.epoch):
+                total += training.batches.batches(epoch)
+                total += self._batches_per_validation * (epoch in phase.validated)
         self._bar = tqdm(
-            total=total,
+            total=total - done.batch,
             unit="batch",
             disable=self._disable,
             dynamic_ncols=True,
             mininterval=0.5 if sys.stderr.isatty() else 10,
             smoothing=0.05,
         )
-
-    def _total(self, training) -> int:
-        total = -training.progress.batch
-        for phase in training.phases:
-            for epoch in phase.epochs(training.progress.epoch):
-                total += training.batches.batches(epoch)
-                total += self._batches_per_validation * (epoch in phase.validated)
-        return total
 
     def before_epoch(self, training) -> None:
         last = training.phases[-1].last

@@ -15,8 +15,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Interrupted(Exception):
     """A signal asked the run to stop; its number is ``signum``."""
 
-    def __init__(self, signum: int):
-        super().__init__(signal.Signals(signum).name)
+    def __init__(self, signum: int, kept: str = ""):
+        super().__init__(f"{signal.Signals(signum).name}{kept}")
         self.signum = signum
 
 
@@ -46,16 +46,15 @@ class Interrupt(Hook):
         self.check()
 
     @contextlib.contextmanager
-    def keeping(self, save: Callable[[], None]) -> Iterator[None]:
-        """Call ``save`` if a signal ends the block, then raise :class:`Interrupted`."""
+    def keeping(self, save: Callable[[], str]) -> Iterator[None]:
+        """If a signal ends the block, call ``save`` and raise :class:`Interrupted` with its text."""
         try:
             yield
         except (Interrupted, UserError):
             # Ctrl-C reaches the worker processes as well; their end is then not an error.
             if self.signum is None:
                 raise
-            save()
-            raise Interrupted(self.signum) from None
+            raise Interrupted(self.signum, save()) from None
 
 
 @contextlib.contextmanager

@@ -12,16 +12,12 @@ from gan_kd_ssd.logs.records import BestMap, EpochEnd, NewBest, Saved, Start, St
 
 
 class TrainingLog(Hook):
-    """Writes what both dialects share: start, steps, epochs and validations.
-
-    Args:
-        log: the run's log files. sums: figures of the steps. prefix: prefix of the run's files.
-    """
+    """Writes what both dialects share: start, steps, epochs and validations."""
 
     style = ""
 
-    def __init__(self, log: RunLog, sums: FigureSums, prefix: str):
-        self._log, self._sums, self._prefix = log, sums, prefix
+    def __init__(self, log: RunLog, sums: FigureSums):
+        self._log, self._sums = log, sums
 
     def before_training(self, training) -> None:
         self._log.write(Start(training.progress.epoch))
@@ -30,17 +26,19 @@ class TrainingLog(Hook):
 
     def after_figures(self, training, figures, speed) -> None:
         progress = training.progress
-        place = {"images": progress.images, "phase": training.phase.name, "style": self.style}
-        self._log.write(Step(progress.epoch, progress.batch - 1, speed, figures, **place))
+        where = self._where(training)
+        self._log.write(Step(progress.epoch, progress.batch - 1, speed, figures, **where))
+
+    def _where(self, training) -> dict:
+        images, phase = training.progress.images, training.phase.name
+        return {"images": images, "phase": phase, "style": self.style}
 
     def after_epoch(self, training) -> None:
         progress = training.progress
         if progress.epoch_logged:  # a signal stopped the validation of this epoch
             return
-        place = {"images": progress.images, "phase": training.phase.name, "style": self.style}
-        timing = self.timing(training)
-        figures = self._sums.of_epoch(progress)
-        self._log.write(EpochEnd(progress.epoch, figures, **timing, **place))
+        more = {**self.timing(training), **self._where(training)}
+        self._log.write(EpochEnd(progress.epoch, self._sums.of_epoch(progress), **more))
         progress.epoch_logged = True
 
     def timing(self, training) -> dict[str, float]:
@@ -57,7 +55,7 @@ class TrainingLog(Hook):
     def after_training(self, training) -> None:
         best = training.progress.best_map
         if best >= 0:
-            self._log.say(f"best mAP {best:.4f}: {self._prefix}_best.params")
+            self._log.say(f"best mAP {best:.4f}: {self._log.prefix}_best.params")
 
 
 class SSDLog(TrainingLog):
@@ -89,9 +87,8 @@ class FasterRCNNLog(TrainingLog):
         best = training.progress.best_map
         previous = best if best > 0 else 0  # the published log starts from 0
         if evaluation.mean_ap > previous:
-            path = f"{self._prefix}_best.params"
-            record = NewBest(training.progress.epoch, evaluation.mean_ap, previous, path)
-            self._log.write(record)
+            path = f"{self._log.prefix}_best.params"
+            self._log.write(NewBest(training.progress.epoch, evaluation.mean_ap, previous, path))
 
     def after_save(self, training, epoch: int, path: Path) -> None:
         self._log.write(Saved(epoch, str(path)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from gan_kd_ssd.engine.hooks import Hook
 from gan_kd_ssd.engine.progress import Progress
@@ -16,10 +17,11 @@ from gan_kd_ssd.engine.schedule import Phase
 from gan_kd_ssd.util.mxnet import mx
 
 
+@dataclass
 class Training:
     """Trains a student through its phases.
 
-    Args:
+    Attributes:
         phases: the schedule.
         steps: step of each phase by its name; takes a batch, returns a vector of figures per device.
         batches: training batches, ``epoch(number, first_batch)`` and ``batches(number)``.
@@ -29,20 +31,16 @@ class Training:
         progress: where to start.
     """
 
-    def __init__(
-        self,
-        phases: Sequence[Phase],
-        steps: Mapping[str, Callable],
-        batches,
-        batch_size: int,
-        evaluate: Callable,
-        hooks: Sequence[Hook],
-        progress: Progress,
-    ):
-        self.phases, self.steps = phases, steps
-        self.batches, self.batch_size, self.evaluate = batches, batch_size, evaluate
-        self.hooks, self.progress = hooks, progress
-        self.phase = phases[0]
+    phases: Sequence[Phase]
+    steps: Mapping[str, Callable]
+    batches: object
+    batch_size: int
+    evaluate: Callable
+    hooks: Sequence[Hook]
+    progress: Progress
+
+    def __post_init__(self):
+        self.phase = self.phases[0]
 
     def run(self) -> None:
         """Train to the end of the last phase.

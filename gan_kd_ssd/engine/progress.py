@@ -8,27 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Progress:
-    """Where a training stands.
+    """Where a training stands."""
 
-    Attributes:
-        epoch: number of the current epoch.
-        batch: number of its batches that are trained.
-        images: training images seen since the start of the run.
-        best_map: best mAP of the validations; below 0 before the first one.
-        epoch_logged: whether the log has the line of the epoch's end already.
-        seconds: training time of the epoch's batches.
-        sums: sums of the figures over the epoch's batches.
-        run_sums: sums of the figures over all epochs before.
-    """
-
-    epoch: int
-    batch: int = 0
-    images: int = 0
-    best_map: float = -1.0
-    epoch_logged: bool = False
-    seconds: float = 0.0
-    sums: list[float] = field(default_factory=list)
-    run_sums: list[float] = field(default_factory=list)
+    epoch: int  # number of the current epoch
+    batch: int = 0  # number of its batches that are trained
+    images: int = 0  # training images seen since the start of the run
+    best_map: float = -1.0  # best mAP of the validations; below 0 before the first one
+    epoch_logged: bool = False  # whether the log has the line of the epoch's end already
+    seconds: float = 0.0  # training time of the epoch's batches
+    sums: list[float] = field(default_factory=list)  # of the figures, over the epoch's batches
+    run_sums: list[float] = field(default_factory=list)  # of the figures, over all epochs before
 
     def total_sums(self) -> list[float]:
         """Sums of the figures since the start of the run.
@@ -47,16 +36,9 @@ class Progress:
 
     def to_json(self) -> dict:
         """The fields under the names that they have in a state file of format 1."""
-        fields = dict(vars(self))
-        fields["told"] = fields.pop("epoch_logged")
-        return fields
+        return {"told" if name == "epoch_logged" else name: v for name, v in vars(self).items()}
 
     @classmethod
     def from_json(cls, fields: Mapping) -> Progress:
-        """The progress in a state file of format 1.
-
-        Raises:
-            KeyError, TypeError: fields are missing or unknown.
-        """
-        fields = dict(fields)
-        return cls(epoch_logged=fields.pop("told"), **fields)
+        """The progress in a state file of format 1; a TypeError for unknown fields."""
+        return cls(**{"epoch_logged" if name == "told" else name: v for name, v in fields.items()})

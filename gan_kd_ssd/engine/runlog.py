@@ -16,24 +16,16 @@ from gan_kd_ssd.util.files import writable_folder
 class RunLog:
     """Appends records to ``{prefix}_train.log`` and ``{prefix}_metrics.jsonl``.
 
-    Args:
-        prefix: prefix of both files; their folder is created with the first record.
-        quiet: print nothing.
-
-    Raises:
-        UserError: the folder cannot be written.
+    The folder of the files is created with the first record; a UserError says that it cannot be written.
     """
 
     def __init__(self, prefix: str, quiet: bool = False):
         self.prefix, self.quiet = prefix, quiet
+        self.best, self.state = Path(f"{prefix}_best.params"), Path(f"{prefix}_state.zip")
         writable_folder(Path(prefix).parent, "--save-prefix", create=False)
 
     def write(self, record) -> None:
-        """Append a record to both files and print its text unless quiet.
-
-        Raises:
-            UserError: a file cannot be written; no part of a line stays in it.
-        """
+        """Append a record to both files and print its text unless quiet."""
         text = format_record(record)
         self.append("train.log", text)
         self.append("metrics.jsonl", json_record(record).rstrip("\n") + "\n")

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gan_kd_ssd.config.training_config import ScheduleConfig
-
-#: The losses that train each network in each phase.
-UPDATES = {
-    "discriminator": {"discriminators": ("adversarial",), "student": ("detection",)},
-    "gan": {"discriminators": ("adversarial",), "student": ("detection", "distillation")},
-    "detection": {"student": ("detection",)},
-}
+from gan_kd_ssd.config.shared_options import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -20,7 +13,7 @@ class Phase:
     """Consecutive epochs that train the same networks on the same losses.
 
     Attributes:
-        name: 'discriminator', 'gan' or 'detection', a key of :data:`UPDATES`.
+        name: 'discriminator', 'gan' or 'detection'; the step of this name runs.
         first, last: numbers of the first and the last epoch, both inclusive.
         validated: epochs that end with a validation.
     """
@@ -30,49 +23,43 @@ class Phase:
     last: int
     validated: frozenset[int] = field(repr=False)
 
-    @property
-    def updates(self) -> dict[str, tuple[str, ...]]:
-        """Losses by the name of the network that they train."""
-        return UPDATES[self.name]
-
     def epochs(self, start: int) -> range:
         """The phase's epochs from number ``start`` on."""
         return range(max(self.first, start), self.last + 1)
 
 
-def phases(schedule: ScheduleConfig, distills: bool) -> list[Phase]:
+def phases(config: TrainConfig) -> list[Phase]:
     """The phases of a run: the GAN stage up to its last epoch, then detection losses only.
 
-    In epochs below ``discriminator_epochs`` the discriminators are trained while the student receives
-    only its detection losses. The published Faster R-CNN run had two such epochs, 0 and 1 (inferred
-    from epoch times). The published SSD run had 221 epochs of GAN stage, validated only at its end,
-    then epochs counted from 1 again; here the count continues.
+    In epochs below ``--train-D-eopch`` the discriminators are trained while the student receives only
+    its detection losses. The published Faster R-CNN run had two such epochs, 0 and 1 (inferred from
+    epoch times). The published SSD run had 221 epochs of GAN stage, validated only at its end, then
+    epochs counted from 1 again; here the count continues.
     """
-    start, last = schedule.start_epoch, schedule.last_epoch
-    end_of_gan = min(schedule.gan_epochs, last) if distills else start - 1
-    end_of_discriminator = min(schedule.discriminator_epochs - 1, end_of_gan)
+    start, last = config.schedule.start_epoch, config.last_epoch
+    end_of_gan = min(config.gan_epochs, last) if config.distills else start - 1
+    end_of_discriminator = min(config.distillation.train_D_eopch - 1, end_of_gan)
     bounds = (
         ("discriminator", start, end_of_discriminator),
         ("gan", max(start, end_of_discriminator + 1), end_of_gan),
         ("detection", max(start, end_of_gan + 1), last),
     )
     return [
-        Phase(name, first, last, _validated(schedule, name, first, last))
+        Phase(name, first, last, _validated(config, name, first, last))
         for name, first, last in bounds
         if first <= last
     ]
 
 
-def _validated(schedule: ScheduleConfig, name: str, first: int, last: int) -> frozenset[int]:
-    """Epochs of a phase that are validated: each ``interval``-th of the run, and the phase's last.
-
-    An interval of 0 validates the last epoch only.
-    """
-    interval = schedule.val_interval if name == "detection" else schedule.gan_val_interval
+def _validated(config: TrainConfig, name: str, first: int, last: int) -> frozenset[int]:
+    """Epochs of a phase that are validated: each ``interval``-th of the run, and the phase's last."""
+    interval = config.schedule.val_interval
+    if name != "detection" and config.schedule.gan_val_interval is not None:
+        interval = config.schedule.gan_val_interval  # 0: the last epoch only
     due = {
         epoch
         for epoch in range(first, last + 1)
-        if interval and (epoch + 1 - schedule.counted_from) % interval == 0
+        if interval and (epoch + 1 - config.counted_from) % interval == 0
     }
     return frozenset(due | {last})
 

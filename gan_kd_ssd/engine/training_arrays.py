@@ -21,11 +21,7 @@ def block_arrays(block) -> dict[str, np.ndarray]:
 
 
 def restore_block(block, arrays: dict[str, np.ndarray]) -> None:
-    """Restore the values of :func:`block_arrays` on every device.
-
-    Raises:
-        KeyError, ValueError: the arrays have names or shapes of another network.
-    """
+    """Restore the values of :func:`block_arrays`; KeyError or ValueError for those of another network."""
     parameters = block._collect_params_with_prefix()
     expected = {f"{name}@0" for name in parameters}
     if expected != {key for key in arrays if key.endswith("@0")}:
@@ -55,15 +51,13 @@ def trainer_arrays(trainer) -> tuple[dict[str, np.ndarray], dict]:
 def restore_trainer(trainer, arrays: dict[str, np.ndarray], counts: dict) -> None:
     """Restore the state of :func:`trainer_arrays` on every device."""
     states: dict[int, dict[int, np.ndarray]] = {}
-    lengths = {}
     for key, value in arrays.items():
-        index, part, length = (int(text) for text in key.split("."))
+        index, part, _ = (int(text) for text in key.split("."))
         states.setdefault(index, {})[part] = value
-        lengths[index] = length
     updates = {int(k): v for k, v in counts["updates"].items()}
     for updater, ctx in zip(trainer._updaters, trainer._contexts):
         for index, parts in states.items():
-            values = [mx.nd.array(parts[i], ctx=ctx) for i in range(lengths[index])]
+            values = [mx.nd.array(parts[i], ctx=ctx) for i in sorted(parts)]
             updater.states[index] = values[0] if len(values) == 1 else tuple(values)
             updater.states_synced[index] = True
     optimizer = trainer.optimizer

@@ -5,10 +5,10 @@ This module is the only writer and the only reader of the metadata. It imports n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,13 +29,9 @@ class TeacherMetadata:
 
 @dataclass(frozen=True)
 class DistillationMetadata:
-    """What a distilled run records.
+    """Strides in pixels of the distilled levels, and copied parts of the student's head.
 
-    Attributes:
-        strides: strides in pixels of the levels that are distilled.
-        inherited_head: parts of the student's head that were copied from the teacher's; None if
-            nothing was to be copied.
-        teacher: the teacher.
+    ``inherited_head`` is None if nothing was to be copied from the teacher's head.
     """
 
     strides: list[int]
@@ -61,7 +57,7 @@ class RunMetadata:
     namespace: Mapping[str, object]
     detector: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-    devices: Sequence[str] = ()
+    devices: Sequence[str] = field(default_factory=list)
     parameters: int | None = None
     classes: Sequence[str] | None = None
     data: Mapping[str, Mapping] = field(default_factory=dict)
@@ -69,14 +65,8 @@ class RunMetadata:
 
     def info(self) -> dict:
         """The fields of the JSON line besides the namespace, in their order."""
-        info = {
-            "detector": self.detector,
-            "versions": dict(self.versions),
-            "devices": list(self.devices),
-            "parameters": self.parameters,
-            "classes": self.classes,
-            "data": dict(self.data),
-        }
+        info = {name: value for name, value in vars(self).items() if name in _TYPES}
+        del info["namespace"]
         if self.distillation:
             info["strides"] = self.distillation.strides
             if self.distillation.inherited_head is not None:
@@ -84,6 +74,13 @@ class RunMetadata:
             if self.distillation.teacher:
                 info["teacher"] = self.distillation.teacher.to_json()
         return info
+
+
+#: JSON types of the fields that are written as they are.
+_TYPES = {
+    **{"namespace": dict, "detector": str, "versions": dict, "devices": list},
+    **{"parameters": int, "classes": list, "data": dict},
+}
 
 
 def metadata_from_json(fields: Mapping) -> RunMetadata:
@@ -95,51 +92,31 @@ def metadata_from_json(fields: Mapping) -> RunMetadata:
     if not isinstance(fields, Mapping):
         raise ValueError(f"not the metadata of a run: {fields!r}")
 
-    def of_type(name: str, kind: type, default=None):
-        value = fields.get(name)
-        return value if isinstance(value, kind) else default
+    def typed(**types: type) -> dict:
+        found = ((name, fields.get(name)) for name in types)
+        return {name: value for name, value in found if isinstance(value, types[name])}
 
-    teacher = of_type("teacher", Mapping)
-    strides = of_type("strides", list)
+    more = typed(teacher=dict, strides=list, inherited_head=list)
     distillation = None
-    if teacher is not None or strides is not None:
-        known = teacher and TeacherMetadata(
-            str(teacher.get("file", "")), str(teacher.get("sha256", "")), teacher.get("mAP")
-        )
-        distillation = DistillationMetadata(strides or [], of_type("inherited_head", list), known)
-    return RunMetadata(
-        namespace=of_type("namespace", Mapping, {}),
-        detector=of_type("detector", str),
-        versions=of_type("versions", Mapping, {}),
-        devices=of_type("devices", list, []),
-        parameters=of_type("parameters", int),
-        classes=of_type("classes", list),
-        data=of_type("data", Mapping, {}),
-        distillation=distillation,
-    )
-
-
-def runs_in(metrics: Path | str) -> Iterator[RunMetadata]:
-    """Metadata of each run in a ``*_metrics.jsonl``, oldest first.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    with open(metrics, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith('{"kind": "run"'):
-                try:
-                    yield metadata_from_json(json.loads(line))
-                except ValueError:  # a line that was cut off
-                    continue
+    if "teacher" in more or "strides" in more:
+        teacher = more.get("teacher")
+        if teacher is not None:
+            file, sha256 = (str(teacher.get(name, "")) for name in ("file", "sha256"))
+            teacher = TeacherMetadata(file, sha256, teacher.get("mAP"))
+        head = more.get("inherited_head")
+        distillation = DistillationMetadata(more.get("strides", []), head, teacher)
+    return RunMetadata(**{"namespace": {}, **typed(**_TYPES)}, distillation=distillation)
 
 
 def last_run(metrics: Path | str) -> RunMetadata | None:
     """Metadata of the last run in a ``*_metrics.jsonl``; None without a readable one."""
-    try:
-        return deque(runs_in(metrics), maxlen=1).pop()
-    except (OSError, IndexError):
-        return None
+    found = None
+    with contextlib.suppress(OSError), open(metrics, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith('{"kind": "run"'):
+                with contextlib.suppress(ValueError):  # a line that was cut off
+                    found = metadata_from_json(json.loads(line))
+    return found
 
 
 def prefix_of(params: str | Path) -> str:
@@ -154,13 +131,10 @@ def metadata_beside(params: str | Path) -> RunMetadata | None:
     ``NAME-12345678.json``. Returns None if there is neither.
     """
     found = last_run(f"{prefix_of(params)}_metrics.jsonl")
-    if found is not None:
-        return found
-    try:
+    with contextlib.suppress(OSError, ValueError):
         text = Path(re.sub(r"\.params$", "", str(params)) + ".json").read_text(encoding="utf-8")
-        return metadata_from_json(json.loads(text))
-    except (OSError, ValueError):
-        return None
+        found = found or metadata_from_json(json.loads(text))
+    return found
 
 
 def classes_beside(params: str | Path) -> list[str] | None:

@@ -4,10 +4,9 @@ import pytest
 
 from gan_kd_ssd.analysis.arguments import command_of
 from gan_kd_ssd.config.command import FASTER_RCNN, SSD
-from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
-from gan_kd_ssd.config.ssd_options import parse_train_ssd
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
+from helpers.options import parse_train_faster_rcnn, parse_train_ssd
 
 GLUONCV_SSD = (  # of its version 0.10
     "Namespace(amp=False, batch_size=32, dali=False, data_shape=512, dataset='voc', "

@@ -191,7 +191,7 @@ def test_show_json_is_strict_json(capsysbinary, ours):
 
 
 def test_args_of_the_ssd_log_are_taken_by_the_script(capsysbinary, published):
-    from gan_kd_ssd.config.ssd_options import parse_train_ssd
+    from helpers.options import parse_train_ssd
 
     _, out, err = run(capsysbinary, "args", published["ssd"])
     words = shlex.split(out)
@@ -205,7 +205,7 @@ def test_args_of_the_ssd_log_are_taken_by_the_script(capsysbinary, published):
 
 
 def test_all_ten_namespaces_become_command_lines():
-    from gan_kd_ssd.config.ssd_options import parse_train_ssd
+    from helpers.options import parse_train_ssd
 
     seen = []
     for name in ("ssd", "faster_rcnn"):
@@ -380,7 +380,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(capsysbinary, ours, tmp
 
 
 def test_tables_find_runs_and_give_commands(capsysbinary, published):
-    from gan_kd_ssd.config.ssd_options import parse_train_ssd
+    from helpers.options import parse_train_ssd
 
     _, out, _ = run(capsysbinary, "tables", published["ssd"].parent, "--json")
     rows = json.loads(out)

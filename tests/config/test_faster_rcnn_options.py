@@ -8,10 +8,12 @@ import pytest
 
 from gan_kd_ssd.analysis.arguments import command_like
 from gan_kd_ssd.cli.train_commands import expand_like
+from gan_kd_ssd.config.command import FASTER_RCNN as SCRIPT
 from gan_kd_ssd.config.command import Command
-from gan_kd_ssd.config.faster_rcnn_options import SCRIPT, data_set, parse_train_faster_rcnn
+from gan_kd_ssd.config.training_config import from_words
 from gan_kd_ssd.logs.namespace import parse_namespace
 from gan_kd_ssd.util.errors import UserError
+from helpers.options import parse_train_faster_rcnn
 
 LOG = "faster_rcnn_resnet50_resnet101_v1b_g_d_voc_train.log"
 
@@ -54,8 +56,8 @@ def test_the_published_spelling_and_the_right_one_are_the_same_option(spelling):
 
 
 def test_voc_is_2007_alone_as_in_the_published_run():
-    assert data_set("voc") == "voc07" and data_set("voc0712") == "voc"
-    assert data_set("/data/pets") == "/data/pets"
+    for given, source in (("voc", "voc07"), ("voc0712", "voc"), ("/data/pets", "/data/pets")):
+        assert from_words(SCRIPT, ["--dataset", given]).data.source == source
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,8 @@ def test_what_cannot_be_right_is_refused_by_name(words, message):
 
 def test_options_are_read_without_mxnet():
     code = (
-        "import sys, gan_kd_ssd.config.faster_rcnn_options as o; o.parse_train_faster_rcnn([])\n"
+        "import sys, gan_kd_ssd.config.training_config as c\n"
+        "c.from_words('train_faster_rcnn_gkd.py', [])\n"
         "print(sorted({'mxnet', 'gluoncv', 'numpy'} & set(sys.modules)))"
     )
     root = Path(__file__).resolve().parents[2]

@@ -6,12 +6,10 @@ import pytest
 
 from gan_kd_ssd.analysis.arguments import command_like
 from gan_kd_ssd.cli.train_commands import expand_like
-from gan_kd_ssd.config import faster_rcnn_options, ssd_options
+from gan_kd_ssd.config.command import FASTER_RCNN, SSD
 from gan_kd_ssd.config.training_config import from_options, from_words
 from gan_kd_ssd.paper.rows import by_name
 from gan_kd_ssd.util.errors import UserError
-
-SSD, FASTER_RCNN = ssd_options.SCRIPT, faster_rcnn_options.SCRIPT
 
 
 @pytest.mark.parametrize("script", [SSD, FASTER_RCNN])
@@ -21,13 +19,13 @@ def test_words_and_options_give_the_same_configuration(script):
     config = from_words(script, words)
     assert from_options(script, config.namespace) == config
     assert from_options(script, {}) == from_words(script, [])
-    assert config.data.classes == ("a", "b") and config.schedule.rates.decay_at == (3, 9)
+    assert config.data.classes == "a,b" and config.schedule.decay_at == (3, 9)
 
 
 def test_nothing_can_write_to_a_configuration():
     config = from_words(SSD, [])
     with pytest.raises(dataclasses.FrozenInstanceError):
-        config.sgd.lr = 1.0
+        config.schedule.lr = 1.0
     with pytest.raises(TypeError):
         config.namespace["lr"] = 1.0
 
@@ -35,8 +33,8 @@ def test_nothing_can_write_to_a_configuration():
 def test_a_resolved_configuration_is_another_one():
     config = from_words(FASTER_RCNN, [])
     resolved = config.resolved(batch_size=2, metric="voc07", short=600, max_size=1000)
-    assert config.data.batches.size is None and resolved.data.batches.size == 2
-    assert resolved.networks.detector.max_size == 1000
+    assert config.schedule.batch_size is None and resolved.schedule.batch_size == 2
+    assert resolved.networks.max_size == 1000
     assert list(resolved.namespace) == list(config.namespace)  # the order of the log
     with pytest.raises(KeyError, match="data_shape"):
         config.resolved(data_shape=512)
@@ -65,12 +63,9 @@ def test_epochs_that_are_none_name_their_option():
 
 def test_mixup_is_left_out_of_the_last_epochs():
     def mixup(*words):
-        return from_words(FASTER_RCNN, ["--epochs", "30", *words]).data.batches
+        return from_words(FASTER_RCNN, ["--epochs", "30", *words]).mixup_epochs
 
-    assert (mixup().augmentation, mixup().mixup_epochs) == ("flip", 0)
-    assert mixup("--mixup").mixup_epochs == 10
-    few = mixup("--mixup", "--no-mixup-epochs", "40")
-    assert (few.augmentation, few.mixup_epochs) == ("mixup", 0)
+    assert (mixup(), mixup("--mixup"), mixup("--mixup", "--no-mixup-epochs", "40")) == (0, 10, 0)
 
 
 def test_files_are_named_after_the_networks_unless_a_prefix_is_given():
@@ -121,9 +116,9 @@ def test_like_takes_the_options_of_a_log_and_the_command_line_overrides_them(tmp
     log.write_bytes(reference("ssd").text().encode())
     config = from_words(SSD, expand_like(SSD, ["--batch-size", "32", f"--like={log}"]))
     assert (config.networks.student, config.networks.teacher) == ("mobilenet1.0", "resnet50_v1")
-    assert (config.data.batches.size, config.data.batches.num_workers) == (32, 32)
+    assert (config.schedule.batch_size, config.devices.num_workers) == (32, 32)
     assert config.devices.gpus == "4,5,6,7"
-    assert (config.schedule.gan_epochs, config.schedule.gan_val_interval) == (221, 0)
+    assert (config.gan_epochs, config.schedule.gan_val_interval) == (221, 0)
     assert "like" not in config.namespace
     # A repeated run never writes over the first one.
     assert (config.output.save_prefix, config.output.resume) == ("", "")

@@ -83,9 +83,9 @@ def test_the_log_is_understood_to_the_last_line(prefix, capsys):
     assert [record.epoch for record in found] == [1, 2]
     assert all(record.coco and len(record.summary) == 12 for record in found)
     assert [e.record.value for e in log.entries if isinstance(e.record, BestMap)]
-    assert logs_cli.main(["show", f"{prefix}_train.log", "--json"]) == 0
+    assert logs_cli.run(["show", f"{prefix}_train.log", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["runs"][0]["namespace"]["metric"] == "coco"
-    assert logs_cli.main(["show", f"{prefix}_train.log"]) == 0
+    assert logs_cli.run(["show", f"{prefix}_train.log"]) == 0
     shown = capsys.readouterr().out
     assert "2 validations" in shown and shown.endswith("every line was understood\n")
 

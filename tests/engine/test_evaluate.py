@@ -141,10 +141,10 @@ def test_every_option_of_gluoncvs_script_is_read_with_dashes_or_underscores():
     words += ["--save_prefix", "runs/a_b"]
     for argv in (words, [word.replace("m_w", "m-w").replace("e_p", "e-p") for word in words]):
         read = options.parse(argv)
-        assert (read.data_shape, read.run.batch_size, read.run.num_workers) == (300, 4, 3)
-        assert (read.data.dataset, read.run.gpus) == ("voc07", "0,1")
+        assert (read.data_shape, read.batch_size, read.num_workers) == (300, 4, 3)
+        assert (read.dataset, read.gpus) == ("voc07", "0,1")
         assert read.params == Path("some.params")
-        assert read.results.json == Path("runs/a_b_eval.json")
+        assert read.json == Path("runs/a_b_eval.json")
 
 
 def test_data_shape_is_the_published_one_unless_given():

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from gan_kd_ssd.cli.train_commands import train_faster_rcnn
-from gan_kd_ssd.config.faster_rcnn_options import SCRIPT
+from gan_kd_ssd.config.command import FASTER_RCNN as SCRIPT
 from gan_kd_ssd.config.training_config import from_words
 from gan_kd_ssd.detectors import faster_rcnn
 from gan_kd_ssd.engine import build as run
 from gan_kd_ssd.engine import checkpoint
-from gan_kd_ssd.engine.faster_rcnn_training import FasterRCNNSetup
+from gan_kd_ssd.engine.setup import FasterRCNNSetup
 from gan_kd_ssd.logs.records import (
     LearningRate,
     NewBest,
@@ -100,9 +100,9 @@ def test_one_image_a_device_is_the_default(shapes_folder, tmp_path):
     words += ["--dataset", shapes_folder, "--gpus", "", "--cpu-devices", 2, "--num-workers", 0]
     words += ["--student", "resnet10_v1_0.125", "--short", 64, "--max-size", 96]
     config = from_words(SCRIPT, [str(word) for word in words])
-    assert config.data.batches.size is None
+    assert config.schedule.batch_size is None
     assert run.run(config, SCRIPT) == 0
-    assert config.data.batches.size is None and config.data.metric is None  # nobody writes to it
+    assert config.schedule.batch_size is None and config.data.metric is None  # nobody writes to it
     namespace = json.loads(lines(tmp_path / "y", "metrics.jsonl")[0])["namespace"]
     assert (namespace["batch_size"], namespace["metric"]) == (2, "voc07")
 

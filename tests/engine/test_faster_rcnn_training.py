@@ -22,7 +22,7 @@ from gan_kd_ssd.logs.records import (
 from gan_kd_ssd.util.mxnet import mx
 from helpers.detectors import build_faster_rcnn
 from helpers.hooks import on, signal_after
-from helpers.runs import RCNN_PHASES, lines, records, same_arrays
+from helpers.runs import RCNN_PHASES, killed_and_resumed, lines, records, same_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ["cross", "disc", "ring", "square", "star", "triangle"]
@@ -141,23 +141,14 @@ def test_killed_without_warning_it_goes_on_from_the_last_saved_state(
     rcnn_whole, rcnn_teacher, shapes_folder, tmp_path
 ):
     prefix = tmp_path / "y"
-    command = [
-        *(sys.executable, ROOT / "train_faster_rcnn_gkd.py", "--dataset", shapes_folder),
-        *("--short", 64, "--max-size", 96, "--gpus", "", "--num-workers", 0, "--quiet"),
+    killed_and_resumed(
+        prefix,
+        *("train_faster_rcnn_gkd.py", "--dataset", shapes_folder, "--short", 64, "--max-size", 96),
+        *("--gpus", "", "--num-workers", 0, "--quiet", "--lr", 0.01),
         *("--student", "resnet10_v1_0.125", "--teacher", "resnet10_v1_0.25", "--batch-size", 4),
-        *("--log-interval", 2, "--lr", 0.01, "--d-channels", 16, *RCNN_PHASES),
-        *("--Teacher-param-path", rcnn_teacher, "--save-prefix", prefix),
-    ]
-    command = [str(word) for word in command]
-    state = Path(f"{prefix}_state.zip")
-    child = subprocess.Popen(command, stderr=subprocess.PIPE)
-    deadline = time.time() + 120
-    while not state.exists() and child.poll() is None and time.time() < deadline:
-        time.sleep(0.01)
-    child.kill()
-    assert child.wait() in (-signal.SIGKILL, 0), child.stderr.read()
-    done = subprocess.run([*command, "--resume", str(state)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+        *("--log-interval", 2, "--d-channels", 16, *RCNN_PHASES),
+        *("--Teacher-param-path", rcnn_teacher),
+    )
     same_arrays(rcnn_whole, prefix)
 
 

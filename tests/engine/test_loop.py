@@ -4,9 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +14,7 @@ from gan_kd_ssd.engine import build, checkpoint
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 from helpers.hooks import on, signal_after
-from helpers.runs import EPOCHS, lines, same_arrays
+from helpers.runs import EPOCHS, killed_and_resumed, lines, same_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -129,23 +126,13 @@ def test_killed_without_warning_it_goes_on_from_the_last_saved_state(
     whole, teacher_params, shapes_folder, tmp_path
 ):
     prefix = tmp_path / "y"
-    command = [
-        *(sys.executable, ROOT / "train_ssd_gkd.py", "--dataset", shapes_folder),
-        *("--data-shape", 64, "--gpus", "", "--num-workers", 0, "--quiet", "--lr", 0.01),
+    killed_and_resumed(
+        prefix,
+        *("train_ssd_gkd.py", "--dataset", shapes_folder, "--data-shape", 64),
+        *("--gpus", "", "--num-workers", 0, "--quiet", "--lr", 0.01),
         *("--student", "resnet10_v1_0.125", "--teacher", "resnet10_v1_0.25", "--batch-size", 8),
-        *("--log-interval", 2, "--d-channels", 16, *EPOCHS, "--save-prefix", prefix),
-        *("--teacher-params", teacher_params),
-    ]
-    command = [str(word) for word in command]
-    state = Path(f"{prefix}_state.zip")
-    child = subprocess.Popen(command, stderr=subprocess.PIPE)
-    deadline = time.time() + 120
-    while not state.exists() and child.poll() is None and time.time() < deadline:
-        time.sleep(0.01)
-    child.kill()
-    assert child.wait() in (-signal.SIGKILL, 0), child.stderr.read()
-    done = subprocess.run([*command, "--resume", str(state)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+        *("--log-interval", 2, "--d-channels", 16, *EPOCHS, "--teacher-params", teacher_params),
+    )
     same_arrays(whole, prefix)
 
 
@@ -217,7 +204,7 @@ def test_changed_options_of_a_resumed_run_are_reported(
     with pytest.raises(UserError, match="enough"):
         build.run(config, "train_ssd_gkd.py", [on(before_training=stop)])
     reported = [line for line in capsys.readouterr().out.splitlines() if "resumed" in line]
-    assert reported == ["resumed with lr 0.02, before 0.01", "resumed with epochs 4, before 3"]
+    assert reported == ["resumed with epochs 4, before 3", "resumed with lr 0.02, before 0.01"]
 
 
 def test_a_damaged_state_is_refused(whole, train, teacher_params, tmp_path):

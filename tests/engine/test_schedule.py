@@ -13,7 +13,7 @@ SSD, FASTER_RCNN = "train_ssd_gkd.py", "train_faster_rcnn_gkd.py"
 def phases_of(script, *words):
     """The phases of a command line."""
     config = from_words(script, [str(word) for word in words])
-    return phases(config.schedule, config.distills)
+    return phases(config)
 
 
 def test_the_published_ssd_run_is_gan_up_to_its_last_epoch_then_detection():
@@ -56,13 +56,6 @@ def test_the_published_faster_rcnn_run_starts_with_the_discriminators():
     assert plain.name == "detection"
 
 
-def test_a_phase_says_who_is_updated_on_what():
-    discriminator, gan, detection = phases_of(FASTER_RCNN)
-    assert discriminator.updates["student"] == detection.updates["student"] == ("detection",)
-    assert gan.updates["student"] == ("detection", "distillation")
-    assert "discriminators" not in detection.updates
-
-
 def test_epochs_that_are_left_after_a_resume():
     gan, detection = phases_of(SSD, "--epochs", 4, "--gan-epochs", 2)
     assert (list(gan.epochs(2)), list(gan.epochs(3)), list(detection.epochs(2))) == (
@@ -102,7 +95,7 @@ def test_the_rates_of_all_trainers_are_set_and_their_changes_are_logged():
     }
     words = ["--lr-decay", "0.5", "--lr-decay-epoch", "2", "--lr-decay-GAN-epoch", "1,2"]
     config = from_words(FASTER_RCNN, words)
-    hook = rates.LearningRates(trainers, config.schedule.rates, Log, log_interval=1)
+    hook = rates.LearningRates(trainers, config, Log)
     seen = []
     for Training.progress.epoch in range(3):
         hook.before_epoch(Training)

@@ -7,12 +7,12 @@ import signal
 import numpy as np
 import pytest
 
-from gan_kd_ssd.config.ssd_options import parse_train_ssd
 from gan_kd_ssd.engine import build as run
 from gan_kd_ssd.engine import devices
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 from helpers.hooks import on
+from helpers.options import parse_train_ssd
 from helpers.runs import lines
 
 

@@ -5,13 +5,12 @@ import shlex
 import pytest
 
 from gan_kd_ssd.config.command import COMMANDS, FASTER_RCNN, SSD
-from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
-from gan_kd_ssd.config.ssd_options import parse_train_ssd
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import RunStart, Start, Step, Validation
 from gan_kd_ssd.logs.write import format_record
 from gan_kd_ssd.paper.paper_tables import best_runs, cells, runs_in, tables_as_dict, tables_text
+from helpers.options import parse_train_faster_rcnn, parse_train_ssd
 
 PARSERS = {SSD: parse_train_ssd, FASTER_RCNN: parse_train_faster_rcnn}
 COMMAND_PARSERS = {COMMANDS[script]: parse for script, parse in PARSERS.items()}

@@ -8,8 +8,8 @@ import pytest
 from gan_kd_ssd.analysis.arguments import command_of
 from gan_kd_ssd.config import evaluation_options as evaluation
 from gan_kd_ssd.config.command import COMMANDS, FASTER_RCNN, Command
-from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn, train_faster_rcnn_parser
-from gan_kd_ssd.config.ssd_options import parse_train_ssd, train_ssd_parser
+from gan_kd_ssd.config.faster_rcnn_options import FasterRCNNConfig
+from gan_kd_ssd.config.ssd_options import SSDConfig
 from gan_kd_ssd.config.training_config import from_options, from_words
 from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.logs.parse import parse
@@ -22,6 +22,7 @@ from gan_kd_ssd.paper import scale as scales
 from gan_kd_ssd.paper.job import Job, with_teachers
 from gan_kd_ssd.paper.rows import by_name, cells
 from gan_kd_ssd.util.errors import UserError
+from helpers.options import parse_train_faster_rcnn, parse_train_ssd
 
 ALL = rows.rows()
 EVERY_ROW = pytest.mark.parametrize("row", ALL, ids=lambda row: row.name)
@@ -105,7 +106,7 @@ def test_each_choice_of_a_row_has_an_origin(row):
 
 @EVERY_ROW
 def test_a_row_has_only_options_that_differ_from_the_script_s_defaults(row):
-    parser = train_faster_rcnn_parser if row.script == FASTER_RCNN else train_ssd_parser
+    parser = FasterRCNNConfig.parser if row.script == FASTER_RCNN else SSDConfig.parser
     defaults = vars(parser().parse_args([]))
     for name, value in row.options.items():
         said_in_the_table = row.script == FASTER_RCNN and name == "roi_mode"
@@ -163,9 +164,9 @@ def test_a_row_its_command_line_and_its_log_give_the_same_configuration(row, sca
 
 @EVERY_ROW
 def test_at_the_papers_scale_nothing_but_the_row_s_options_is_set(row):
-    options, parser = vars(parsed(job(row))), train_ssd_parser
+    options, parser = vars(parsed(job(row))), SSDConfig.parser
     if row.script == FASTER_RCNN:
-        parser = train_faster_rcnn_parser
+        parser = FasterRCNNConfig.parser
     defaults = vars(parser().parse_args([]))
     differ = {name for name, value in options.items() if value != defaults[name]}
     own = {"save_prefix", "quiet", "student", "teacher", "dataset", "Teacher_param_path"}

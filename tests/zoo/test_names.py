@@ -132,8 +132,7 @@ def test_the_command_of_a_row_is_that_of_the_tables():
 
 
 def test_the_commands_are_options_that_the_scripts_take():
-    from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
-    from gan_kd_ssd.config.ssd_options import parse_train_ssd
+    from helpers.options import parse_train_faster_rcnn, parse_train_ssd
 
     for text in (
         *model_zoo.get_model_list(),

@@ -1,0 +1,74 @@
+"""Options as fields of frozen dataclasses: one declaration makes the option and the field of the record."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, field, fields
+
+from gan_kd_ssd.config.parser import not_negative, positive, rate
+
+
+def option(default, help: str, *, also="", group="", resume=None, **settings):
+    """A field that declares the option of the same name, with dashes for underscores.
+
+    Args:
+        default: default value; ``None`` and ``""`` are not shown in ``--help``.
+        help: phrase for ``--help``.
+        also: second spelling of the option.
+        group: title of a new group, which starts with this option.
+        resume: 'fixed' if a resumed run must have the value of the run that wrote its state, 'free' if
+            a change is reported, None if a change has no effect on the figures.
+        settings: further arguments of ``add_argument``.
+    """
+    if isinstance(default, bool):
+        settings["action"] = argparse.BooleanOptionalAction if default else "store_true"
+    settings["help"] = help
+    metadata = {"also": also, "group": group, "resume": resume, "settings": settings}
+    return field(default=default, metadata=metadata)
+
+
+def count(default: int | None, help: str, **settings):
+    """An option that is a whole number above 0."""
+    return option(default, help, type=positive, **settings)
+
+
+def number(default: int | None, help: str, **settings):
+    """An option that is a whole number from 0."""
+    return option(default, help, type=not_negative, **settings)
+
+
+def decimal(default: float, help: str, **settings):
+    """An option that is a finite number from 0."""
+    return option(default, help, type=rate, **settings)
+
+
+def redeclared(record: type, name: str, default, group: str = "") -> Field:
+    """The field ``name`` of another record with a default and a group of its own."""
+    metadata = record.__dataclass_fields__[name].metadata
+    return field(default=default, metadata={**metadata, "group": group})
+
+
+def options_in(record: type) -> Iterator[Field]:
+    """The fields of a record that declare options."""
+    return (f for f in fields(record) if "settings" in f.metadata)
+
+
+def add_options(parser, record: type, descriptions: Mapping[str, str] = {}) -> None:
+    """Add the options that the fields of ``record`` declare, in the order of the fields.
+
+    Args:
+        parser: parser or group of options.
+        descriptions: descriptions of groups by title.
+    """
+    group = parser
+    for f in options_in(record):
+        if title := f.metadata["group"]:
+            group = parser.add_argument_group(title, descriptions.get(title))
+        names = (f"--{f.name.replace('_', '-')}", f.metadata["also"])
+        group.add_argument(*filter(None, names), default=f.default, **f.metadata["settings"])
+
+
+def pick(record: type, options: Mapping[str, object]):
+    """The record whose fields have the values of the options of the same names."""
+    return record(**{f.name: options[f.name] for f in options_in(record)})
