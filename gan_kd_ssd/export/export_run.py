@@ -163,7 +163,7 @@ def _write_onnx(folder: Path, block, detector: Detector, inputs, metadata: dict)
     shape = metadata["input"]["data"]
     graph = onnx_file.translate(*export_symbol(folder, block), shape, inputs[0][1].shape)
     if suppressed:
-        onnx_file.append_suppression(graph, _suppression(detector))
+        onnx_nms.append(graph, _suppression(detector))
     model = onnx_file.model(graph, metadata["outputs"], metadata)
     run_onnx = onnx_file.session(model, extra_outputs=blocks.RAW if suppressed else ())
     comparisons = []

@@ -21,7 +21,7 @@ def onnx_detections(settings, scores, boxes):
         for name, array in zip(blocks.RAW, (scores, boxes))
     ]
     graph = onnx.helper.make_graph([], "suppression", inputs, [])
-    onnx_file.append_suppression(graph, settings)
+    onnx_nms.append(graph, settings)
     shapes = {name: ["batch", None, width] for name, width in zip(blocks.DETECTIONS, (1, 1, 4))}
     made = onnx_file.model(graph, shapes, {})
     session = onnxruntime.InferenceSession(made.SerializeToString())
