@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,7 @@ from gan_kd_ssd.logs.run_metadata import classes_beside, metadata_beside
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
-
-_ANY_BATCH = "batch"  # the name of a free batch size
+from gan_kd_ssd.zoo.networks import classes_of
 
 
 def run(config: ExportConfig) -> int:
@@ -59,13 +59,14 @@ def run(config: ExportConfig) -> int:
                 f"--out {config.out}: cannot be written and read again ({reason}); free some space or "
                 "choose another place"
             ) from error
-        print(summary(metadata))
+        _print_summary(metadata)
         print(compare.table(comparisons))
-        if not all(one.equal for one in comparisons):
+        excess = [text for one in comparisons for text in one.excess]
+        if excess:
             print(
                 "gan-kd export: nothing was written, because the exported file differs from the network "
-                f"by more than is allowed ({compare.excess(comparisons)}); train the network longer, or "
-                "use --format symbol",
+                f"by more than is allowed ({', '.join(excess)}); train the network longer, or use "
+                "--format symbol",
                 file=sys.stderr,
             )
             return 1
@@ -86,26 +87,13 @@ def load(config: ExportConfig) -> Detector:
     trained = metadata_beside(config.params)
     if options.data_shape is None and not (trained and trained.namespace.get("data_shape")):
         options = replace(options, data_shape=name.data_shape)
-    return load_trained.load(options, _classes(config), config.params, [mx.cpu()], "--params")
-
-
-def _classes(config: ExportConfig) -> list[str]:
-    classes = config.classes or classes_beside(config.params)
-    if classes is not None:
-        return classes
-    dataset = read_name(config.network.network).dataset
-    if dataset == "voc":
-        from gan_kd_ssd.data.formats.voc import VOC_CLASSES
-
-        return list(VOC_CLASSES)
-    if dataset == "coco":
-        from gan_kd_ssd.data.formats.coco import COCO_CLASSES
-
-        return list(COCO_CLASSES)
-    raise UserError(
-        f"--params {config.params}: the metrics of its run, which name the classes, are not beside it; "
-        "give --classes A,B,…"
-    )
+    classes = config.classes or classes_beside(config.params) or classes_of(name.dataset)
+    if classes is None:
+        raise UserError(
+            f"--params {config.params}: the metrics of its run, which name the classes, are not beside "
+            "it; give --classes A,B,…"
+        )
+    return load_trained.load(options, classes, config.params, [mx.cpu()], "--params")
 
 
 def example_inputs(detector: Detector, file: Path | None, batch_size: int | None) -> list[tuple]:
@@ -130,8 +118,9 @@ def example_inputs(detector: Detector, file: Path | None, batch_size: int | None
     return inputs
 
 
-def _outputs(block, x) -> dict[str, np.ndarray]:
-    return {name: value.asnumpy() for name, value in zip(block.outputs, block(x))}
+def _outputs(block, x, network: Callable | None = None) -> dict[str, np.ndarray]:
+    """The outputs of a block by name, or those of a network that should have the same outputs."""
+    return {name: value.asnumpy() for name, value in zip(block.outputs, (network or block)(x))}
 
 
 def export_symbol(folder: Path, block) -> tuple[Path, Path]:
@@ -144,10 +133,10 @@ def _write_symbol(folder: Path, block, detector: Detector, inputs, metadata: dic
     """Write the symbol and its parameters; compare what they compute after loading."""
     symbol, params = export_symbol(folder, block)
     loaded = mx.gluon.SymbolBlock.imports(str(symbol), ["data"], str(params), ctx=mx.cpu())
-    comparisons = []
-    for name, x in inputs:
-        got = {key: value.asnumpy() for key, value in zip(block.outputs, loaded(x))}
-        comparisons.append(compare.one_by_one(name, _outputs(block, x), got))
+    comparisons = [
+        compare.one_by_one(name, _outputs(block, x), _outputs(block, x, loaded))
+        for name, x in inputs
+    ]
     about = folder / "detector.json"
     about.write_text(json.dumps(metadata, indent=2) + "\n", "utf-8")
     written = {"-0000.params": params, "-symbol.json": symbol, "-detector.json": about}
@@ -163,7 +152,7 @@ def _write_onnx(folder: Path, block, detector: Detector, inputs, metadata: dict)
     shape = metadata["input"]["data"]
     graph = onnx_file.translate(*export_symbol(folder, block), shape, inputs[0][1].shape)
     if suppressed:
-        onnx_nms.append(graph, _suppression(detector))
+        onnx_nms.append(graph, onnx_nms.Suppression.of(detector))
     model = onnx_file.model(graph, metadata["outputs"], metadata)
     run_onnx = onnx_file.session(model, extra_outputs=blocks.RAW if suppressed else ())
     comparisons = []
@@ -183,34 +172,18 @@ def _write_onnx(folder: Path, block, detector: Detector, inputs, metadata: dict)
     return {".onnx": file}, comparisons
 
 
-def _suppression(detector: Detector) -> onnx_nms.Suppression:
-    net = detector.net
-    return onnx_nms.Suppression(
-        classes=net.num_classes,
-        anchors=len(detector.anchors),
-        nms_thresh=net.nms_thresh,
-        nms_topk=net.nms_topk,
-        post_nms=net.post_nms,
-        score_thresh=net.cls_decoder._thresh,
-    )
-
-
 def describe(config: ExportConfig, detector: Detector, outputs: dict) -> dict:
     """What a program that uses the file must know, as JSON.
 
     It is written beside a symbol and into an ONNX file.
     """
-    sizes = detector.sizes
     if detector.any_size:
         batch, sides = 1, ["height", "width"]
-        resized = (
-            f"short side {sizes['short']}, but longest side at most {sizes['max_size']} pixels"
-        )
+        resized = "short side {short}, but longest side at most {max_size} pixels"
+        resized = resized.format(**detector.sizes)
     else:
-        batch = config.batch_size or _ANY_BATCH
-        sides = [detector.data_shape] * 2
+        batch, sides = config.batch_size or "batch", [detector.data_shape] * 2  # or a free size
         resized = f"{detector.data_shape} x {detector.data_shape} pixels"
-    boxes = "xmin, ymin, xmax, ymax in pixels of the input; boxes may extend beyond the input"
     metadata = {
         "network": detector.name,
         "classes": detector.classes,
@@ -219,7 +192,7 @@ def describe(config: ExportConfig, detector: Detector, outputs: dict) -> dict:
         "mean": list(MEAN),
         "std": list(STD),
         "outputs": {name: [batch, *value.shape[1:]] for name, value in outputs.items()},
-        "boxes": boxes,
+        "boxes": "xmin, ymin, xmax, ymax in pixels of the input; boxes may extend beyond the input",
         "params": config.params.name,
         "sha256": files.digests(config.params, ["sha256"])[0],
         "versions": versions(),
@@ -229,22 +202,17 @@ def describe(config: ExportConfig, detector: Detector, outputs: dict) -> dict:
     else:
         metadata["ids"] = "indices of classes; rows with id -1 are padding"
         net = detector.net
-        metadata["suppression"] = {
-            "overlap": net.nms_thresh,
-            "topk": net.nms_topk,
-            "kept": net.post_nms,
-        }
+        suppression = {"overlap": net.nms_thresh, "topk": net.nms_topk, "kept": net.post_nms}
+        metadata["suppression"] = suppression
     return metadata
 
 
-def summary(metadata: dict) -> str:
-    """Two lines: the input and the outputs."""
-
+def _print_summary(metadata: dict) -> None:
     def shape(sides) -> str:
         return "(" + ", ".join(map(str, sides)) + ")"
 
     outputs = ", ".join(f"{name} {shape(sides)}" for name, sides in metadata["outputs"].items())
-    return (
+    print(
         f"{metadata['network']}, {len(metadata['classes'])} classes: "
         f"data {shape(metadata['input']['data'])}, {metadata['pixels']}\noutputs: {outputs}"
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from string import Template
 from typing import NamedTuple
 
+from gan_kd_ssd.detectors.base import Detector
+
 #: In ONNX's own notation. B images, K classes, N anchors, M kept boxes, D detections of an image, which
 #: are sorted by score and padded with rows of -1. No name beginning with ``nms_`` is in a network's graph.
 _GRAPH = Template("""
@@ -61,6 +63,13 @@ class Suppression(NamedTuple):
     nms_topk: int  # candidates in an image, of all classes together
     post_nms: int  # detections in an image
     score_thresh: float  # least score of a candidate
+
+    @classmethod
+    def of(cls, detector: Detector) -> Suppression:
+        """The settings of an SSD."""
+        net, anchors = detector.net, len(detector.anchors)
+        limits = (net.nms_thresh, net.nms_topk, net.post_nms, net.cls_decoder._thresh)
+        return cls(net.num_classes, anchors, *limits)
 
 
 def append(graph, settings: Suppression) -> None:

@@ -252,7 +252,7 @@ def test_a_faster_rcnn_goes_through_onnx_at_any_size(
             dict(zip(blocks.DETECTIONS, outputs))
             for outputs in (arrays(detector.detect(mx.nd.array(x))), once(x))
         ]
-        assert compare.row_by_row("", *pair).equal
+        assert not compare.row_by_row("", *pair).excess
 
 
 @pytest.mark.parametrize("fpn", [False, True])
