@@ -120,12 +120,12 @@ def _verify(options) -> int:
     store = Store(options.root)
     checked = store.verify()
     if options.json:
-        put(to_json([one._asdict() for one in checked]))
+        put(to_json([{"file": file, "damage": damage} for file, damage in checked.items()]))
     elif checked:
-        put(aligned([(one.file, one.damage or "intact") for one in checked]) + "\n")
+        put(aligned([(file, damage or "intact") for file, damage in checked.items()]) + "\n")
     else:
         put(f"no weights of this zoo in {store.root}\n")
-    return 1 if any(one.damage for one in checked) else 0
+    return 1 if any(checked.values()) else 0
 
 
 def _purge(options) -> int:

@@ -24,12 +24,12 @@ def rows(store: Store) -> list[dict]:
     models, found = store.published(), []
     for name in dict.fromkeys([*names.paper_names(), *sorted({*models, *here})]):
         what, published = names.ours(name), newest(models.get(name, ()))
-        release, row = published or here.get(name), names.row_of(what)
+        release = published or here.get(name)
         detail = f"{what.size} px" if what.is_ssd else f"RoI {what.roi_mode}"
         found.append(
             {
                 "name": name,
-                "row": row.name if row else None,
+                "row": what.row.name if what.row else None,
                 "student": f"{what.network}, {detail}",
                 "teacher": f"{what.teacher}, cosine" if what.cosine else what.teacher,
                 "data": what.data,
@@ -65,20 +65,23 @@ def facts(store: Store, text: str) -> dict:
         description = "a network of GluonCV's zoo; get_model and fetch pass the name to GluonCV"
         return {"name": name, "what": description, "versions": []}
     name, models = str(what), store.published()
-    cell, row, teacher = what.cell, names.row_of(what), what.teacher_name()
+    cell, teacher = what.cell, what.teacher_name()
     versions: dict[str, dict] = {}
     for release in models.get(name, ()):
-        published = {"published": store.source.address(release.file)}
-        versions[release.stem] = {**published, **_fields(release)}
+        versions[release.stem] = {
+            "published": store.source.address(release.file),
+            **{key: release.fields.get(key) for key in _SHOWN},
+        }
     for release in store.releases():
         if release.name == name:
-            version = versions.setdefault(release.stem, _fields(release))
-            version["here"] = str(store.root / release.file)
+            fields = {key: release.fields.get(key) for key in _SHOWN}
+            here = {"here": str(store.root / release.file)}
+            versions.setdefault(release.stem, fields).update(here)
     by_gluoncv = teacher in names.GLUONCV_PUBLISHES
     weights = "published by GluonCV" if by_gluoncv else "to be trained, for --teacher-params"
     return {
         "name": name,
-        "row": row.name if row else None,
+        "row": what.row.name if what.row else None,
         "what": _description(what),
         "paper": cell and {"table": cell.table, "mAP": cell.published},
         "teacher": teacher and {"name": teacher, "weights": weights},
@@ -86,10 +89,6 @@ def facts(store: Store, text: str) -> dict:
         "versions": list(versions.values()),
         "hint": _hint(what),
     }
-
-
-def _fields(release: Release) -> dict:
-    return {key: release.fields.get(key) for key in _SHOWN}
 
 
 def _description(what: ModelName) -> str:

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
@@ -35,10 +35,10 @@ _NAME = re.compile(
     r"(?:_roi(?P<roi>align|pool))?",
     re.ASCII,
 )
-#: Sources of weights outside this project: what they are, and the names that each publishes.
-SOURCES = json.loads(Path(__file__).with_name("sources.json").read_text("utf-8"))
 #: Names of this zoo's form under which GluonCV 0.10 publishes weights (its model_store.py).
-GLUONCV_PUBLISHES = frozenset(SOURCES["gluoncv"]["detectors"])
+GLUONCV_PUBLISHES = frozenset(
+    json.loads(Path(__file__).with_name("sources.json").read_text("utf-8"))["gluoncv"]["detectors"]
+)
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,14 @@ class ModelName:
         return self.network.data_shape
 
     @property
+    def row(self) -> Row | None:
+        """The row of ``gan-kd experiments list`` that trains the network."""
+        return _rows_by_name().get(str(self))
+
+    @property
     def cell(self) -> Row | None:
         """The result in the paper's tables that the name stands for."""
-        return _cells_by_name().get(str(self))
+        return self.row if self.row and self.row.table is not None else None
 
     def teacher_name(self) -> str | None:
         """Name of the trained teacher: GluonCV's if GluonCV publishes it."""
@@ -105,9 +110,8 @@ class ModelName:
         A data set that is a folder appears as ``path/to/...``. A teacher that has to be trained is
         expected where :meth:`teacher_command` saves it.
         """
-        cell = row_of(self)
-        if cell:
-            return cell.command()
+        if self.row:
+            return self.row.command()
         teacher = self.teacher_command()
         options: dict[str, object] = {
             "dataset": NAMED_DATA.get(self.data, f"path/to/{self.data}"),
@@ -144,11 +148,9 @@ class ModelName:
 def parse(text: str) -> ModelName | None:
     """Parse a name of this zoo's form, which GluonCV may publish as well; None for another form."""
     match = _NAME.fullmatch(text)
-    if not match:
+    if not match or (match["size"] and match["roi"]):
         return None
-    size, roi_mode = match["size"], match["roi"]
-    if size and roi_mode:
-        return None
+    size = match["size"]
     if size:
         network = NetworkName("ssd", match["student"], data_shape=int(size))
     else:
@@ -158,7 +160,7 @@ def parse(text: str) -> ModelName | None:
         match["data"],
         teacher=match["teacher"],
         cosine=bool(match["cosine"]),
-        roi_mode=None if size else roi_mode or "align",
+        roi_mode=None if size else match["roi"] or "align",
         plain=bool(match["plain"]),
     )
 
@@ -197,22 +199,11 @@ def of_cell(cell: Row) -> ModelName:
     return ModelName(network, data, cell.teacher, cell.cosine, cell.roi_mode)
 
 
-@lru_cache(maxsize=1)
-def _cells_by_name() -> dict[str, Row]:
-    return {str(of_cell(cell)): cell for cell in cells()}
-
-
-@lru_cache(maxsize=1)
-def _teachers_by_name() -> dict[str, Row]:
-    """The rows of teachers that have to be trained."""
-    return {
-        str(of_cell(row)): row for row in rows() if row.table is None and not row.networks.weights
-    }
-
-
-def row_of(name: ModelName) -> Row | None:
-    """The row of ``gan-kd experiments list`` that trains a network; None if there is none."""
-    return name.cell or _teachers_by_name().get(str(name))
+@cache
+def _rows_by_name() -> dict[str, Row]:
+    """The rows of the tables, then those of teachers that have to be trained."""
+    teachers = (row for row in rows() if row.table is None and not row.networks.weights)
+    return {str(of_cell(row)): row for row in (*cells(), *teachers)}
 
 
 def paper_names() -> list[str]:
@@ -220,5 +211,4 @@ def paper_names() -> list[str]:
 
     Students come first, then baselines without a teacher, then teachers that have to be trained.
     """
-    names = dict.fromkeys([*_cells_by_name(), *_teachers_by_name()])
-    return [name for name in names if name not in GLUONCV_PUBLISHES]
+    return [name for name in _rows_by_name() if name not in GLUONCV_PUBLISHES]

@@ -6,7 +6,6 @@ import datetime
 import math
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,14 +26,7 @@ from gan_kd_ssd.logs.run_metadata import (
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.zoo.names import DATA, GLUONCV_PUBLISHES, NAMED_DATA, ModelName, parse
-from gan_kd_ssd.zoo.releases import (
-    INDEX,
-    Release,
-    index_json,
-    parse_index,
-    release_of,
-    to_json,
-)
+from gan_kd_ssd.zoo.releases import INDEX, Release, index_json, parse_index, release_of, to_json
 
 #: The files of a run that are published with its weights: kind -> key in the index.
 _BESIDE = {"train.log": "log", "metrics.jsonl": "metrics"}
@@ -48,26 +40,17 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A training run whose best weights can be published.
-
-    Attributes:
-        prefix: Prefix of its files.
-        metadata: Its metadata.
-        best: The validation that chose the weights.
-        last_epoch: The last trained epoch.
-        command: The command that repeats it.
-        name: The name that follows from its options.
-    """
+    """A training run whose best weights can be published."""
 
     prefix: str
     metadata: RunMetadata
-    best: Validation
+    best: Validation  # the validation that chose the weights
     last_epoch: int
-    command: Command
-    name: ModelName
+    command: Command  # repeats the run
+    name: ModelName  # follows from its options
 
     @property
-    def options(self) -> Mapping[str, object]:
+    def options(self) -> dict:
         return self.metadata.namespace
 
     @property
@@ -124,13 +107,7 @@ def publish(
 
 
 def card(release: Release, trained: TrainedRun, released: dict[str, tuple[str, int]]) -> str:
-    """The model card in Markdown.
-
-    Args:
-        release: The release.
-        trained: Its run.
-        released: sha256 and size in bytes of each published file.
-    """
+    """The model card in Markdown; ``released`` has sha256 and size in bytes of each published file."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -206,8 +183,8 @@ def _prefix(text: str) -> str:
 def _chain(log: Log) -> list[Run]:
     """The last run of a log that trained, preceded by the runs whose states it resumed.
 
-    The runs are complete: the best weights may come from an epoch that was trained again after the
-    resume, with a worse result. :func:`gan_kd_ssd.logs.resume.with_resumed` omits such epochs.
+    The runs are complete, unlike those of :func:`gan_kd_ssd.logs.resume.with_resumed`: the best weights
+    may come from an epoch that was trained again after the resume, with a worse result.
     """
     chain = [log.last_trained or log.runs[-1]]
     while str(chain[0].namespace.get("resume", "")).endswith(".zip"):

@@ -34,25 +34,21 @@ class Release:
     """One version of a network's weights.
 
     Attributes:
+        fields: The JSON of the release, as :func:`release_of` checked it.
         name: The name in the zoo.
         weights: Digests and size of the weights file.
         classes: Foreground classes.
         input_size: Side of an SSD's square input, or the short and the longest side of a Faster
             R-CNN's input, in pixels.
         mean_ap: mAP on the validation data that chose the weights, 0 to 1.
-        published: Time of publication, ISO 8601 in UTC.
-        norm_layer: 'bn' for a Faster R-CNN with trained BatchNorm, else None.
-        fields: The whole JSON of the release.
     """
 
+    fields: dict
     name: str
     weights: Expected
     classes: list[str]
     input_size: tuple[int, ...]
     mean_ap: float
-    published: str
-    norm_layer: str | None
-    fields: dict
 
     @property
     def version(self) -> str:
@@ -74,14 +70,26 @@ class Release:
         """The parsed name."""
         return ours(self.name)
 
+    @property
+    def sizes(self) -> dict:
+        """Settings of a Faster R-CNN that its name does not contain; empty for an SSD."""
+        if self.what.is_ssd:
+            return {}
+        short, max_size = self.input_size
+        return {
+            "short": short,
+            "max_size": max_size,
+            "norm_layer": self.fields.get("norm_layer"),
+        }
+
 
 def to_json(content) -> str:
     """Indented JSON that ends with a newline."""
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _is_text(value) -> bool:
-    return isinstance(value, str) and bool(value) and value.isprintable()
+def _is_text(value, pattern: str = ".+") -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(re.fullmatch(pattern, value))
 
 
 def _are_sides(value) -> bool:
@@ -92,8 +100,8 @@ def _are_sides(value) -> bool:
 #: The fields of a release that are used here, and a check of each.
 _CHECKS = {
     "name": lambda v: _is_text(v) and ours(v) is not None and str(ours(v)) == v,
-    "sha1": lambda v: _is_text(v) and re.fullmatch("[0-9a-f]{40}", v),
-    "sha256": lambda v: _is_text(v) and re.fullmatch("[0-9a-f]{64}", v),
+    "sha1": lambda v: _is_text(v, "[0-9a-f]{40}"),
+    "sha256": lambda v: _is_text(v, "[0-9a-f]{64}"),
     "size": lambda v: type(v) is int and v > 0,
     "classes": lambda v: isinstance(v, list) and v and all(map(_is_text, v)),
     "data_shape": _are_sides,
@@ -116,14 +124,12 @@ def release_of(fields) -> Release:
             raise ValueError(f"{key} {fields.get(key)!r:.80}")
     shape = fields["data_shape"]
     release = Release(
+        fields,
         fields["name"],
         Expected(fields["sha1"], fields["sha256"], fields["size"]),
-        list(fields["classes"]),
+        fields["classes"],
         tuple(shape) if isinstance(shape, list) else (shape,),
         float(fields["mAP"]),
-        fields["published"],
-        fields.get("norm_layer"),
-        fields,
     )
     if len(release.input_size) != (1 if release.what.is_ssd else 2):
         raise ValueError(f"data_shape {shape!r}")

@@ -44,13 +44,6 @@ class Fetched(NamedTuple):
     release: Release
 
 
-class Checked(NamedTuple):
-    """A file that :meth:`Store.verify` has read; ``damage`` is '' if the file is intact."""
-
-    file: str
-    damage: str
-
-
 def version_of(pretrained: bool | str | None) -> str | None:
     """The version that ``pretrained=`` asks for: None for none, '' for the newest, else hex digits."""
     if not pretrained:
@@ -94,7 +87,7 @@ class Store:
                 release = self._read(path)
                 if (self.root / release.file).is_file():
                     found.append(release)
-        return sorted(found, key=lambda release: (release.name, release.published))
+        return sorted(found, key=lambda r: (r.name, r.fields["published"]))
 
     def published(self) -> dict[str, list[Release]]:
         """The releases in the repository by name; none, with a remark, if it is not available."""
@@ -132,12 +125,12 @@ class Store:
             files.write_text(beside, to_json(release.fields))
         return Fetched(path, release)
 
-    def verify(self) -> list[Checked]:
-        """Read all weights of this zoo and compare them with their releases.
+    def verify(self) -> dict[str, str]:
+        """Read all weights of this zoo: the damage of each file by its name, '' if it is intact.
 
-        Weights without a release beside them are compared with the 8 digits in their names.
+        Weights are compared with their releases, else with the 8 digits in their names.
         """
-        checked = {}
+        checked: dict[str, str] = {}
         for path in self._files("json"):
             try:
                 release = self._read(path)
@@ -150,16 +143,13 @@ class Store:
         for path in self._files("params"):
             if path.name not in checked:
                 checked[path.name] = files.damage_by_name(path)
-        return [Checked(*item) for item in sorted(checked.items())]
+        return dict(sorted(checked.items()))
 
     def purge(self, chosen: set[str] | None) -> list[Path]:
-        """Remove weights of this zoo, with their incomplete downloads. Other files stay.
+        """Remove weights of this zoo and their incomplete downloads; return the removed files.
 
         Args:
             chosen: The names to remove; None removes all.
-
-        Returns:
-            The removed files.
 
         Raises:
             UserError: The folder is a repository, or a file cannot be removed.

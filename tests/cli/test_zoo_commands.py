@@ -104,12 +104,9 @@ def test_the_list_tells_what_is_here_and_what_is_published(repository, root, cap
 def test_show_tells_a_row_of_the_paper(root, capsys):
     code, out, _ = call(capsys, "show", "SSD_512_mobilenet1.0_voc_gkd_resnet50_v1_cos")
     assert code == 0
-    assert (
-        "paper: table 1, mAP 78.4" in out
-        and "teacher: name ssd_512_resnet50_v1_voc, weights published by GluonCV" in out
-    )
-    assert "command: python train_ssd_gkd.py --dataset voc --student mobilenet1.0" in out
-    assert "training command: gan-kd train-ssd --dataset voc --student mobilenet1.0" in out
+    assert "paper: table 1, mAP 78.4" in out
+    assert "teacher: name ssd_512_resnet50_v1_voc, weights published by GluonCV" in out
+    assert "command: gan-kd train-ssd --dataset voc --student mobilenet1.0" in out
     assert "weights: none are published" in out
 
 
@@ -198,7 +195,7 @@ def test_verify_compares_weights_without_a_release_with_their_name(root, capsys)
     assert call(capsys, "verify")[0] == 0
     (root / FILE).write_bytes(CONTENT + b"?")
     code, out, _ = call(capsys, "verify")
-    assert code == 1 and "contradicts its name" in out
+    assert code == 1 and "damaged or renamed: sha1" in out
 
 
 def test_a_file_beside_weights_that_is_another_s_is_damage(repository, root, capsys):
