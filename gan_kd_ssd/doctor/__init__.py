@@ -5,6 +5,8 @@ MXNet and the packages are imported in other processes, so that a crash is a res
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -26,3 +28,35 @@ class Check:
     status: str
     found: str
     remedy: str = ""
+
+
+def examine() -> list[Check]:
+    """Run all checks, in the order in which a person would fix what they find."""
+    from gan_kd_ssd.doctor import gpu, software, storage
+
+    packages, mxnet = software.checks()
+    return [*packages, *gpu.checks(mxnet), *storage.checks()]
+
+
+def status(checks: Sequence[Check]) -> str:
+    """The worst status of the checks."""
+    return max((check.status for check in checks), key=(OK, WARN, FAIL).index)
+
+
+def as_json(checks: Sequence[Check]) -> str:
+    """The checks and the worst status as JSON."""
+    return json.dumps({"status": status(checks), "checks": [vars(c) for c in checks]}, indent=2)
+
+
+def table(checks: Sequence[Check]) -> str:
+    """A row for each check, its remedy in the next row, and a summary."""
+    from gan_kd_ssd.util.tables import aligned
+
+    rows = []
+    for check in checks:
+        rows.append((check.status, check.name, check.found))
+        rows += [("", "", f"-> {check.remedy}")] if check.remedy else []
+    failed, warned = (sum(check.status == one for check in checks) for one in (FAIL, WARN))
+    summary = f"{failed} of {len(checks)} checks fail" if failed else "everything needed is there"
+    summary += f", {warned} warn" if warned else ""
+    return f"{aligned(rows)}\n\n{summary}"

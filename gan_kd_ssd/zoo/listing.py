@@ -7,7 +7,7 @@ from dataclasses import replace
 from gan_kd_ssd.util.tables import aligned
 from gan_kd_ssd.zoo import names
 from gan_kd_ssd.zoo.names import ModelName
-from gan_kd_ssd.zoo.releases import Release, newest
+from gan_kd_ssd.zoo.releases import newest
 from gan_kd_ssd.zoo.store import Store
 
 #: Fields of a release that ``show`` prints.
