@@ -21,7 +21,7 @@ from pathlib import Path
 
 from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.detectors.names import BACKBONE, NetworkName
-from gan_kd_ssd.paper.rows import Row, cells, rows
+from gan_kd_ssd.paper.rows import Row, rows
 from gan_kd_ssd.util.errors import UserError
 
 #: Data sets that ``--dataset`` accepts by name: their part of a zoo name -> the value of the option.
@@ -43,23 +43,14 @@ GLUONCV_PUBLISHES = frozenset(
 
 @dataclass(frozen=True)
 class ModelName:
-    """The parts of a name; ``str()`` gives the name.
-
-    Attributes:
-        network: The trained network.
-        data: The data set, as ``--dataset`` or as the name of a folder.
-        teacher: Backbone of the teacher; None for a network trained without one.
-        cosine: Whether cosine attention was used.
-        roi_mode: 'align' or 'pool' for a Faster R-CNN, else None.
-        plain: Whether the name says that there was no teacher.
-    """
+    """The parts of a name; ``str()`` gives the name."""
 
     network: NetworkName
-    data: str
-    teacher: str | None = None
-    cosine: bool = False
-    roi_mode: str | None = None
-    plain: bool = False
+    data: str  # the data set, as ``--dataset`` or as the name of a folder
+    teacher: str | None = None  # its backbone; None for a network trained without a teacher
+    cosine: bool = False  # whether cosine attention was used
+    roi_mode: str | None = None  # 'align' or 'pool' for a Faster R-CNN, else None
+    plain: bool = False  # whether the name says that there was no teacher
 
     def __str__(self) -> str:
         name = f"ssd_{self.size}" if self.is_ssd else "faster_rcnn"
@@ -91,14 +82,14 @@ class ModelName:
     @property
     def cell(self) -> Row | None:
         """The result in the paper's tables that the name stands for."""
-        return self.row if self.row and self.row.table is not None else None
+        return self.row if self.row and self.row.figure.place else None
 
     def teacher_name(self) -> str | None:
         """Name of the trained teacher: GluonCV's if GluonCV publishes it."""
         if self.teacher is None:
             return None
         if self.cell and self.cell.trained_teacher:  # shared by students of both RoI modes
-            return str(of_cell(self.cell.trained_teacher))
+            return str(of_row(self.cell.trained_teacher))
         network = replace(self.network, backbone=self.teacher)
         name = str(replace(self, network=network, teacher=None, cosine=False))
         short = name.removesuffix("_roialign")
@@ -173,8 +164,8 @@ def ours(text: str) -> ModelName | None:
 def full_name(text: str) -> str:
     """The zoo name of a row of ``gan-kd experiments list``; any other name in lower case."""
     text = text.lower()
-    found = [row for row in rows() if row.name == text]
-    return (found[0].networks.weights or str(of_cell(found[0]))) if found else text
+    named = {row.name: row.networks.weights or str(of_row(row)) for row in rows()}
+    return named.get(text, text)
 
 
 def unknown(text: str, known: Iterable[str]) -> UserError:
@@ -189,21 +180,21 @@ def similar(text: str, known: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(text, sorted(set(known)), n=3, cutoff=0.6)
 
 
-def of_cell(cell: Row) -> ModelName:
+def of_row(row: Row) -> ModelName:
     """The name of a row of the paper's matrix."""
-    if cell.roi_mode is None:
-        network, data = NetworkName("ssd", cell.student, data_shape=512), cell.dataset
+    if row.roi_mode is None:
+        network, data = NetworkName("ssd", row.student, data_shape=512), row.dataset
     else:
-        network = NetworkName("faster_rcnn", cell.student)
-        data = "voc" if cell.dataset == "voc07" else cell.dataset
-    return ModelName(network, data, cell.teacher, cell.cosine, cell.roi_mode)
+        network = NetworkName("faster_rcnn", row.student)
+        data = "voc" if row.dataset == "voc07" else row.dataset
+    return ModelName(network, data, row.teacher, row.cosine, row.roi_mode)
 
 
 @cache
 def _rows_by_name() -> dict[str, Row]:
     """The rows of the tables, then those of teachers that have to be trained."""
-    teachers = (row for row in rows() if row.table is None and not row.networks.weights)
-    return {str(of_cell(row)): row for row in (*cells(), *teachers)}
+    trained = (row for row in rows() if row.figure.place or not row.networks.weights)
+    return {str(of_row(row)): row for row in trained}
 
 
 def paper_names() -> list[str]:

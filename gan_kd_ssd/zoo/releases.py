@@ -31,24 +31,16 @@ FILE = re.compile(r"(?P<name>[a-z0-9_.]+)-(?P<hash>[0-9a-f]{8})\.(?P<kind>params
 
 @dataclass(frozen=True)
 class Release:
-    """One version of a network's weights.
+    """One version of a network's weights."""
 
-    Attributes:
-        fields: The JSON of the release, as :func:`release_of` checked it.
-        name: The name in the zoo.
-        weights: Digests and size of the weights file.
-        classes: Foreground classes.
-        input_size: Side of an SSD's square input, or the short and the longest side of a Faster
-            R-CNN's input, in pixels.
-        mean_ap: mAP on the validation data that chose the weights, 0 to 1.
-    """
-
-    fields: dict
-    name: str
+    fields: dict  # the JSON of the release, as :func:`release_of` checked it
+    name: str  # in the zoo
     weights: Expected
-    classes: list[str]
-    input_size: tuple[int, ...]
-    mean_ap: float
+    classes: list[str]  # foreground classes
+    input_size: tuple[
+        int, ...
+    ]  # side of an SSD; short and longest side of a Faster R-CNN; in pixels
+    mean_ap: float  # mAP on the validation data that chose the weights, 0 to 1
 
     @property
     def version(self) -> str:
@@ -62,12 +54,10 @@ class Release:
 
     @property
     def file(self) -> str:
-        """Name of the weights file."""
         return f"{self.stem}.params"
 
     @property
     def what(self) -> ModelName:
-        """The parsed name."""
         return ours(self.name)
 
     @property
@@ -75,12 +65,8 @@ class Release:
         """Settings of a Faster R-CNN that its name does not contain; empty for an SSD."""
         if self.what.is_ssd:
             return {}
-        short, max_size = self.input_size
-        return {
-            "short": short,
-            "max_size": max_size,
-            "norm_layer": self.fields.get("norm_layer"),
-        }
+        sides = dict(zip(("short", "max_size"), self.input_size))
+        return {**sides, "norm_layer": self.fields.get("norm_layer")}
 
 
 def to_json(content) -> str:
@@ -191,9 +177,9 @@ class Repository:
         return parse_index(data, self.address())
 
 
-def repository(address: str | None = None) -> Repository | None:
-    """The repository at an address (default: $GAN_KD_SSD_REPO); None without an address."""
-    text = (os.environ.get(VARIABLE, "") if address is None else address).strip()
+def repository() -> Repository | None:
+    """The repository in $GAN_KD_SSD_REPO, None without an address."""
+    text = os.environ.get(VARIABLE, "").strip()
     if not text:
         return None
     if re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[^/?#\[])[^?#\[]*", text, re.IGNORECASE):

@@ -25,7 +25,6 @@ from gan_kd_ssd.zoo.releases import (
     INDEX,
     VARIABLE,
     Release,
-    Repository,
     newest,
     release_of,
     repository,
@@ -63,20 +62,15 @@ class Store:
 
     Args:
         root: The folder (default: $MXNET_HOME/models, else ~/.mxnet/models).
-        source: The repository (default: the one in $GAN_KD_SSD_REPO).
         patience: Time limits and retries of downloads.
         quiet: Show neither progress nor remarks.
     """
 
     def __init__(
-        self,
-        root: str | Path | None = None,
-        source: Repository | None = None,
-        patience: Patience | None = None,
-        quiet: bool = False,
+        self, root: str | Path | None = None, patience: Patience | None = None, quiet: bool = False
     ):
         self.root = Path(root).expanduser() if root else files.mxnet_home() / "models"
-        self.source = source or repository()
+        self.source = repository()
         self.patience, self.quiet = patience or Patience(), quiet
 
     def releases(self) -> list[Release]:
@@ -100,12 +94,12 @@ class Store:
     def fetch(self, name: str, version: str | None = None) -> Fetched:
         """Get the weights of a network of this zoo from the store, else from the repository.
 
-        A version that is in the store needs no network. Without a version, the repository decides
-        which one is the newest; if the repository is not available, the newest in the store is used.
+        Without a version, the repository decides which one is the newest; if the repository is not
+        available, the newest in the store is used.
 
         Args:
             name: A name, see :mod:`gan_kd_ssd.zoo.names`.
-            version: First hexadecimal digits of the sha1.
+            version: First hexadecimal digits of the sha1. If it is in the store, it needs no network.
 
         Raises:
             UserError: No weights are published, or they are not available; says what to do.
@@ -159,12 +153,10 @@ class Store:
                 f"{self.root}: holds {INDEX}, so it is a repository and not a store; nothing was "
                 "removed"
             )
-        found = [(path, FILE.fullmatch(path.name)) for path in self._files("params", "json")]
-        with contextlib.suppress(FileNotFoundError):
-            parts = sorted((self.root / _WORK).iterdir())
-            found += [(path, _PART.fullmatch(path.name)) for path in parts]
+        parts = sorted((self.root / _WORK).glob(".*.part"))
         removed = []
-        for path, match in found:
+        for path in (*self._files("params", "json"), *parts):
+            match = FILE.fullmatch(path.name) or _PART.fullmatch(path.name)
             if match and (chosen is None or match["name"] in chosen):
                 try:
                     path.unlink()
@@ -185,18 +177,18 @@ class Store:
     def _read(self, path: Path) -> Release:
         try:
             release = release_of(json.loads(path.read_bytes()))
-            if path.name != f"{release.stem}.json":
-                raise ValueError(f"it describes {release.stem}")
+            if path.name == f"{release.stem}.json":
+                return release
+            raise ValueError(f"it describes {release.stem}")
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{path}: damaged ({error}); fetch {path.stem} again") from error
-        return release
 
     def _local(self, name: str, version: str | None) -> Release | None:
         return newest((r for r in self.releases() if r.name == name), version)
 
-    def _known(self) -> list[str]:
-        here = [release.name for release in self.releases()]
-        return [*names.paper_names(), *names.GLUONCV_PUBLISHES, *here]
+    def _known(self) -> set[str]:
+        here = (release.name for release in self.releases())
+        return {*names.paper_names(), *names.GLUONCV_PUBLISHES, *here}
 
     def _newest(self, what: names.ModelName, version: str | None) -> Release:
         """The release to fetch: the repository's, else the store's."""
@@ -224,7 +216,7 @@ class Store:
         if version and name in models:
             versions = ", ".join(release.version for release in models[name])
             return UserError(f"{name}: no version {version}; {where} has {versions}")
-        close = names.similar(name, {*self._known(), *models} - {name})
+        close = names.similar(name, self._known().union(models) - {name})
         hint = f"; similar names: {', '.join(close)}" if close and what.cell is None else ""
         return UserError(
             f"{name}: no weights are published ({where}) and none are in {self.root}. The authors of "

@@ -311,10 +311,11 @@ def test_what_data_sets_lack_is_shown_with_the_command_that_fetches_it(pc):
 
 def test_a_complete_data_set_is_sound(tmp_path):
     (tmp_path / "datasets" / "voc").mkdir(parents=True)
-    voc, coco = storage.data_sets(tmp_path, {"voc": [], "coco": []})
+    facts = {"voc": [], "coco": []}
+    voc, coco = (storage.data_set(name, tmp_path, facts) for name in facts)
     assert (voc.status, voc.remedy) == (OK, "") and "complete" in voc.found
     assert coco.status == WARN
-    broken = storage.data_sets(tmp_path, {"error": "ImportError: cv2"})[0]
+    broken = storage.data_set("voc", tmp_path, {"error": "ImportError: cv2"})
     assert broken.status == WARN and "ImportError: cv2" in broken.found
 
 

@@ -39,7 +39,7 @@ def test_every_student_of_the_three_tables_has_a_name_with_its_teacher_in_it():
 def test_every_figure_of_the_tables_is_listed_or_published_by_gluoncv():
     listed = set(model_zoo.get_model_list())
     for cell in cells():
-        name = str(names.of_cell(cell))
+        name = str(names.of_row(cell))
         assert name in listed or (cell.teacher is None and name in names.GLUONCV_PUBLISHES)
     own = {name for name in listed if names.parse(name).cell is None}  # teachers to be trained
     assert own == {"faster_rcnn_resnet101_v1d_voc_roialign"}
@@ -128,7 +128,7 @@ def test_no_name_leads_out_of_a_folder(text):
 
 def test_the_command_of_a_row_is_that_of_the_tables():
     for cell in cells():
-        assert names.of_cell(cell).command() == cell.command()
+        assert names.of_row(cell).command() == cell.command()
 
 
 def test_the_commands_are_options_that_the_scripts_take():

@@ -18,7 +18,7 @@ from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import digests
 from gan_kd_ssd.util.mxnet import mx
 from gan_kd_ssd.zoo.publish import card, find_run, publish
-from gan_kd_ssd.zoo.releases import newest, parse_index, release_of, repository
+from gan_kd_ssd.zoo.releases import newest, parse_index, release_of
 from gan_kd_ssd.zoo.store import Store
 from helpers import model_zoo_index as zoo
 from helpers.file_server import FileServer
@@ -450,5 +450,5 @@ def test_the_demo_publishes_its_networks(whole, teacher_params, tmp_path, monkey
     networks = [SimpleNamespace(files=SimpleNamespace(prefix=p)) for p in prefixes.values()]
     monkeypatch.setattr(demo, "NETWORKS", networks)
     assert demo.publish() == [TEACHER, NAME]
-    source = repository(f"file:{tmp_path / 'zoo'}")
-    assert Store(tmp_path / "root", source=source).fetch(NAME).path.exists()
+    monkeypatch.setenv("GAN_KD_SSD_REPO", f"file:{tmp_path / 'zoo'}")
+    assert Store(tmp_path / "root").fetch(NAME).path.exists()
