@@ -79,7 +79,7 @@ def _show(options) -> int:
 
 
 def _fetch(options) -> int:
-    from gan_kd_ssd.zoo.names import full_name, ours
+    from gan_kd_ssd.zoo.model_names import full_name, ours
     from gan_kd_ssd.zoo.store import Store, version_of
 
     if options.version and len(options.names) > 1:
@@ -129,7 +129,7 @@ def _verify(options) -> int:
 
 
 def _purge(options) -> int:
-    from gan_kd_ssd.zoo.names import GLUONCV_PUBLISHES, full_name, ours, paper_names, unknown
+    from gan_kd_ssd.zoo.model_names import GLUONCV_PUBLISHES, full_name, ours, paper_names, unknown
     from gan_kd_ssd.zoo.store import Store
 
     if bool(options.names) == options.all:

@@ -42,11 +42,7 @@ class GPU:
 
 
 def checks(mxnet: dict) -> list[Check]:
-    """Checks of the driver and of each GPU.
-
-    Args:
-        mxnet: The facts of :func:`gan_kd_ssd.doctor.probe.mxnet_facts`, or an error.
-    """
+    """Checks of the driver and of each GPU, with the facts of :func:`probe.mxnet_facts` or an error."""
     gpus, problem = _query()
     wanted = cuda.CUDA_BUILD in cuda.installed_builds() or "CUDA" in mxnet.get("features", ())
     driver = _driver(gpus[0].driver if gpus else "", problem, wanted)

@@ -20,7 +20,7 @@ from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.engine import load_trained
 from gan_kd_ssd.engine.checkpoint import write_atomically
 from gan_kd_ssd.engine.provenance import versions
-from gan_kd_ssd.export import blocks, compare, onnx_file, onnx_nms
+from gan_kd_ssd.export import blocks, differences, onnx_file, onnx_nms
 from gan_kd_ssd.logs.run_metadata import classes_beside, metadata_beside
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
@@ -60,7 +60,7 @@ def run(config: ExportConfig) -> int:
                 "choose another place"
             ) from error
         _print_summary(metadata)
-        print(compare.table(comparisons))
+        print(differences.table(comparisons))
         excess = [text for one in comparisons for text in one.excess]
         if excess:
             print(
@@ -78,22 +78,22 @@ def run(config: ExportConfig) -> int:
 
 def load(config: ExportConfig) -> Detector:
     """Load the detector with its weights, for inference on the CPU."""
-    options, name = config.network, read_name(config.network.network)
-    if name.kind == "ssd" and (options.use_fpn or options.short or options.max_size):
+    name = read_name(config.network)
+    if name.kind == "ssd" and (config.use_fpn or config.short or config.max_size):
         raise UserError(
-            f"--network {options.network}: is an SSD, and --use-fpn, --short and --max-size belong to a "
+            f"--network {config.network}: is an SSD, and --use-fpn, --short and --max-size belong to a "
             f"Faster R-CNN (faster_rcnn_{name.backbone})"
         )
     trained = metadata_beside(config.params)
-    if options.data_shape is None and not (trained and trained.namespace.get("data_shape")):
-        options = replace(options, data_shape=name.data_shape)
+    if config.data_shape is None and not (trained and trained.namespace.get("data_shape")):
+        config = replace(config, data_shape=name.data_shape)
     classes = config.classes or classes_beside(config.params) or classes_of(name.dataset)
     if classes is None:
         raise UserError(
             f"--params {config.params}: the metrics of its run, which name the classes, are not beside "
             "it; give --classes A,B,…"
         )
-    return load_trained.load(options, classes, config.params, [mx.cpu()], "--params")
+    return load_trained.load(config, classes, config.params, [mx.cpu()], "--params")
 
 
 def example_inputs(detector: Detector, file: Path | None, batch_size: int | None) -> list[tuple]:
@@ -134,7 +134,7 @@ def _write_symbol(folder: Path, block, detector: Detector, inputs, metadata: dic
     symbol, params = export_symbol(folder, block)
     loaded = mx.gluon.SymbolBlock.imports(str(symbol), ["data"], str(params), ctx=mx.cpu())
     comparisons = [
-        compare.one_by_one(name, _outputs(block, x), _outputs(block, x, loaded))
+        differences.one_by_one(name, _outputs(block, x), _outputs(block, x, loaded))
         for name, x in inputs
     ]
     about = folder / "detector.json"
@@ -159,14 +159,14 @@ def _write_onnx(folder: Path, block, detector: Detector, inputs, metadata: dict)
     for name, x in inputs:
         want, got = _outputs(block, x), run_onnx(x.asnumpy())
         if detector.any_size:
-            comparisons.append(compare.row_by_row(name, want, got))
+            comparisons.append(differences.row_by_row(name, want, got))
         else:
-            comparisons.append(compare.one_by_one(name, want, got, compare.ALLOWED))
+            comparisons.append(differences.one_by_one(name, want, got, differences.ALLOWED))
         if suppressed:
             arrays = blocks.suppress(detector.net, *(mx.nd.array(got[key]) for key in blocks.RAW))
             kept = dict(zip(blocks.DETECTIONS, (array.asnumpy() for array in arrays)))
             own = {key: got[key] for key in kept}
-            comparisons.append(compare.as_sets(f"{name}, its suppression", kept, own))
+            comparisons.append(differences.as_sets(f"{name}, its suppression", kept, own))
     file = folder / "net.onnx"
     file.write_bytes(model.SerializeToString())
     return {".onnx": file}, comparisons

@@ -1,6 +1,6 @@
 """The model zoo: networks by name, with pretrained weights where they are published.
 
-``gan-kd zoo --help`` lists the commands; :mod:`gan_kd_ssd.zoo.names` explains the names. Importing this
+``gan-kd zoo --help`` lists the commands; :mod:`gan_kd_ssd.zoo.model_names` explains the names. Importing this
 package is cheap: MXNet is imported when a network is built.
 """
 
@@ -36,11 +36,11 @@ def get_model(name: str, pretrained: bool | str = False, *, root=None, ctx=None,
             them), or the weights are not available.
     """
     from gan_kd_ssd.util.mxnet import mx
-    from gan_kd_ssd.zoo import names, networks
+    from gan_kd_ssd.zoo import model_names, networks
     from gan_kd_ssd.zoo.store import Store, version_of
 
-    name = names.full_name(name)
-    what = names.ours(name)
+    name = model_names.full_name(name)
+    what = model_names.ours(name)
     if what is None:
         settings.update(root=root and str(root), ctx=ctx)
         return networks.from_gluoncv(name, pretrained, settings)
@@ -67,7 +67,7 @@ def get_model_list(gluoncv: bool = False) -> list[str]:
     Args:
         gluoncv: Add GluonCV's names, which :func:`get_model` accepts as well.
     """
-    from gan_kd_ssd.zoo.names import paper_names
+    from gan_kd_ssd.zoo.model_names import paper_names
 
     names = paper_names()
     if gluoncv:
@@ -86,7 +86,7 @@ def resolve(config: EvaluationConfig) -> EvaluationConfig:
     Raises:
         UserError: As :func:`get_model`, or an option contradicts the name.
     """
-    from gan_kd_ssd.zoo.names import ours
+    from gan_kd_ssd.zoo.model_names import ours
     from gan_kd_ssd.zoo.store import Store, version_of
 
     what = ours(config.network.lower())

@@ -8,7 +8,7 @@ from pathlib import Path
 from gan_kd_ssd.detectors.base import Detector, detector_class
 from gan_kd_ssd.detectors.parameters import gluoncv_file
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.zoo.names import ModelName, paper_names, unknown
+from gan_kd_ssd.zoo.model_names import ModelName, paper_names, unknown
 
 
 def build(

@@ -26,7 +26,7 @@ from gan_kd_ssd.logs.run_metadata import (
 )
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.zoo.names import DATA, GLUONCV_PUBLISHES, NAMED_DATA, ModelName, parse
+from gan_kd_ssd.zoo.model_names import DATA, GLUONCV_PUBLISHES, NAMED_DATA, ModelName, parse
 from gan_kd_ssd.zoo.releases import INDEX, Release, index_json, parse_index, release_of, to_json
 
 #: The files of a run that are published: kind -> key in the index.

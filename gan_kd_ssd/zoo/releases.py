@@ -19,7 +19,7 @@ from gan_kd_ssd.util import download
 from gan_kd_ssd.util.download import Patience
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import Expected
-from gan_kd_ssd.zoo.names import ModelName, ours
+from gan_kd_ssd.zoo.model_names import ModelName, ours
 
 INDEX = "index.json"
 VARIABLE = "GAN_KD_SSD_REPO"  # the environment variable with the address of the repository

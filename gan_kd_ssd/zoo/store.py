@@ -19,7 +19,7 @@ from typing import NamedTuple
 from gan_kd_ssd.util import download, files
 from gan_kd_ssd.util.download import Patience, Unreachable
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.zoo import names
+from gan_kd_ssd.zoo import model_names
 from gan_kd_ssd.zoo.releases import (
     FILE,
     INDEX,
@@ -98,15 +98,15 @@ class Store:
         available, the newest in the store is used.
 
         Args:
-            name: A name, see :mod:`gan_kd_ssd.zoo.names`.
+            name: A name, see :mod:`gan_kd_ssd.zoo.model_names`.
             version: First hexadecimal digits of the sha1. If it is in the store, it needs no network.
 
         Raises:
             UserError: No weights are published, or they are not available; says what to do.
         """
-        what = names.ours(name)
+        what = model_names.ours(name)
         if what is None:
-            raise names.unknown(name, self._known())
+            raise model_names.unknown(name, self._known())
         here = self._local(str(what), version) if version else None
         if here and not files.damage(self.root / here.file, here.weights):
             return Fetched(self.root / here.file, here)
@@ -171,7 +171,12 @@ class Store:
             return
         for path in sorted(self.root.iterdir()):
             match = FILE.fullmatch(path.name)
-            if match and match["kind"] in kinds and names.ours(match["name"]) and path.is_file():
+            if (
+                match
+                and match["kind"] in kinds
+                and model_names.ours(match["name"])
+                and path.is_file()
+            ):
                 yield path
 
     def _read(self, path: Path) -> Release:
@@ -188,9 +193,9 @@ class Store:
 
     def _known(self) -> set[str]:
         here = (release.name for release in self.releases())
-        return {*names.paper_names(), *names.GLUONCV_PUBLISHES, *here}
+        return {*model_names.paper_names(), *model_names.GLUONCV_PUBLISHES, *here}
 
-    def _newest(self, what: names.ModelName, version: str | None) -> Release:
+    def _newest(self, what: model_names.ModelName, version: str | None) -> Release:
         """The release to fetch: the repository's, else the store's."""
         name, local = str(what), self._local(str(what), version)
         models: dict[str, list[Release]] = {}
@@ -210,13 +215,15 @@ class Store:
             raise self._unpublished(what, version, models)
         return release
 
-    def _unpublished(self, what: names.ModelName, version: str | None, models: dict) -> UserError:
+    def _unpublished(
+        self, what: model_names.ModelName, version: str | None, models: dict
+    ) -> UserError:
         name = str(what)
         where = self.source.address() if self.source else f"${VARIABLE} names no repository"
         if version and name in models:
             versions = ", ".join(release.version for release in models[name])
             return UserError(f"{name}: no version {version}; {where} has {versions}")
-        close = names.similar(name, self._known().union(models) - {name})
+        close = model_names.similar(name, self._known().union(models) - {name})
         hint = f"; similar names: {', '.join(close)}" if close and what.cell is None else ""
         return UserError(
             f"{name}: no weights are published ({where}) and none are in {self.root}. The authors of "
