@@ -129,7 +129,7 @@ def _verify(options) -> int:
 
 
 def _purge(options) -> int:
-    from gan_kd_ssd.zoo.model_names import GLUONCV_PUBLISHES, full_name, ours, paper_names, unknown
+    from gan_kd_ssd.zoo.model_names import GLUONCV_PUBLISHES, full_name, ours, unknown
     from gan_kd_ssd.zoo.store import Store
 
     if bool(options.names) == options.all:
@@ -140,7 +140,7 @@ def _purge(options) -> int:
         if name in GLUONCV_PUBLISHES:
             raise UserError(f"{name}: belongs to GluonCV; nothing was removed")
         if what is None:
-            raise unknown(name, [*paper_names(), *(r.name for r in store.releases())])
+            raise unknown(name, (release.name for release in store.releases()))
         chosen.add(str(what))
     removed = store.purge(None if options.all else chosen)
     put("".join(f"removed {path}\n" for path in removed) or f"nothing to remove in {store.root}\n")

@@ -14,20 +14,14 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 
 @dataclass(frozen=True)
 class Check:
-    """The result of a check.
+    """The result of a check."""
 
-    Attributes:
-        name: What was checked.
-        status: OK; WARN if something is missing that only some tasks need; FAIL if nothing can be
-            trained.
-        found: What was found.
-        remedy: What to do about it, if it is not OK.
-    """
-
-    name: str
-    status: str
+    name: str  # what was checked
+    status: (
+        str  # WARN: something is missing that only some tasks need; FAIL: nothing can be trained
+    )
     found: str
-    remedy: str = ""
+    remedy: str = ""  # if the status is not OK
 
 
 def examine() -> list[Check]:
@@ -55,7 +49,8 @@ def table(checks: Sequence[Check]) -> str:
     rows = []
     for check in checks:
         rows.append((check.status, check.name, check.found))
-        rows += [("", "", f"-> {check.remedy}")] if check.remedy else []
+        if check.remedy:
+            rows.append(("", "", f"-> {check.remedy}"))
     failed, warned = (sum(check.status == one for check in checks) for one in (FAIL, WARN))
     summary = f"{failed} of {len(checks)} checks fail" if failed else "everything needed is there"
     summary += f", {warned} warn" if warned else ""

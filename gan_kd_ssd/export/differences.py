@@ -23,21 +23,13 @@ LEAST_FOUND = 0.99
 
 @dataclass(frozen=True)
 class OutputDifference:
-    """The differences for one input, each by output.
+    """The differences for one input."""
 
-    Attributes:
-        image: Name of the input.
-        largest: Largest differences.
-        allowed: Largest allowed differences.
-        found: Number of rows that were found again; 0 if values were compared one by one.
-        rows: Number of rows; 0 if values were compared one by one.
-    """
-
-    image: str
-    largest: dict[str, float]
-    allowed: dict[str, float]
-    found: int = 0
-    rows: int = 0
+    image: str  # name of the input
+    largest: dict[str, float]  # by output
+    allowed: dict[str, float]  # by output
+    found: int = 0  # number of rows that were found again, if rows were searched
+    rows: int = 0  # number of rows, if rows were searched
 
     @property
     def excess(self) -> list[str]:

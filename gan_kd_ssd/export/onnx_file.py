@@ -100,9 +100,7 @@ def session(
 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     """A function that runs a model in ONNX Runtime: input (B, 3, H, W) -> arrays by output.
 
-    Args:
-        made: The model.
-        extra_outputs: Values within the graph that are returned as well.
+    Values within the graph that ``extra_outputs`` names are returned as well.
     """
     import onnxruntime
     from onnx import ModelProto, ValueInfoProto

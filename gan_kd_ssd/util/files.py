@@ -116,11 +116,7 @@ class Expected(NamedTuple):
 def damage(path: Path, expected: Expected, quiet: bool = True, name: str = "") -> str:
     """Describe how a file differs from what is expected, '' if it does not. Reads the file once.
 
-    Args:
-        path: The file.
-        expected: Its digests, which may be cut to their first digits, and its size.
-        quiet: Show no progress bar.
-        name: The name of the file in the progress bar.
+    The expected digests may be cut to their first digits. A progress bar shows ``name``.
     """
     wanted = {"sha1": expected.sha1, "sha256": expected.sha256}
     wanted = {kind: digest.lower() for kind, digest in wanted.items() if digest}
@@ -149,12 +145,9 @@ def digests(
     names: Iterable[str] = ("sha1", "sha256"),
     progress: Callable[[int], object] = lambda size: None,
 ) -> tuple[str, ...]:
-    """Compute hexadecimal digests of a file. Reads the file once.
+    """Compute hexadecimal digests of a file by these hash functions. Reads the file once.
 
-    Args:
-        path: The file.
-        names: Names of hash functions, in the order of the result.
-        progress: Called with the number of bytes of each block.
+    ``progress`` is called with the number of bytes of each block.
     """
     found = [hashlib.new(name, usedforsecurity=False) for name in names]
     with open(path, "rb") as file:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gan_kd_ssd.util.tables import aligned
-from gan_kd_ssd.zoo import model_names
-from gan_kd_ssd.zoo.model_names import ModelName
+from gan_kd_ssd.zoo.model_names import GLUONCV_PUBLISHES, ModelName, full_name, ours, paper_names
 from gan_kd_ssd.zoo.releases import newest
 from gan_kd_ssd.zoo.store import Store
 
@@ -22,8 +21,8 @@ def rows(store: Store) -> list[dict]:
     """
     here = {release.name: release for release in store.releases()}  # the newest of each name
     models, found = store.published(), []
-    for name in dict.fromkeys([*model_names.paper_names(), *sorted({*models, *here})]):
-        what, published = model_names.ours(name), newest(models.get(name, ()))
+    for name in dict.fromkeys([*paper_names(), *sorted({*models, *here})]):
+        what, published = ours(name), newest(models.get(name, ()))
         release = published or here.get(name)
         detail = f"{what.size} px" if what.is_ssd else f"RoI {what.roi_mode}"
         found.append(
@@ -56,8 +55,8 @@ def table(found: list[dict]) -> str:
 
 def facts(store: Store, text: str) -> dict:
     """Everything about a name, for JSON; raise a UserError for an unknown name."""
-    name = model_names.full_name(text)
-    what = model_names.ours(name)
+    name = full_name(text)
+    what = ours(name)
     if what is None:
         from gan_kd_ssd.zoo.networks import check_gluoncv_name
 
@@ -77,7 +76,7 @@ def facts(store: Store, text: str) -> dict:
             fields = {key: release.fields.get(key) for key in _SHOWN}
             here = {"here": str(store.root / release.file)}
             versions.setdefault(release.stem, fields).update(here)
-    by_gluoncv = teacher in model_names.GLUONCV_PUBLISHES
+    by_gluoncv = teacher in GLUONCV_PUBLISHES
     weights = "published by GluonCV" if by_gluoncv else "to be trained, for --teacher-params"
     return {
         "name": name,

@@ -168,16 +168,17 @@ def full_name(text: str) -> str:
     return named.get(text, text)
 
 
-def unknown(text: str, known: Iterable[str]) -> UserError:
-    """The error for an unknown name; it suggests similar names."""
-    found = similar(text[:120], known)
+def unknown(text: str, more: Iterable[str] = ()) -> UserError:
+    """The error for an unknown name; it suggests similar names of the paper's networks or of ``more``."""
+    found = similar(text[:120], more)
     hint = f"did you mean {' or '.join(found)}?" if found else "see `gan-kd zoo list`"
     return UserError(f"no network is called {text[:120]!r}: {hint}")
 
 
-def similar(text: str, known: Iterable[str]) -> list[str]:
-    """At most three similar names, the most similar first."""
-    return difflib.get_close_matches(text, sorted(set(known)), n=3, cutoff=0.6)
+def similar(text: str, more: Iterable[str] = ()) -> list[str]:
+    """At most three similar names of the paper's networks or of ``more``, the most similar first."""
+    known = sorted({*_rows_by_name(), *more} - {text})
+    return difflib.get_close_matches(text, known, n=3, cutoff=0.6)
 
 
 def of_row(row: Row) -> ModelName:

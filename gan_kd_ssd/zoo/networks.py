@@ -8,7 +8,7 @@ from pathlib import Path
 from gan_kd_ssd.detectors.base import Detector, detector_class
 from gan_kd_ssd.detectors.parameters import gluoncv_file
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.zoo.model_names import ModelName, paper_names, unknown
+from gan_kd_ssd.zoo.model_names import ModelName, unknown
 
 
 def build(
@@ -95,4 +95,4 @@ def check_gluoncv_name(name: str) -> None:
     from gluoncv import model_zoo
 
     if name not in model_zoo.get_model_list():
-        raise unknown(name, [*paper_names(), *model_zoo.get_model_list()])
+        raise unknown(name, model_zoo.get_model_list())

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from gan_kd_ssd.util import download, files
 from gan_kd_ssd.util.download import Patience, Unreachable
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.zoo import model_names
+from gan_kd_ssd.zoo.model_names import GLUONCV_PUBLISHES, ModelName, ours, similar, unknown
 from gan_kd_ssd.zoo.releases import (
     FILE,
     INDEX,
@@ -104,9 +104,9 @@ class Store:
         Raises:
             UserError: No weights are published, or they are not available; says what to do.
         """
-        what = model_names.ours(name)
+        what = ours(name)
         if what is None:
-            raise model_names.unknown(name, self._known())
+            raise unknown(name, self._known())
         here = self._local(str(what), version) if version else None
         if here and not files.damage(self.root / here.file, here.weights):
             return Fetched(self.root / here.file, here)
@@ -167,16 +167,9 @@ class Store:
 
     def _files(self, *kinds: str) -> Iterator[Path]:
         """The files of this zoo in the store, of kinds 'params' and 'json'."""
-        if not self.root.is_dir():
-            return
-        for path in sorted(self.root.iterdir()):
+        for path in sorted(self.root.glob("*")):
             match = FILE.fullmatch(path.name)
-            if (
-                match
-                and match["kind"] in kinds
-                and model_names.ours(match["name"])
-                and path.is_file()
-            ):
+            if match and match["kind"] in kinds and ours(match["name"]) and path.is_file():
                 yield path
 
     def _read(self, path: Path) -> Release:
@@ -191,11 +184,10 @@ class Store:
     def _local(self, name: str, version: str | None) -> Release | None:
         return newest((r for r in self.releases() if r.name == name), version)
 
-    def _known(self) -> set[str]:
-        here = (release.name for release in self.releases())
-        return {*model_names.paper_names(), *model_names.GLUONCV_PUBLISHES, *here}
+    def _known(self) -> list[str]:
+        return [*GLUONCV_PUBLISHES, *(release.name for release in self.releases())]
 
-    def _newest(self, what: model_names.ModelName, version: str | None) -> Release:
+    def _newest(self, what: ModelName, version: str | None) -> Release:
         """The release to fetch: the repository's, else the store's."""
         name, local = str(what), self._local(str(what), version)
         models: dict[str, list[Release]] = {}
@@ -215,15 +207,13 @@ class Store:
             raise self._unpublished(what, version, models)
         return release
 
-    def _unpublished(
-        self, what: model_names.ModelName, version: str | None, models: dict
-    ) -> UserError:
+    def _unpublished(self, what: ModelName, version: str | None, models: dict) -> UserError:
         name = str(what)
         where = self.source.address() if self.source else f"${VARIABLE} names no repository"
         if version and name in models:
             versions = ", ".join(release.version for release in models[name])
             return UserError(f"{name}: no version {version}; {where} has {versions}")
-        close = model_names.similar(name, self._known().union(models) - {name})
+        close = similar(name, [*self._known(), *models])
         hint = f"; similar names: {', '.join(close)}" if close and what.cell is None else ""
         return UserError(
             f"{name}: no weights are published ({where}) and none are in {self.root}. The authors of "
