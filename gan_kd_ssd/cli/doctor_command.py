@@ -19,8 +19,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(with_dashes(words))
 
-    from gan_kd_ssd.doctor import FAIL
-    from gan_kd_ssd.doctor.report import as_json, examine, status, table
+    from gan_kd_ssd.doctor import FAIL, as_json, examine, status, table
 
     checks = examine()
     print(as_json(checks) if options.json else table(checks))

@@ -79,7 +79,7 @@ def _show(options) -> int:
 
 
 def _fetch(options) -> int:
-    from gan_kd_ssd.zoo.names import full_name, ours
+    from gan_kd_ssd.zoo.model_names import full_name, ours
     from gan_kd_ssd.zoo.store import Store, version_of
 
     if options.version and len(options.names) > 1:
@@ -120,16 +120,16 @@ def _verify(options) -> int:
     store = Store(options.root)
     checked = store.verify()
     if options.json:
-        put(to_json([one._asdict() for one in checked]))
+        put(to_json([{"file": file, "damage": damage} for file, damage in checked.items()]))
     elif checked:
-        put(aligned([(one.file, one.damage or "intact") for one in checked]) + "\n")
+        put(aligned([(file, damage or "intact") for file, damage in checked.items()]) + "\n")
     else:
         put(f"no weights of this zoo in {store.root}\n")
-    return 1 if any(one.damage for one in checked) else 0
+    return 1 if any(checked.values()) else 0
 
 
 def _purge(options) -> int:
-    from gan_kd_ssd.zoo.names import GLUONCV_PUBLISHES, full_name, ours, paper_names, unknown
+    from gan_kd_ssd.zoo.model_names import GLUONCV_PUBLISHES, full_name, ours, unknown
     from gan_kd_ssd.zoo.store import Store
 
     if bool(options.names) == options.all:
@@ -140,7 +140,7 @@ def _purge(options) -> int:
         if name in GLUONCV_PUBLISHES:
             raise UserError(f"{name}: belongs to GluonCV; nothing was removed")
         if what is None:
-            raise unknown(name, [*paper_names(), *(r.name for r in store.releases())])
+            raise unknown(name, (release.name for release in store.releases()))
         chosen.add(str(what))
     removed = store.purge(None if options.all else chosen)
     put("".join(f"removed {path}\n" for path in removed) or f"nothing to remove in {store.root}\n")

@@ -16,20 +16,14 @@ _ON_BY_DEFAULT = ("pretrained_base",)
 
 @dataclass
 class Command:
-    """A training script and its options.
+    """A training script and its options."""
 
-    Attributes:
-        script: File name of the script.
-        options: Values by option name, spelt with underscores.
-        remarks: Sentences about options that were inferred or left out.
-    """
-
-    script: str
-    options: dict[str, object]
-    remarks: list[str] = field(default_factory=list)
+    script: str  # its file name
+    options: dict[str, object]  # values by option name, spelt with underscores
+    remarks: list[str] = field(default_factory=list)  # about options that were inferred or left out
 
     def words(self) -> list[str]:
-        """Return the options as a list of arguments, such as ``["--batch-size", "64"]``."""
+        """The options as a list of arguments, such as ``["--batch-size", "64"]``."""
         words: list[str] = []
         for name, value in self.options.items():
             option = name.replace("_", "-")
@@ -44,14 +38,14 @@ class Command:
         return words
 
     def program_words(self) -> list[str]:
-        """Return the arguments of ``gan-kd``: the command and its options."""
+        """The arguments of ``gan-kd``: the command and its options."""
         return [COMMANDS[self.script], *self.words()]
 
     def line(self) -> str:
-        """Return the command as it is typed into a shell."""
+        """The command as it is typed into a shell."""
         return shell_line(self.program_words())
 
 
 def shell_line(words: Sequence[str]) -> str:
-    """Return a command line of ``gan-kd`` as it is typed into a shell."""
+    """A command line of ``gan-kd`` as it is typed into a shell."""
     return shlex.join(["gan-kd", *words])

@@ -6,54 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_kd_ssd.config.evaluation_options import TrainedNetwork
 from gan_kd_ssd.config.parser import Parser, class_names, positive, with_dashes
 from gan_kd_ssd.util.errors import UserError
 
 
 @dataclass(frozen=True)
-class NetworkOptions:
-    """The options that describe a trained network; None for those that are not given."""
+class ExportConfig(TrainedNetwork):
+    """The network to export, and the files to write."""
 
-    network: str
-    data_shape: int | None
-    use_fpn: bool | None
-    roi_mode: str | None
-    short: int | None
-    max_size: int | None
-    norm_layer: str | None
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """What to export.
-
-    Attributes:
-        network: The network.
-        params: Its weights.
-        classes: Its classes; None takes those of the run that wrote the weights.
-        format: 'symbol' or 'onnx'.
-        out: Prefix of the written files.
-        raw: Whether to omit non-maximum suppression.
-        batch_size: Images in a batch of an ONNX file; None for any number.
-        image: An image for the comparison; None for Matplotlib's sample photograph.
-    """
-
-    network: NetworkOptions
-    params: Path
-    classes: list[str] | None
-    format: str
-    out: Path
-    raw: bool
-    batch_size: int | None
-    image: Path | None
+    classes: list[str] | None  # None takes those of the run that wrote the weights
+    format: str  # 'symbol' or 'onnx'
+    out: Path  # prefix of the written files
+    raw: bool  # whether to omit non-maximum suppression
+    batch_size: int | None  # images in a batch of an ONNX file; None for any number
+    image: Path | None  # for the comparison; None for Matplotlib's sample photograph
 
 
 def parse(words: Sequence[str]) -> ExportConfig:
     """Read the options; raise a UserError for an unknown option or a wrong value."""
     options = vars(_parser().parse_args(with_dashes(words)))
-    network = {name: options.pop(name) for name in NetworkOptions.__dataclass_fields__}
-    options["classes"] = class_names(options["classes"])
-    config = ExportConfig(NetworkOptions(**network), **options)
+    config = ExportConfig(**{**options, "classes": class_names(options["classes"])})
     if config.out.name in ("", ".", "..") or config.out.is_dir():
         raise UserError(f"--out {config.out}: is a folder; give a prefix such as {config.out}/ssd")
     if config.batch_size and config.format == "symbol":

@@ -5,6 +5,8 @@ MXNet and the packages are imported in other processes, so that a crash is a res
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -12,17 +14,44 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 
 @dataclass(frozen=True)
 class Check:
-    """The result of a check.
+    """The result of a check."""
 
-    Attributes:
-        name: What was checked.
-        status: OK; WARN if something is missing that only some tasks need; FAIL if nothing can be
-            trained.
-        found: What was found.
-        remedy: What to do about it, if it is not OK.
-    """
-
-    name: str
-    status: str
+    name: str  # what was checked
+    status: (
+        str  # WARN: something is missing that only some tasks need; FAIL: nothing can be trained
+    )
     found: str
-    remedy: str = ""
+    remedy: str = ""  # if the status is not OK
+
+
+def examine() -> list[Check]:
+    """Run all checks, in the order in which a person would fix what they find."""
+    from gan_kd_ssd.doctor import gpu, software, storage
+
+    packages, mxnet = software.checks()
+    return [*packages, *gpu.checks(mxnet), *storage.checks()]
+
+
+def status(checks: Sequence[Check]) -> str:
+    """The worst status of the checks."""
+    return max((check.status for check in checks), key=(OK, WARN, FAIL).index)
+
+
+def as_json(checks: Sequence[Check]) -> str:
+    """The checks and the worst status as JSON."""
+    return json.dumps({"status": status(checks), "checks": [vars(c) for c in checks]}, indent=2)
+
+
+def table(checks: Sequence[Check]) -> str:
+    """A row for each check, its remedy in the next row, and a summary."""
+    from gan_kd_ssd.util.tables import aligned
+
+    rows = []
+    for check in checks:
+        rows.append((check.status, check.name, check.found))
+        if check.remedy:
+            rows.append(("", "", f"-> {check.remedy}"))
+    failed, warned = (sum(check.status == one for check in checks) for one in (FAIL, WARN))
+    summary = f"{failed} of {len(checks)} checks fail" if failed else "everything needed is there"
+    summary += f", {warned} warn" if warned else ""
+    return f"{aligned(rows)}\n\n{summary}"

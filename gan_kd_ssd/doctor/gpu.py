@@ -42,11 +42,7 @@ class GPU:
 
 
 def checks(mxnet: dict) -> list[Check]:
-    """Checks of the driver and of each GPU.
-
-    Args:
-        mxnet: The facts of :func:`gan_kd_ssd.doctor.probe.mxnet_facts`, or an error.
-    """
+    """Checks of the driver and of each GPU, with the facts of :func:`probe.mxnet_facts` or an error."""
     gpus, problem = _query()
     wanted = cuda.CUDA_BUILD in cuda.installed_builds() or "CUDA" in mxnet.get("features", ())
     driver = _driver(gpus[0].driver if gpus else "", problem, wanted)
@@ -98,7 +94,7 @@ def _driver(version: str, problem: str, wanted: bool) -> Check:
         ctypes.CDLL(cuda.DRIVER)
     except OSError:
         if wanted or shutil.which("nvidia-smi"):
-            return Check(name, bad, f"{cuda.DRIVER} is missing; {problem}", cuda.DRIVER_REMEDY)
+            return Check(name, bad, f"{cuda.DRIVER} is missing; {problem}", cuda.remedy("driver"))
         return Check(name, OK, "not installed; the CPU build does not need it")
     return Check(name, WARN, f"{cuda.DRIVER} is installed, but {problem}", _NO_GPU)
 
@@ -115,7 +111,9 @@ def _gpu(place: int, gpus: list[GPU], mxnet: dict, wanted: bool, unsupported: st
         )
         return Check(name, unsupported, found, remedy)
     if not wanted:
-        return Check(name, WARN, f"{found}, but MXNet is the CPU build", cuda.GPU_REMEDY)
+        return Check(
+            name, WARN, f"{found}, but MXNet is the CPU build", cuda.remedy(cuda.CUDA_BUILD)
+        )
     if "error" in mxnet:
         return Check(name, WARN, f"{found}, not tested", "fix MXNet first, see above")
     tested = mxnet.get("gpus", [])

@@ -74,9 +74,7 @@ def data_facts() -> dict:
 def compute(device) -> None:
     """Run a small training step: a convolution, and element-wise operators fused at run time.
 
-    Raises:
-        AssertionError: The device computes wrong results.
-        MXNetError: The device does not compute.
+    Raises an AssertionError or an MXNetError if the device does not compute it correctly.
     """
     from gan_kd_ssd.util.mxnet import mx
 
@@ -124,19 +122,18 @@ def _reason(error: Exception) -> str:
     return (causes or lines or [type(error).__name__])[-1][:200]
 
 
-_FACTS = {"mxnet": mxnet_facts, "data": data_facts}
-
-
 def main(module: str) -> None:
     """Print the facts of a module, or of the data sets."""
+    facts = {}
     try:
-        if module == "gluoncv":  # as the project does: GluonCV imports MXNet
-            importlib.import_module("gan_kd_ssd.util.mxnet")
-        if module in _FACTS:
-            facts = _FACTS[module]()
+        if module == "mxnet":
+            facts = mxnet_facts()
+        elif module == "data":
+            facts = data_facts()
         else:
+            if module == "gluoncv":  # as the project does: GluonCV imports MXNet
+                importlib.import_module("gan_kd_ssd.util.mxnet")
             importlib.import_module(module)
-            facts = {}
     except UserError as error:
         facts = {"error": str(error)}
     except Exception as error:

@@ -26,9 +26,11 @@ def checks() -> tuple[list[Check], dict]:
     """Checks of Python, MXNet and the packages, and the facts of :func:`probe.mxnet_facts`."""
     modules = ["mxnet", *(module for _, module, _, _ in _PACKAGES)]
     with ThreadPoolExecutor() as pool:
-        facts = dict(zip(modules, pool.map(probe.run, modules)))
-    mxnet = facts["mxnet"]
-    packages = [_package(*one, facts[one[1]], "error" in mxnet) for one in _PACKAGES]
+        mxnet, *others = pool.map(probe.run, modules)
+    packages = [
+        _package(*package, facts.get("error"), "error" in mxnet)
+        for package, facts in zip(_PACKAGES, others)
+    ]
     return [_python(), mxnet_check(mxnet), *packages], mxnet
 
 
@@ -63,21 +65,17 @@ def mxnet_check(facts: dict) -> Check:
     return Check("MXNet", OK, found)
 
 
-def _package(title, module, distribution, missing, facts, without_mxnet) -> Check:
-    version = _version(distribution) or _version(f"{distribution}-headless")
-    error = facts.get("error")
+def _package(title, module, distribution, missing, error: str | None, without_mxnet: bool) -> Check:
+    names = (distribution, f"{distribution}-headless")
+    found = (one.version for name in names for one in metadata.distributions(name=name))
+    version = next(found, None)
     if error is None:
         return Check(title, OK, version or "installed by hand")
+    remedy = cuda.remedy(distribution)
     if version is None:
-        return Check(title, missing, "not installed", cuda.remedy())
+        return Check(title, missing, "not installed", remedy)
     if module == "gluoncv" and without_mxnet:
         return Check(title, WARN, f"{version}, not tested", "fix MXNet first, which it imports")
-    remedy = "install libGL (Debian: apt-get install libgl1)" if "libGL" in error else cuda.remedy()
+    if "libGL" in error:
+        remedy = "install libGL (Debian: apt-get install libgl1)"
     return Check(title, missing, f"{version}: cannot be imported ({error})", remedy)
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None

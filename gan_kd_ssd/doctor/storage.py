@@ -32,14 +32,14 @@ def checks() -> list[Check]:
     """Checks of the machine, of each data set and of each weights file."""
     import psutil
 
-    home = mxnet_home()
+    home, facts = mxnet_home(), probe.run("data")
     usable = len(psutil.Process().cpu_affinity())
     return [
         Check("processors", OK, f"{usable} of {psutil.cpu_count()} usable"),
         memory(),
         _folder("downloads", home, _LEAST_DOWNLOADS, "set MXNET_HOME to another folder"),
         _folder("runs", Path.cwd(), _LEAST_RUN, "work in another folder or set --save-prefix"),
-        *data_sets(home, probe.run("data")),
+        *(data_set(name, home, facts) for name in _DATA_SETS),
         *(_weights(home / "models", title, *item) for title, item in _WEIGHTS.items()),
     ]
 
@@ -76,28 +76,24 @@ def _folder(name: str, folder: Path, least: float, remedy: str) -> Check:
     return Check(name, OK, found)
 
 
-def data_sets(home: Path, lacking: dict) -> list[Check]:
-    """A check of each data set, from the facts of :func:`gan_kd_ssd.doctor.probe.data_facts`."""
-    found = []
-    for name, title in _DATA_SETS.items():
-        folder = home / "datasets" / name
-        missing = lacking.get("error") or "; ".join(lacking.get(name, ()))
-        if not folder.is_dir():
-            missing = "no such folder"
-        remedy = f"run `gan-kd data prepare {name}`, or train on your own images" if missing else ""
-        status = WARN if missing else OK
-        found.append(Check(title, status, f"{folder}: {missing or 'complete'}", remedy))
-    return found
+def data_set(name: str, home: Path, facts: dict) -> Check:
+    """The check of a data set, from the facts of :func:`gan_kd_ssd.doctor.probe.data_facts`."""
+    title, folder = _DATA_SETS[name], home / "datasets" / name
+    missing = facts.get("error") or "; ".join(facts.get(name, ()))
+    if folder.is_dir() and not missing:
+        return Check(title, OK, f"{folder}: complete")
+    found = f"{folder}: {missing if folder.is_dir() else 'no such folder'}"
+    remedy = f"run `gan-kd data prepare {name}`, or train on your own images"
+    return Check(title, WARN, found, remedy)
 
 
 def _weights(folder: Path, title: str, network: str, use: str) -> Check:
-    """Whether GluonCV's file of a network is there and intact: its name holds its sha1."""
-    for file in sorted(folder.glob(f"{network}-{'[0-9a-f]' * 8}.params")):
-        wrong = damage_by_name(file)
-        if wrong:
-            return Check(
-                title, WARN, f"{file}: {wrong}", "delete it, so that it is downloaded again"
-            )
-        return Check(title, OK, f"{file}, {use}")
-    remedy = "it is downloaded when it is first needed; without a network, copy it there"
-    return Check(title, WARN, f"{network} is not in {folder} ({use})", remedy)
+    """Whether GluonCV's file of a network is there and intact."""
+    file = min(folder.glob(f"{network}-{'[0-9a-f]' * 8}.params"), default=None)
+    if file is None:
+        remedy = "it is downloaded when it is first needed; without a network, copy it there"
+        return Check(title, WARN, f"{network} is not in {folder} ({use})", remedy)
+    wrong = damage_by_name(file)
+    if wrong:
+        return Check(title, WARN, f"{file}: {wrong}", "delete it, so that it is downloaded again")
+    return Check(title, OK, f"{file}, {use}")

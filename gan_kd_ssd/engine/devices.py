@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gan_kd_ssd.util import cuda
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
@@ -41,8 +42,8 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
         if missing:
             raise UserError(
                 f"--gpus {gpus!r}: no GPU {', '.join(missing)}; MXNet found {found} "
-                f"GPU{'' if found == 1 else 's'} (--gpus '' trains on the CPU; "
-                "gan-kd doctor says why, make setup-gpu installs the CUDA build)"
+                f"GPU{'' if found == 1 else 's'} (--gpus '' trains on the CPU; gan-kd doctor says why; for "
+                f"the CUDA build of MXNet, {cuda.remedy(cuda.CUDA_BUILD)})"
             )
     if ids:
         return [mx.gpu(i) for i in ids], f"devices: GPU {', '.join(map(str, ids))} of {found} found"

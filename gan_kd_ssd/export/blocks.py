@@ -9,75 +9,72 @@ DETECTIONS = ("ids", "scores", "boxes")
 RAW = ("class_scores", "class_boxes")
 
 
-def _named(F, arrays, names):
-    """Give the outputs their names."""
-    return tuple(F.identity(array, name=name) for array, name in zip(arrays, names))
+class _Exported(mx.gluon.HybridBlock):
+    """A block with named outputs. Its names have no prefix, so that outputs have their names only."""
+
+    outputs = RAW
+
+    def __init__(self, detector: Detector):
+        super().__init__(prefix="")
+        self.net = detector.net
+
+    def hybrid_forward(self, F, x):
+        arrays = self.values(F, x)
+        return tuple(F.identity(array, name=name) for array, name in zip(arrays, self.outputs))
 
 
-class Detections(mx.gluon.HybridBlock):
+class Detections(_Exported):
     """x (B, 3, H, W) -> ids, scores (B, N, 1), boxes (B, N, 4) in pixels of x; rows of -1 are padding."""
 
     outputs = DETECTIONS
 
-    def __init__(self, detector, **kwargs):
-        super().__init__(prefix="", **kwargs)  # without a prefix in the names of outputs
-        self.net = detector.net
-
-    def hybrid_forward(self, F, x):
-        return _named(F, self.net(x), DETECTIONS)
+    def values(self, F, x):
+        return self.net(x)
 
 
-class RawSSD(mx.gluon.HybridBlock):
+class _Raw(_Exported):
+    """A block that uses the pyramid and the head of a detector."""
+
+    def __init__(self, detector: Detector):
+        super().__init__(detector)
+        self.pyramid = detector.pyramid
+        # Not a child: the head's parameters are those of the net.
+        self.__dict__["_head"] = detector.head
+
+
+class RawSSD(_Raw):
     """x (B, 3, S, S) -> class scores (B, N, K + 1), class 0 is background; boxes (B, N, 4) in pixels."""
 
-    outputs = RAW
-
-    def __init__(self, detector, **kwargs):
-        super().__init__(prefix="", **kwargs)  # without a prefix in the names of outputs
-        self.pyramid, self.head = detector.pyramid, detector.head
-        self.anchor_generators = detector.net.anchor_generators
-        self.bbox_decoder = detector.net.bbox_decoder
-
-    def hybrid_forward(self, F, x):
+    def values(self, F, x):
         levels = self.pyramid(x)
-        classes, offsets = self.head(*levels)
-        parts = [g(level).reshape((1, -1)) for g, level in zip(self.anchor_generators, levels)]
+        classes, offsets = self._head(*levels)
+        generators = self.net.anchor_generators
+        parts = [g(level).reshape((1, -1)) for g, level in zip(generators, levels)]
         anchors = F.concat(*parts, dim=1).reshape((1, -1, 4))
-        boxes = self.bbox_decoder(offsets, anchors)
-        return _named(F, (F.softmax(classes, axis=-1), boxes), RAW)
+        return F.softmax(classes, axis=-1), self.net.bbox_decoder(offsets, anchors)
 
 
-class RawFasterRCNN(mx.gluon.HybridBlock):
+class RawFasterRCNN(_Raw):
     """x (1, 3, H, W) -> class scores (1, R, K + 1), class 0 is background; boxes (1, R, K, 4) in pixels.
 
     The suppression of the region proposal network, which gives the R proposals, is included.
     """
 
-    outputs = RAW
-
-    def __init__(self, detector, **kwargs):
-        super().__init__(prefix="", **kwargs)  # without a prefix in the names of outputs
-        self.pyramid, self.net = detector.pyramid, detector.net
-        # Not a child: the head's parameters are those of the net.
-        self.__dict__["_head"] = detector.head
-
-    def hybrid_forward(self, F, x):
+    def values(self, F, x):
         net = self.net
         levels = self.pyramid(x)
         _, rois = net.rpn(F.zeros_like(x), *levels)
         flat = rois.reshape((-1, 4))
-        number = F.zeros_like(
-            F.slice_axis(flat, axis=1, begin=0, end=1)
-        )  # the only image is number 0
+        # The only image is number 0.
+        number = F.zeros_like(F.slice_axis(flat, axis=1, begin=0, end=1))
         features = self._head.features_of(F, F.concat(number, flat, dim=-1), levels)
         scores = F.softmax(net.class_predictor(features), axis=-1).expand_dims(0)
         offsets = net.box_predictor(features).reshape((-1, net.num_class, 4)).transpose((1, 0, 2))
-        boxes = net.box_decoder(offsets, rois).transpose((1, 0, 2)).expand_dims(0)
-        return _named(F, (scores, boxes), RAW)
+        return scores, net.box_decoder(offsets, rois).transpose((1, 0, 2)).expand_dims(0)
 
 
-def exported(detector: Detector, raw: bool):
-    """The block to export, compiled at its first call; ``outputs`` are the names of its outputs."""
+def exported(detector: Detector, raw: bool) -> _Exported:
+    """The block to export, compiled at its first call."""
     if raw:
         block = RawSSD(detector) if detector.kind == "ssd" else RawFasterRCNN(detector)
     else:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +20,12 @@ from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.engine import load_trained
 from gan_kd_ssd.engine.checkpoint import write_atomically
 from gan_kd_ssd.engine.provenance import versions
-from gan_kd_ssd.export import blocks, compare, onnx_file, onnx_nms
+from gan_kd_ssd.export import blocks, differences, onnx_file, onnx_nms
 from gan_kd_ssd.logs.run_metadata import classes_beside, metadata_beside
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
-
-_ANY_BATCH = "batch"  # the name of a free batch size
+from gan_kd_ssd.zoo.networks import classes_of
 
 
 def run(config: ExportConfig) -> int:
@@ -59,13 +59,14 @@ def run(config: ExportConfig) -> int:
                 f"--out {config.out}: cannot be written and read again ({reason}); free some space or "
                 "choose another place"
             ) from error
-        print(summary(metadata))
-        print(compare.table(comparisons))
-        if not all(one.equal for one in comparisons):
+        _print_summary(metadata)
+        print(differences.table(comparisons))
+        excess = [text for one in comparisons for text in one.excess]
+        if excess:
             print(
                 "gan-kd export: nothing was written, because the exported file differs from the network "
-                f"by more than is allowed ({compare.excess(comparisons)}); train the network longer, or "
-                "use --format symbol",
+                f"by more than is allowed ({', '.join(excess)}); train the network longer, or use "
+                "--format symbol",
                 file=sys.stderr,
             )
             return 1
@@ -77,35 +78,22 @@ def run(config: ExportConfig) -> int:
 
 def load(config: ExportConfig) -> Detector:
     """Load the detector with its weights, for inference on the CPU."""
-    options, name = config.network, read_name(config.network.network)
-    if name.kind == "ssd" and (options.use_fpn or options.short or options.max_size):
+    name = read_name(config.network)
+    if name.kind == "ssd" and (config.use_fpn or config.short or config.max_size):
         raise UserError(
-            f"--network {options.network}: is an SSD, and --use-fpn, --short and --max-size belong to a "
+            f"--network {config.network}: is an SSD, and --use-fpn, --short and --max-size belong to a "
             f"Faster R-CNN (faster_rcnn_{name.backbone})"
         )
     trained = metadata_beside(config.params)
-    if options.data_shape is None and not (trained and trained.namespace.get("data_shape")):
-        options = replace(options, data_shape=name.data_shape)
-    return load_trained.load(options, _classes(config), config.params, [mx.cpu()], "--params")
-
-
-def _classes(config: ExportConfig) -> list[str]:
-    classes = config.classes or classes_beside(config.params)
-    if classes is not None:
-        return classes
-    dataset = read_name(config.network.network).dataset
-    if dataset == "voc":
-        from gan_kd_ssd.data.formats.voc import VOC_CLASSES
-
-        return list(VOC_CLASSES)
-    if dataset == "coco":
-        from gan_kd_ssd.data.formats.coco import COCO_CLASSES
-
-        return list(COCO_CLASSES)
-    raise UserError(
-        f"--params {config.params}: the metrics of its run, which name the classes, are not beside it; "
-        "give --classes A,B,…"
-    )
+    if config.data_shape is None and not (trained and trained.namespace.get("data_shape")):
+        config = replace(config, data_shape=name.data_shape)
+    classes = config.classes or classes_beside(config.params) or classes_of(name.dataset)
+    if classes is None:
+        raise UserError(
+            f"--params {config.params}: the metrics of its run, which name the classes, are not beside "
+            "it; give --classes A,B,…"
+        )
+    return load_trained.load(config, classes, config.params, [mx.cpu()], "--params")
 
 
 def example_inputs(detector: Detector, file: Path | None, batch_size: int | None) -> list[tuple]:
@@ -130,8 +118,9 @@ def example_inputs(detector: Detector, file: Path | None, batch_size: int | None
     return inputs
 
 
-def _outputs(block, x) -> dict[str, np.ndarray]:
-    return {name: value.asnumpy() for name, value in zip(block.outputs, block(x))}
+def _outputs(block, x, network: Callable | None = None) -> dict[str, np.ndarray]:
+    """The outputs of a block by name, or those of a network that should have the same outputs."""
+    return {name: value.asnumpy() for name, value in zip(block.outputs, (network or block)(x))}
 
 
 def export_symbol(folder: Path, block) -> tuple[Path, Path]:
@@ -144,10 +133,10 @@ def _write_symbol(folder: Path, block, detector: Detector, inputs, metadata: dic
     """Write the symbol and its parameters; compare what they compute after loading."""
     symbol, params = export_symbol(folder, block)
     loaded = mx.gluon.SymbolBlock.imports(str(symbol), ["data"], str(params), ctx=mx.cpu())
-    comparisons = []
-    for name, x in inputs:
-        got = {key: value.asnumpy() for key, value in zip(block.outputs, loaded(x))}
-        comparisons.append(compare.one_by_one(name, _outputs(block, x), got))
+    comparisons = [
+        differences.one_by_one(name, _outputs(block, x), _outputs(block, x, loaded))
+        for name, x in inputs
+    ]
     about = folder / "detector.json"
     about.write_text(json.dumps(metadata, indent=2) + "\n", "utf-8")
     written = {"-0000.params": params, "-symbol.json": symbol, "-detector.json": about}
@@ -163,36 +152,24 @@ def _write_onnx(folder: Path, block, detector: Detector, inputs, metadata: dict)
     shape = metadata["input"]["data"]
     graph = onnx_file.translate(*export_symbol(folder, block), shape, inputs[0][1].shape)
     if suppressed:
-        onnx_file.append_suppression(graph, _suppression(detector))
+        onnx_nms.append(graph, onnx_nms.Suppression.of(detector))
     model = onnx_file.model(graph, metadata["outputs"], metadata)
     run_onnx = onnx_file.session(model, extra_outputs=blocks.RAW if suppressed else ())
     comparisons = []
     for name, x in inputs:
         want, got = _outputs(block, x), run_onnx(x.asnumpy())
         if detector.any_size:
-            comparisons.append(compare.row_by_row(name, want, got))
+            comparisons.append(differences.row_by_row(name, want, got))
         else:
-            comparisons.append(compare.one_by_one(name, want, got, compare.ALLOWED))
+            comparisons.append(differences.one_by_one(name, want, got, differences.ALLOWED))
         if suppressed:
             arrays = blocks.suppress(detector.net, *(mx.nd.array(got[key]) for key in blocks.RAW))
             kept = dict(zip(blocks.DETECTIONS, (array.asnumpy() for array in arrays)))
             own = {key: got[key] for key in kept}
-            comparisons.append(compare.as_sets(f"{name}, its suppression", kept, own))
+            comparisons.append(differences.as_sets(f"{name}, its suppression", kept, own))
     file = folder / "net.onnx"
     file.write_bytes(model.SerializeToString())
     return {".onnx": file}, comparisons
-
-
-def _suppression(detector: Detector) -> onnx_nms.Suppression:
-    net = detector.net
-    return onnx_nms.Suppression(
-        classes=net.num_classes,
-        anchors=len(detector.anchors),
-        nms_thresh=net.nms_thresh,
-        nms_topk=net.nms_topk,
-        post_nms=net.post_nms,
-        score_thresh=net.cls_decoder._thresh,
-    )
 
 
 def describe(config: ExportConfig, detector: Detector, outputs: dict) -> dict:
@@ -200,17 +177,13 @@ def describe(config: ExportConfig, detector: Detector, outputs: dict) -> dict:
 
     It is written beside a symbol and into an ONNX file.
     """
-    sizes = detector.sizes
     if detector.any_size:
         batch, sides = 1, ["height", "width"]
-        resized = (
-            f"short side {sizes['short']}, but longest side at most {sizes['max_size']} pixels"
-        )
+        resized = "short side {short}, but longest side at most {max_size} pixels"
+        resized = resized.format(**detector.sizes)
     else:
-        batch = config.batch_size or _ANY_BATCH
-        sides = [detector.data_shape] * 2
+        batch, sides = config.batch_size or "batch", [detector.data_shape] * 2  # or a free size
         resized = f"{detector.data_shape} x {detector.data_shape} pixels"
-    boxes = "xmin, ymin, xmax, ymax in pixels of the input; boxes may extend beyond the input"
     metadata = {
         "network": detector.name,
         "classes": detector.classes,
@@ -219,7 +192,7 @@ def describe(config: ExportConfig, detector: Detector, outputs: dict) -> dict:
         "mean": list(MEAN),
         "std": list(STD),
         "outputs": {name: [batch, *value.shape[1:]] for name, value in outputs.items()},
-        "boxes": boxes,
+        "boxes": "xmin, ymin, xmax, ymax in pixels of the input; boxes may extend beyond the input",
         "params": config.params.name,
         "sha256": files.digests(config.params, ["sha256"])[0],
         "versions": versions(),
@@ -229,22 +202,17 @@ def describe(config: ExportConfig, detector: Detector, outputs: dict) -> dict:
     else:
         metadata["ids"] = "indices of classes; rows with id -1 are padding"
         net = detector.net
-        metadata["suppression"] = {
-            "overlap": net.nms_thresh,
-            "topk": net.nms_topk,
-            "kept": net.post_nms,
-        }
+        suppression = {"overlap": net.nms_thresh, "topk": net.nms_topk, "kept": net.post_nms}
+        metadata["suppression"] = suppression
     return metadata
 
 
-def summary(metadata: dict) -> str:
-    """Two lines: the input and the outputs."""
-
+def _print_summary(metadata: dict) -> None:
     def shape(sides) -> str:
         return "(" + ", ".join(map(str, sides)) + ")"
 
     outputs = ", ".join(f"{name} {shape(sides)}" for name, sides in metadata["outputs"].items())
-    return (
+    print(
         f"{metadata['network']}, {len(metadata['classes'])} classes: "
         f"data {shape(metadata['input']['data'])}, {metadata['pixels']}\noutputs: {outputs}"
     )

@@ -6,12 +6,11 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from gan_kd_ssd.export import onnx_nms
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.mxnet import mx
 
@@ -19,7 +18,6 @@ from gan_kd_ssd.util.mxnet import mx
 OPSET = 13
 #: The version of the file format that came with this opset, so that older runtimes read the file.
 IR_VERSION = 7
-NEEDS = 'pip install "onnx>=1.16,<1.19" "onnxruntime>=1.19" protobuf'
 
 
 def check_installed() -> None:
@@ -28,7 +26,10 @@ def check_installed() -> None:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     except ImportError as error:
-        raise UserError(f"--format onnx: needs more packages ({error}): {NEEDS}") from error
+        raise UserError(
+            f"--format onnx: needs more packages ({error}): "
+            'pip install "onnx>=1.16,<1.19" "onnxruntime>=1.19" protobuf'
+        ) from error
 
 
 def translate(symbol_file: Path, params_file: Path, shape: Sequence, example: Sequence[int]):
@@ -72,13 +73,6 @@ def translate(symbol_file: Path, params_file: Path, shape: Sequence, example: Se
     return graph
 
 
-def append_suppression(graph, settings: onnx_nms.Suppression) -> None:
-    """Add an SSD's non-maximum suppression to the graph of its raw outputs."""
-    made, constants = onnx_nms.nodes(settings)
-    graph.node.extend(made)
-    graph.initializer.extend(constants)
-
-
 def model(graph, outputs: dict[str, Sequence], metadata: dict):
     """Complete a model with named outputs of these shapes and with metadata; onnx checks it."""
     from onnx import TensorProto, checker, helper
@@ -101,12 +95,12 @@ def model(graph, outputs: dict[str, Sequence], metadata: dict):
     return made
 
 
-def session(made, extra_outputs: Sequence[str] = ()):
-    """Open a model in ONNX Runtime on the CPU; returns run(x (B, 3, H, W)) -> arrays by output.
+def session(
+    made, extra_outputs: Sequence[str] = ()
+) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """A function that runs a model in ONNX Runtime: input (B, 3, H, W) -> arrays by output.
 
-    Args:
-        made: The model.
-        extra_outputs: Values within the graph that are returned as well.
+    Values within the graph that ``extra_outputs`` names are returned as well.
     """
     import onnxruntime
     from onnx import ModelProto, ValueInfoProto
@@ -120,11 +114,7 @@ def session(made, extra_outputs: Sequence[str] = ()):
         watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     names = [output.name for output in running.get_outputs()]
-
-    def run(x: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(names, running.run(None, {"data": x})))
-
-    return run
+    return lambda x: dict(zip(names, running.run(names, {"data": x})))
 
 
 @contextlib.contextmanager

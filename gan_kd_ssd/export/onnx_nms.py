@@ -6,11 +6,52 @@ classes. ONNX's NonMaxSuppression has classes. The other nodes turn its result i
 
 from __future__ import annotations
 
+from string import Template
 from typing import NamedTuple
 
-import numpy as np
+from gan_kd_ssd.detectors.base import Detector
 
-from gan_kd_ssd.export.blocks import DETECTIONS, RAW
+#: In ONNX's own notation. B images, K classes, N anchors, M kept boxes, D detections of an image, which
+#: are sorted by score and padded with rows of -1. No name beginning with ``nms_`` is in a network's graph.
+_GRAPH = Template("""
+suppression (float[B, N, C] class_scores, float[B, N, 4] class_boxes)
+=> (float[B, D, 1] ids, float[B, D, 1] scores, float[B, D, 4] boxes)
+<int64[1] nms_1 = {1}, int64[1] nms_2 = {2}, int64[1] nms_end = {$end}, int64[1] nms_anchors = {$anchors},
+ int64[2] nms_flat = {0, $total}, int64[1] nms_topk = {$topk}, int64[1] nms_rest = {$rest},
+ int64[1] nms_count = {$count}, float[1] nms_zero = {0.0}, float[1] nms_padding = {-1.0},
+ int64 nms_limit = {$anchors}, float nms_overlap = {$overlap}, float nms_least = {$least}>
+{
+   nms_foreground = Slice (class_scores, nms_1, nms_end, nms_2)
+   nms_scores = Transpose <perm = [0, 2, 1]> (nms_foreground)  # (B, K, N)
+
+   # The scores of the best boxes of an image over all classes, 0 for the others.
+   nms_flat_scores = Reshape (nms_scores, nms_flat)
+   nms_best, nms_best_places = TopK (nms_flat_scores, nms_topk)
+   nms_last = Slice (nms_best, nms_rest, nms_topk, nms_1)
+   nms_least_score = Unsqueeze (nms_last, nms_2)  # (B, 1, 1)
+   nms_chosen = GreaterOrEqual (nms_scores, nms_least_score)
+   nms_candidates = Where (nms_chosen, nms_scores, nms_zero)
+   # (M, 3): image, class, anchor
+   nms_kept = NonMaxSuppression (class_boxes, nms_candidates, nms_limit, nms_overlap, nms_least)
+
+   # The scores of the kept boxes among zeros. Sorted, they give the detections and their places.
+   nms_empty = Mul (nms_scores, nms_zero)
+   nms_values = GatherND (nms_scores, nms_kept)
+   nms_scattered = ScatterND (nms_empty, nms_kept, nms_values)
+   nms_sorted = Reshape (nms_scattered, nms_flat)
+   nms_top, nms_top_places = TopK (nms_sorted, nms_count)
+   nms_tops = Unsqueeze (nms_top, nms_2)  # (B, D, 1)
+   nms_places = Unsqueeze (nms_top_places, nms_2)
+   nms_found = Greater (nms_tops, nms_zero)
+   nms_class = Div (nms_places, nms_anchors)
+   nms_ids = Cast <to = 1> (nms_class)
+   nms_anchor = Mod (nms_places, nms_anchors)
+   nms_corners = GatherND <batch_dims = 1> (class_boxes, nms_anchor)
+   ids = Where (nms_found, nms_ids, nms_padding)
+   scores = Where (nms_found, nms_tops, nms_padding)
+   boxes = Where (nms_found, nms_corners, nms_padding)
+}
+""")
 
 
 class Suppression(NamedTuple):
@@ -23,87 +64,32 @@ class Suppression(NamedTuple):
     post_nms: int  # detections in an image
     score_thresh: float  # least score of a candidate
 
-
-class _Graph:
-    """Nodes and constants of an ONNX graph; every method returns the names of its outputs."""
-
-    def __init__(self):
-        self.nodes, self.constants = [], []
-
-    def constant(self, value, dtype) -> str:
-        from onnx import numpy_helper
-
-        name = f"nms_constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.array(value, dtype), name))
-        return name
-
-    def integers(self, *values: int) -> str:
-        return self.constant(values, np.int64)
-
-    def node(self, operator: str, *inputs: str, output: str = "", outputs: int = 1, **attributes):
-        from onnx.helper import make_node
-
-        names = [output or f"nms_{operator}_{len(self.nodes)}_{i}" for i in range(outputs)]
-        self.nodes.append(make_node(operator, list(inputs), names, **attributes))
-        return names[0] if outputs == 1 else names
+    @classmethod
+    def of(cls, detector: Detector) -> Suppression:
+        """The settings of an SSD."""
+        net, anchors = detector.net, len(detector.anchors)
+        limits = (net.nms_thresh, net.nms_topk, net.post_nms, net.cls_decoder._thresh)
+        return cls(net.num_classes, anchors, *limits)
 
 
-def nodes(settings: Suppression) -> tuple[list, list]:
-    """Nodes and constants: class scores (B, N, K + 1), boxes (B, N, 4) -> ids, scores, boxes.
+def append(graph, settings: Suppression) -> None:
+    """Add the suppression to the ONNX graph of an SSD's raw outputs."""
+    from onnx import parser
 
-    The outputs (B, D, 1), (B, D, 1), (B, D, 4) are sorted by score, with D = post_nms or K N, whichever
-    is less. Rows of -1 are padding.
-    """
-    graph = _Graph()
-    scores, boxes = RAW
-    k, n = settings.classes, settings.anchors
-    foreground = graph.node(
-        "Slice", scores, graph.integers(1), graph.integers(k + 1), graph.integers(2)
-    )
-    by_class = graph.node("Transpose", foreground, perm=[0, 2, 1])  # (B, K, N)
-    kept = graph.node(  # (M, 3): image, class, anchor
-        "NonMaxSuppression",
-        boxes,
-        _candidates(graph, by_class, settings),
-        graph.constant(n, np.int64),
-        graph.constant(settings.nms_thresh, np.float32),
-        graph.constant(settings.score_thresh, np.float32),
-    )
-    _detections(graph, by_class, kept, settings)
-    return graph.nodes, graph.constants
-
-
-def _candidates(graph: _Graph, by_class: str, settings: Suppression) -> str:
-    """Scores (B, K, N) of the ``nms_topk`` best boxes of an image over all classes; 0 for the others."""
     total = settings.classes * settings.anchors
-    topk = settings.nms_topk if 0 < settings.nms_topk < total else total
-    flat = graph.node("Reshape", by_class, graph.integers(0, total))
-    best, _ = graph.node("TopK", flat, graph.integers(topk), outputs=2)  # (B, topk), descending
-    last = graph.node(
-        "Slice", best, graph.integers(topk - 1), graph.integers(topk), graph.integers(1)
+    topk, count = (
+        limit if 0 < limit < total else total for limit in (settings.nms_topk, settings.post_nms)
     )
-    last = graph.node("Unsqueeze", last, graph.integers(2))  # (B, 1, 1)
-    chosen = graph.node("GreaterOrEqual", by_class, last)
-    return graph.node("Where", chosen, by_class, graph.constant([0], np.float32))
-
-
-def _detections(graph: _Graph, by_class: str, kept: str, settings: Suppression) -> None:
-    """Outputs from the scores (B, K, N) and the indices (M, 3) of the boxes that were kept."""
-    anchors, total = settings.anchors, settings.classes * settings.anchors
-    count = settings.post_nms if 0 < settings.post_nms < total else total
-    zero = graph.constant([0], np.float32)
-    padding = graph.constant([-1], np.float32)
-    # The scores of the kept boxes among zeros. Sorted, they give the detections and their places.
-    empty = graph.node("Mul", by_class, zero)
-    values = graph.node("GatherND", by_class, kept)
-    scattered = graph.node("ScatterND", empty, kept, values)
-    flat = graph.node("Reshape", scattered, graph.integers(0, total))
-    top, place = graph.node("TopK", flat, graph.integers(count), outputs=2)
-    top = graph.node("Unsqueeze", top, graph.integers(2))  # (B, D, 1)
-    place = graph.node("Unsqueeze", place, graph.integers(2))
-    found = graph.node("Greater", top, zero)
-    ids = graph.node("Cast", graph.node("Div", place, graph.integers(anchors)), to=1)  # FLOAT
-    row = graph.node("Mod", place, graph.integers(anchors))
-    corners = graph.node("GatherND", RAW[1], row, batch_dims=1)
-    for name, value in zip(DETECTIONS, (ids, top, corners)):
-        graph.node("Where", found, value, padding, output=name)
+    text = _GRAPH.substitute(
+        end=settings.classes + 1,
+        anchors=settings.anchors,
+        total=total,
+        topk=topk,
+        rest=topk - 1,
+        count=count,
+        overlap=settings.nms_thresh,
+        least=settings.score_thresh,
+    )
+    parsed = parser.parse_graph(text)
+    graph.node.extend(parsed.node)
+    graph.initializer.extend(parsed.initializer)

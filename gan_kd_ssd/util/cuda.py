@@ -1,8 +1,8 @@
-"""Which MXNet is installed, and the CUDA libraries that its CUDA build needs. Imports no MXNet.
+"""The installed build of MXNet, and the CUDA libraries that its CUDA build needs. Imports no MXNet.
 
-``mxnet-cu112`` links against CUDA 11, cuDNN 8, NCCL and the driver, and carries none of them. The
-packages of requirements-gpu.txt bring all but the driver, in folders where no loader looks: they are
-loaded here by their path, so that the loader finds them in the process.
+``mxnet-cu112`` links against CUDA 11, cuDNN 8, NCCL and the driver, and contains none of them. NVIDIA's
+packages contain all but the driver, in folders that no loader searches. They are loaded here by their
+paths, so that the loader finds them in the process.
 """
 
 from __future__ import annotations
@@ -30,22 +30,40 @@ LIBRARIES = (
     ("nccl/lib/libnccl.so.2", "nvidia-nccl-cu11"),
     ("cudnn/lib/libcudnn.so.8", "nvidia-cudnn-cu11"),
 )
-CPU_REMEDY = "run `make setup` and `. .venv/bin/activate`"
-GPU_REMEDY = "run `make setup-gpu` and `. .venv/bin/activate`"
-LIBRARY_REMEDY = "`pip install -r requirements-gpu.txt` in this environment"
-BOTH_REMEDY = "remove the environment (`rm -r .venv`), then `make setup` or `make setup-gpu`"
-DRIVER_REMEDY = (
-    "install NVIDIA's driver (520.61.05 or newer); without a GPU use the CPU build: remove the "
-    "environment (`rm -r .venv`), then `make setup`"
+#: A file that is above this package in a checkout, and not where the package is installed.
+CHECKOUT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+_PIP_CPU, _PIP_GPU = (
+    f"`pip install --no-deps {build}==1.9.1`" for build in (CPU_BUILD, CUDA_BUILD)
 )
-
+_PIP_LIBRARIES = f"`pip install {' '.join(dict.fromkeys(package for _, package in LIBRARIES))}`"
+_NEW_DRIVER = "install NVIDIA's driver (520.61.05 or newer); without a GPU use the CPU build:"
+#: Remedies by problem: in a checkout, and where the package is installed.
+_REMEDIES = {
+    CPU_BUILD: ("run `make setup` and `. .venv/bin/activate`", f"run {_PIP_CPU}"),
+    CUDA_BUILD: (
+        "run `make setup-gpu` and `. .venv/bin/activate`",
+        f"run {_PIP_GPU} and {_PIP_LIBRARIES}",
+    ),
+    "libraries": (
+        "run `pip install -r requirements-gpu.txt` in this environment",
+        f"run {_PIP_LIBRARIES}",
+    ),
+    "two builds": (
+        "remove the environment (`rm -r .venv`), then run `make setup` or `make setup-gpu`",
+        f"run `pip uninstall {CPU_BUILD} {CUDA_BUILD}`, then {_PIP_CPU} for CPUs or {_PIP_GPU} for GPUs",
+    ),
+    "driver": (
+        f"{_NEW_DRIVER} remove the environment (`rm -r .venv`), then run `make setup`",
+        f"{_NEW_DRIVER} run `pip uninstall {CUDA_BUILD}`, then {_PIP_CPU}",
+    ),
+}
 _DISTRIBUTION = re.compile(r"(mxnet(?:_cu\d+|_native)?)-\d[\w.]*\.dist-info", re.IGNORECASE)
 
 
 def installed_builds() -> list[str]:
     """Distributions of MXNet in the folder that Python imports it from; more than one is a mistake.
 
-    Empty where MXNet is not installed, or was built by hand.
+    The list is empty if MXNet is not installed, or was built by hand.
     """
     for folder in sys.path:
         try:
@@ -58,55 +76,54 @@ def installed_builds() -> list[str]:
     return []
 
 
+def remedy(problem: str = "") -> str:
+    """The commands that mend an installation. In a checkout they are those of the Makefile.
+
+    Args:
+        problem: What is missing or wrong: 'mxnet' or 'mxnet-cu112', 'libraries' (of CUDA),
+            'two builds', 'driver', or the name of another package. Default: the installed build.
+    """
+    build = CUDA_BUILD if CUDA_BUILD in installed_builds() else CPU_BUILD
+    other = (_REMEDIES[build][0], f"run `pip install {problem}`")
+    return _REMEDIES.get(problem or build, other)[not CHECKOUT.is_file()]
+
+
 def check_builds(builds: list[str]) -> None:
-    """UserError where two builds overwrote each other's files."""
+    """Raise a UserError if two builds overwrote each other's files."""
     if len(builds) > 1:
         raise UserError(
             f"{' and '.join(builds)} are both installed, and each overwrites the other's files: "
-            f"{BOTH_REMEDY}"
+            f"{remedy('two builds')}"
         )
 
 
 def load_libraries() -> None:
-    """Load what libmxnet.so of ``mxnet-cu112`` needs into the process.
+    """Load the libraries that libmxnet.so of ``mxnet-cu112`` needs into the process.
 
-    A library comes from its package of requirements-gpu.txt where that is installed, else from where
-    the system's loader finds it (a CUDA 11 of the machine). Packages go first: they are the versions
-    that were tried together.
+    NVIDIA's packages come before the libraries that the system's loader finds (a CUDA 11 of the
+    machine), because they were tested together.
 
     Raises:
-        UserError: the driver or a library cannot be loaded; names it and its remedy.
+        UserError: The driver or a library cannot be loaded.
     """
     try:
         ctypes.CDLL(DRIVER)
     except OSError as error:
         raise UserError(
             f"{CUDA_BUILD} cannot be imported: the NVIDIA driver is not installed ({error}): "
-            f"{DRIVER_REMEDY}"
+            f"{remedy('driver')}"
         ) from error
     missing, reasons = [], []
     for file, package in LIBRARIES:
+        packaged = (Path(folder, "nvidia", file) for folder in sys.path)
+        path = next(filter(Path.is_file, packaged), Path(file).name)
         try:
-            ctypes.CDLL(str(_packaged(file) or Path(file).name))
+            ctypes.CDLL(str(path))
         except OSError as error:
             missing.append(package)
             reasons.append(str(error))
     if missing:
         raise UserError(
             f"{CUDA_BUILD} cannot be imported: {', '.join(dict.fromkeys(missing))} cannot be loaded "
-            f"({reasons[0]}): {LIBRARY_REMEDY}"
+            f"({reasons[0]}): {remedy('libraries')}"
         )
-
-
-def _packaged(file: str) -> Path | None:
-    """Where a library of NVIDIA's packages is installed; None where it is not."""
-    for folder in sys.path:
-        path = Path(folder, "nvidia", file)
-        if path.is_file():
-            return path
-    return None
-
-
-def remedy() -> str:
-    """What to do where MXNet cannot be imported."""
-    return GPU_REMEDY if CUDA_BUILD in installed_builds() else CPU_REMEDY

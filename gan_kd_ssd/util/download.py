@@ -44,20 +44,12 @@ class _Transient(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """Time limits and retries of a download.
+    """Time limits and retries of a download."""
 
-    Attributes:
-        connect: Seconds to wait for a connection.
-        read: Seconds to wait for the next bytes.
-        attempts: Number of attempts.
-        pause: Seconds before the second attempt; doubles with each attempt, up to a minute.
-        sleep: Waits for a number of seconds.
-    """
-
-    connect: float = 10.0
-    read: float = 30.0
+    connect: float = 10.0  # seconds to wait for a connection
+    read: float = 30.0  # seconds to wait for the next bytes
     attempts: int = 5
-    pause: float = 1.0
+    pause: float = 1.0  # seconds before the second attempt; doubles each time, up to a minute
     sleep: Callable[[float], object] = time.sleep
 
     def retrying(self, source: str | Path, attempt: Callable):
@@ -86,13 +78,13 @@ def read(source: str | Path, most: int, patience: Patience | None = None) -> byt
     patience = patience or Patience()
 
     def attempt() -> bytes:
-        data = bytearray()
+        data = b""
         with _opened(source, 0, patience) as (_, _, pieces):
             for piece in pieces:
                 data += piece
                 if len(data) > most:
                     raise Failure(f"{shown(source)}: larger than {most} bytes: another file")
-        return bytes(data)
+        return data
 
     return patience.retrying(source, attempt)
 
@@ -151,7 +143,7 @@ def fetch(
 
 
 def part_name(name: str, expected: Expected) -> str:
-    """The name of an incomplete file. Parts of different versions have different names."""
+    """The name of an incomplete file, which differs between versions of the file."""
     return f".{name}.{(expected.digest or 'unknown')[:12]}.part"
 
 
@@ -209,9 +201,9 @@ class _Download:
 
 @contextlib.contextmanager
 def _opened(source: str | Path, start: int, patience: Patience) -> Iterator[tuple]:
-    """Open a source at byte ``start``, or at 0 if the source does not support that.
+    """Open a source; yield the first byte, the size of the whole file (None if unknown) and the bytes.
 
-    Yields its first byte, the size of the whole file (None if unknown) and an iterator of bytes.
+    The first byte is ``start``, or 0 if the source has no later part.
     """
     if isinstance(source, Path):
         try:

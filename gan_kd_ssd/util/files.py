@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _BLOCK = 1 << 20  # bytes read at once
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def mxnet_home() -> Path:
@@ -28,7 +27,7 @@ def mxnet_home() -> Path:
 
 
 def write_atomically(
-    path: Path, write: Callable[[Path], None], failures: tuple[type[Exception], ...] = (OSError,)
+    path: Path, write: Callable[[Path], object], failures: tuple[type[Exception], ...] = (OSError,)
 ) -> None:
     """Call ``write(temporary)``, flush the file to the disk and rename it to ``path``.
 
@@ -77,13 +76,10 @@ def writable_folder(folder: Path, option: str = "", create: bool = True) -> Path
     """Check that files can be created in a folder, by creating one: permission bits may mislead.
 
     Args:
-        folder: The folder.
+        folder: The folder, which is returned.
         option: The option that named the folder, for the message.
         create: Create the folder and its parents. Otherwise the nearest parent that exists is
             checked and nothing is created.
-
-    Returns:
-        The folder.
 
     Raises:
         UserError: The folder cannot be created or written.
@@ -120,11 +116,7 @@ class Expected(NamedTuple):
 def damage(path: Path, expected: Expected, quiet: bool = True, name: str = "") -> str:
     """Describe how a file differs from what is expected, '' if it does not. Reads the file once.
 
-    Args:
-        path: The file.
-        expected: Its expected digests and size.
-        quiet: Show no progress bar.
-        name: The name of the file in the progress bar.
+    The expected digests may be cut to their first digits. A progress bar shows ``name``.
     """
     wanted = {"sha1": expected.sha1, "sha256": expected.sha256}
     wanted = {kind: digest.lower() for kind, digest in wanted.items() if digest}
@@ -137,18 +129,15 @@ def damage(path: Path, expected: Expected, quiet: bool = True, name: str = "") -
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     for (kind, digest), own in zip(wanted.items(), found):
-        if own != digest:
+        if not own.startswith(digest):
             return f"{kind} {own} instead of {digest}"
     return ""
 
 
 def damage_by_name(path: Path) -> str:
     """As :func:`damage`, for ``NAME-12345678.params``, whose name holds the beginning of its sha1."""
-    try:
-        (sha1,) = digests(path, ["sha1"])
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return "" if sha1.startswith(path.stem[-8:]) else f"damaged: sha1 {sha1} contradicts its name"
+    wrong = damage(path, Expected(sha1=path.stem[-8:]))
+    return f"damaged or renamed: {wrong}" if wrong else ""
 
 
 def digests(
@@ -156,12 +145,9 @@ def digests(
     names: Iterable[str] = ("sha1", "sha256"),
     progress: Callable[[int], object] = lambda size: None,
 ) -> tuple[str, ...]:
-    """Compute hexadecimal digests of a file, in the order of ``names``. Reads the file once.
+    """Compute hexadecimal digests of a file by these hash functions. Reads the file once.
 
-    Args:
-        path: The file.
-        names: Names of hash functions.
-        progress: Called with the number of bytes of each block.
+    ``progress`` is called with the number of bytes of each block.
     """
     found = [hashlib.new(name, usedforsecurity=False) for name in names]
     with open(path, "rb") as file:
@@ -224,7 +210,7 @@ def _in_words(size: int) -> str:
 
 def no_place(path: Path, error: OSError) -> UserError:
     """The error for a download or lock file that cannot be written."""
-    full = error.errno in _NO_ROOM
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "free some space and run the command again to resume" if full else "check the folder"
     return UserError(f"{path}: cannot be written ({error.strerror or error}); {remedy}")
 

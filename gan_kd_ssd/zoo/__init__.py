@@ -1,16 +1,18 @@
 """The model zoo: networks by name, with pretrained weights where they are published.
 
-``gan-kd zoo --help`` lists the commands; :mod:`gan_kd_ssd.zoo.names` explains the names. Importing this
+``gan-kd zoo --help`` lists the commands; :mod:`gan_kd_ssd.zoo.model_names` explains the names. Importing this
 package is cheap: MXNet is imported when a network is built.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from gan_kd_ssd.util.errors import UserError
 
 if TYPE_CHECKING:
     from gan_kd_ssd.config.evaluation_options import EvaluationConfig
-    from gan_kd_ssd.zoo.names import ModelName
 
 
 def get_model(name: str, pretrained: bool | str = False, *, root=None, ctx=None, **settings):
@@ -33,9 +35,30 @@ def get_model(name: str, pretrained: bool | str = False, *, root=None, ctx=None,
         UserError: The name is unknown, no weights are published (the message says how to train
             them), or the weights are not available.
     """
-    from gan_kd_ssd.zoo import networks
+    from gan_kd_ssd.util.mxnet import mx
+    from gan_kd_ssd.zoo import model_names, networks
+    from gan_kd_ssd.zoo.store import Store, version_of
 
-    return networks.get_model(name, pretrained, root=root, ctx=ctx, **settings)
+    name = model_names.full_name(name)
+    what = model_names.ours(name)
+    if what is None:
+        settings.update(root=root and str(root), ctx=ctx)
+        return networks.from_gluoncv(name, pretrained, settings)
+    version = version_of(pretrained)
+    if version is None:
+        return networks.build(what, **settings).net
+    path, release = Store(root).fetch(name, version or None)
+    classes = settings.pop("classes", None)
+    if classes is not None and list(classes) != release.classes:
+        raise UserError(
+            f"classes {', '.join(classes)[:200]}: the weights of {name} are for "
+            f"{', '.join(release.classes)[:200]}; omit classes, or start with pretrained=False"
+        )
+    settings = {**release.sizes, **settings}
+    detector = networks.build(what, classes=release.classes, **settings)
+    contexts = list(ctx) if isinstance(ctx, (list, tuple)) else [ctx or mx.cpu()]
+    detector.load(path, contexts, option=f"{name}:")
+    return detector.net
 
 
 def get_model_list(gluoncv: bool = False) -> list[str]:
@@ -44,7 +67,7 @@ def get_model_list(gluoncv: bool = False) -> list[str]:
     Args:
         gluoncv: Add GluonCV's names, which :func:`get_model` accepts as well.
     """
-    from gan_kd_ssd.zoo.names import paper_names
+    from gan_kd_ssd.zoo.model_names import paper_names
 
     names = paper_names()
     if gluoncv:
@@ -63,19 +86,12 @@ def resolve(config: EvaluationConfig) -> EvaluationConfig:
     Raises:
         UserError: As :func:`get_model`, or an option contradicts the name.
     """
-    import dataclasses
-
-    from gan_kd_ssd.zoo.names import ours
-
-    what = ours(config.network.lower())
-    return dataclasses.replace(config, **_resolved(config, what)) if what else config
-
-
-def _resolved(config: EvaluationConfig, what: ModelName) -> dict:
-    """The fields of the configuration that the name ``what`` decides."""
-    from gan_kd_ssd.util.errors import UserError
+    from gan_kd_ssd.zoo.model_names import ours
     from gan_kd_ssd.zoo.store import Store, version_of
 
+    what = ours(config.network.lower())
+    if what is None:
+        return config
     if what.is_ssd and config.data_shape != what.size:
         raise UserError(
             f"--data-shape {config.data_shape}: {what} has {what.size} x {what.size} pixels of input; "
@@ -85,19 +101,15 @@ def _resolved(config: EvaluationConfig, what: ModelName) -> dict:
         raise UserError(
             f"--roi-mode {config.roi_mode}: {what} has {what.roi_mode}; omit the option"
         )
-    changes = {"network": what.student if what.is_ssd else f"faster_rcnn_{what.network}"}
-    if not what.is_ssd:
-        changes["roi_mode"] = what.roi_mode
-    version = ""
-    if config.params is not None:
-        try:
-            version = None if config.params.exists() else version_of(str(config.params))
-        except UserError:
-            version = None  # a missing file: its reader reports it
-    if version is None:
-        return changes
-    changes["params"], release = Store().fetch(str(what), version or None)
-    if not what.is_ssd:
-        own = dict(zip(("short", "max_size"), release.input_size), norm_layer=release.norm_layer)
-        changes.update({k: v for k, v in own.items() if getattr(config, k) is None})
-    return changes
+    network = what.student if what.is_ssd else f"faster_rcnn_{what.network}"
+    config = replace(config, network=network, roi_mode=what.roi_mode or config.roi_mode)
+    try:
+        params = config.params
+        version = version_of(str(params)) if params and not params.exists() else ""
+    except UserError:
+        return config  # a missing file: its reader reports it
+    if params and not version:
+        return config
+    params, release = Store().fetch(str(what), version or None)
+    own = {k: v for k, v in release.sizes.items() if getattr(config, k) is None}
+    return replace(config, params=params, **own)

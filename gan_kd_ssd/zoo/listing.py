@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gan_kd_ssd.util.tables import aligned
-from gan_kd_ssd.zoo import names
-from gan_kd_ssd.zoo.names import ModelName
-from gan_kd_ssd.zoo.releases import Release, newest
+from gan_kd_ssd.zoo.model_names import GLUONCV_PUBLISHES, ModelName, full_name, ours, paper_names
+from gan_kd_ssd.zoo.releases import newest
 from gan_kd_ssd.zoo.store import Store
 
 #: Fields of a release that ``show`` prints.
@@ -22,14 +21,14 @@ def rows(store: Store) -> list[dict]:
     """
     here = {release.name: release for release in store.releases()}  # the newest of each name
     models, found = store.published(), []
-    for name in dict.fromkeys([*names.paper_names(), *sorted({*models, *here})]):
-        what, published = names.ours(name), newest(models.get(name, ()))
-        release, row = published or here.get(name), names.row_of(what)
+    for name in dict.fromkeys([*paper_names(), *sorted({*models, *here})]):
+        what, published = ours(name), newest(models.get(name, ()))
+        release = published or here.get(name)
         detail = f"{what.size} px" if what.is_ssd else f"RoI {what.roi_mode}"
         found.append(
             {
                 "name": name,
-                "row": row.name if row else None,
+                "row": what.row.name if what.row else None,
                 "student": f"{what.network}, {detail}",
                 "teacher": f"{what.teacher}, cosine" if what.cosine else what.teacher,
                 "data": what.data,
@@ -56,8 +55,8 @@ def table(found: list[dict]) -> str:
 
 def facts(store: Store, text: str) -> dict:
     """Everything about a name, for JSON; raise a UserError for an unknown name."""
-    name = names.full_name(text)
-    what = names.ours(name)
+    name = full_name(text)
+    what = ours(name)
     if what is None:
         from gan_kd_ssd.zoo.networks import check_gluoncv_name
 
@@ -65,20 +64,23 @@ def facts(store: Store, text: str) -> dict:
         description = "a network of GluonCV's zoo; get_model and fetch pass the name to GluonCV"
         return {"name": name, "what": description, "versions": []}
     name, models = str(what), store.published()
-    cell, row, teacher = what.cell, names.row_of(what), what.teacher_name()
+    cell, teacher = what.cell, what.teacher_name()
     versions: dict[str, dict] = {}
     for release in models.get(name, ()):
-        published = {"published": store.source.address(release.file)}
-        versions[release.stem] = {**published, **_fields(release)}
+        versions[release.stem] = {
+            "published": store.source.address(release.file),
+            **{key: release.fields.get(key) for key in _SHOWN},
+        }
     for release in store.releases():
         if release.name == name:
-            version = versions.setdefault(release.stem, _fields(release))
-            version["here"] = str(store.root / release.file)
-    by_gluoncv = teacher in names.GLUONCV_PUBLISHES
+            fields = {key: release.fields.get(key) for key in _SHOWN}
+            here = {"here": str(store.root / release.file)}
+            versions.setdefault(release.stem, fields).update(here)
+    by_gluoncv = teacher in GLUONCV_PUBLISHES
     weights = "published by GluonCV" if by_gluoncv else "to be trained, for --teacher-params"
     return {
         "name": name,
-        "row": row.name if row else None,
+        "row": what.row.name if what.row else None,
         "what": _description(what),
         "paper": cell and {"table": cell.table, "mAP": cell.published},
         "teacher": teacher and {"name": teacher, "weights": weights},
@@ -86,10 +88,6 @@ def facts(store: Store, text: str) -> dict:
         "versions": list(versions.values()),
         "hint": _hint(what),
     }
-
-
-def _fields(release: Release) -> dict:
-    return {key: release.fields.get(key) for key in _SHOWN}
 
 
 def _description(what: ModelName) -> str:

@@ -5,43 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from gan_kd_ssd.detectors.base import Detector, detector_class
+from gan_kd_ssd.detectors.parameters import gluoncv_file
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.util.mxnet import mx
-from gan_kd_ssd.zoo.names import ModelName, full_name, ours, paper_names, unknown
-from gan_kd_ssd.zoo.store import Store, version_of
-
-
-def get_model(
-    name: str,
-    pretrained: bool | str = False,
-    *,
-    root: str | Path | None = None,
-    ctx=None,
-    **settings,
-):
-    """See :func:`gan_kd_ssd.zoo.get_model`."""
-    name = full_name(name)
-    what = ours(name)
-    if what is None:
-        return _from_gluoncv(name, pretrained, {**settings, "root": root and str(root), "ctx": ctx})
-    version = version_of(pretrained)
-    if version is None:
-        return build(what, **settings).net
-    path, release = Store(root).fetch(name, version or None)
-    classes = settings.pop("classes", None)
-    if classes is not None and list(classes) != release.classes:
-        raise UserError(
-            f"classes {', '.join(classes)[:200]}: the weights of {name} are for "
-            f"{', '.join(release.classes)[:200]}; omit classes, or start with pretrained=False"
-        )
-    if not what.is_ssd:
-        short, max_size = release.input_size
-        own = {"short": short, "max_size": max_size, "norm_layer": release.norm_layer}
-        settings = {**own, **settings}
-    detector = build(what, classes=release.classes, **settings)
-    contexts = list(ctx) if isinstance(ctx, (list, tuple)) else [ctx or mx.cpu()]
-    detector.load(path, contexts, option=f"{name}:")
-    return detector.net
+from gan_kd_ssd.zoo.model_names import ModelName, unknown
 
 
 def build(
@@ -49,63 +16,57 @@ def build(
     *,
     classes: Sequence[str] | None = None,
     pretrained_base: bool = False,
-    short: int | None = None,
-    max_size: int | None = None,
-    norm_layer: str | None = None,
-):
+    **sizes,
+) -> Detector:
     """The detector of a name, with uninitialized parameters.
 
     Args:
         name: The name.
         classes: Foreground classes (default: those of the data set in the name).
         pretrained_base: Load the ImageNet weights of the backbone.
-        short: Short side of a Faster R-CNN's input in pixels.
-        max_size: Longest side of a Faster R-CNN's input in pixels.
-        norm_layer: 'bn' for a Faster R-CNN trained with ``--norm-layer bn``.
+        sizes: For a Faster R-CNN: ``short`` and ``max_size``, the sides of its input in pixels, and
+            ``norm_layer``, which is 'bn' if it was trained with ``--norm-layer bn``.
 
     Raises:
         UserError: There is no such network, or its classes are not known.
     """
-    from gan_kd_ssd.detectors.base import detector_class
-
-    own = {"short": short, "max_size": max_size, "norm_layer": norm_layer}
-    if name.is_ssd and any(own.values()):
+    if name.is_ssd and any(sizes.values()):
         raise UserError(
             f"short, max_size, norm_layer: {name} is an SSD with {name.size} x {name.size} pixels of "
             "input; omit them"
+        )
+    classes = classes_of(name.data) if classes is None else list(classes)
+    if classes is None:
+        raise UserError(
+            f"{name}: the classes of {name.data} are not known; give classes=[...], or pretrained=True "
+            "if weights are published"
         )
     kind = detector_class(name.network.kind)
     settings = {"data_shape": name.size, "use_fpn": name.network.fpn, "roi_mode": name.roi_mode}
     return kind.build(
         name.network,
-        default_classes(name) if classes is None else list(classes),
-        kind.settings({**settings, **own}),
+        classes,
+        kind.settings({**settings, **sizes}),
         pretrained_base=pretrained_base,
         option=f"{name}:",
     )
 
 
-def default_classes(name: ModelName) -> list[str]:
-    """Classes of the data set in a name.
-
-    Raises:
-        UserError: It is the data set of a folder; only the folder or a release knows its classes.
-    """
-    if name.data in ("voc", "voc07", "voc0712"):
+def classes_of(data: str | None) -> list[str] | None:
+    """Classes of the data set in a name; None if only a folder or a release knows them."""
+    if data in ("voc", "voc07", "voc0712"):
         from gan_kd_ssd.data.formats.voc import VOC_CLASSES as classes
-    elif name.data == "coco":
+    elif data == "coco":
         from gan_kd_ssd.data.formats.coco import COCO_CLASSES as classes
-    elif name.data in ("shapes", "shapescoco"):
+    elif data in ("shapes", "shapescoco"):
         from gan_kd_ssd.data.synthetic.shapes import CLASSES as classes
     else:
-        raise UserError(
-            f"{name}: the classes of {name.data} are not known; give classes=[...], or pretrained=True "
-            "if weights are published"
-        )
+        return None
     return list(classes)
 
 
-def _from_gluoncv(name: str, pretrained, settings: dict):
+def from_gluoncv(name: str, pretrained: bool | str, settings: dict):
+    """A network of GluonCV's zoo."""
     from gluoncv import model_zoo
 
     check_gluoncv_name(name)
@@ -121,13 +82,7 @@ def _from_gluoncv(name: str, pretrained, settings: dict):
 
 
 def fetch_from_gluoncv(name: str, root: str | Path | None) -> Path:
-    """The weights that GluonCV publishes under a name, from the local store or downloaded.
-
-    Raises:
-        UserError: There is no such name, GluonCV publishes no weights of it, or the download fails.
-    """
-    from gan_kd_ssd.detectors.parameters import gluoncv_file
-
+    """The weights that GluonCV publishes under a name, from the local store or downloaded."""
     check_gluoncv_name(name)
     file = gluoncv_file(name, root)
     if file is None:
@@ -140,4 +95,4 @@ def check_gluoncv_name(name: str) -> None:
     from gluoncv import model_zoo
 
     if name not in model_zoo.get_model_list():
-        raise unknown(name, [*paper_names(), *model_zoo.get_model_list()])
+        raise unknown(name, model_zoo.get_model_list())

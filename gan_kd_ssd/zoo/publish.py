@@ -6,8 +6,8 @@ import datetime
 import math
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from gan_kd_ssd.analysis.arguments import command_of
@@ -26,18 +26,11 @@ from gan_kd_ssd.logs.run_metadata import (
 )
 from gan_kd_ssd.util import files
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.zoo.names import DATA, GLUONCV_PUBLISHES, NAMED_DATA, ModelName, parse
-from gan_kd_ssd.zoo.releases import (
-    INDEX,
-    Release,
-    index_json,
-    parse_index,
-    release_of,
-    to_json,
-)
+from gan_kd_ssd.zoo.model_names import DATA, GLUONCV_PUBLISHES, NAMED_DATA, ModelName, parse
+from gan_kd_ssd.zoo.releases import INDEX, Release, index_json, parse_index, release_of, to_json
 
-#: The files of a run that are published with its weights: kind -> key in the index.
-_BESIDE = {"train.log": "log", "metrics.jsonl": "metrics"}
+#: The files of a run that are published: kind -> key in the index.
+_FILES = {"best.params": "file", "train.log": "log", "metrics.jsonl": "metrics"}
 #: Meaning of the option --metric. Runs that lack it used the published metric.
 _METRICS = {
     "voc07": "VOC07, IoU 0.5",
@@ -48,26 +41,17 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A training run whose best weights can be published.
-
-    Attributes:
-        prefix: Prefix of its files.
-        metadata: Its metadata.
-        best: The validation that chose the weights.
-        last_epoch: The last trained epoch.
-        command: The command that repeats it.
-        name: The name that follows from its options.
-    """
+    """A training run whose best weights can be published."""
 
     prefix: str
     metadata: RunMetadata
-    best: Validation
+    best: Validation  # the validation that chose the weights
     last_epoch: int
-    command: Command
-    name: ModelName
+    command: Command  # repeats the run
+    name: ModelName  # follows from its options
 
     @property
-    def options(self) -> Mapping[str, object]:
+    def options(self) -> dict:
         return self.metadata.namespace
 
     @property
@@ -85,9 +69,8 @@ def publish(
 ) -> Release:
     """Publish the best weights of a run in a repository, as the newest release of their name.
 
-    The folder serves them at once, as ``GAN_KD_SSD_REPO=FOLDER`` or through any web server. The index is
-    written last, so that its readers find every file complete. Publishing the same run again changes
-    only the time.
+    The index is written last, so that its readers find every file complete. Publishing the same run
+    again changes only the time.
 
     Args:
         run: The prefix of a run's files, its ``.params`` file or its folder.
@@ -107,12 +90,11 @@ def publish(
     with files.locked(folder / f".{INDEX}.lock"):
         path = folder / INDEX
         models = parse_index(path.read_bytes(), str(path)) if path.exists() else {}
-        release = release_of(_fields(trained, what, sides, licence, files.digests(weights)))
+        release = release_of(_fields(trained, what, sides, licence))
         released = {}
-        for kind in ("best.params", *_BESIDE):
-            target = folder / (release.file if kind == "best.params" else f"{release.stem}_{kind}")
-            source = trained.file(kind)
-            files.write_atomically(target, lambda copy, s=source: shutil.copyfile(s, copy))
+        for kind, key in _FILES.items():
+            target = folder / release.fields[key]
+            files.write_atomically(target, partial(shutil.copyfile, trained.file(kind)))
             released[target.name] = (*files.digests(target, ["sha256"]), target.stat().st_size)
         if released[release.file] != (release.weights.sha256, release.weights.size):
             raise UserError(f"{weights}: is being written; publish the run when it has ended")
@@ -124,13 +106,7 @@ def publish(
 
 
 def card(release: Release, trained: TrainedRun, released: dict[str, tuple[str, int]]) -> str:
-    """The model card in Markdown.
-
-    Args:
-        release: The release.
-        trained: Its run.
-        released: sha256 and size in bytes of each published file.
-    """
+    """The model card in Markdown; ``released`` has sha256 and size in bytes of each published file."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -163,7 +139,7 @@ def find_run(text: str) -> TrainedRun:
         UserError: There is no such run, or it has no weights with a finite mAP.
     """
     prefix = _prefix(text)
-    for kind in ("metrics.jsonl", "train.log", "best.params"):
+    for kind in reversed(_FILES):
         if not Path(f"{prefix}_{kind}").is_file():
             raise UserError(
                 f"{prefix}_{kind}: no such file; give the --save-prefix of a run that has completed "
@@ -180,14 +156,8 @@ def find_run(text: str) -> TrainedRun:
             "train_ssd_gkd.py or train_faster_rcnn_gkd.py"
         )
     epochs = [entry.record.epoch for part in chain for entry in part.of(EpochEnd)]
-    return TrainedRun(
-        prefix,
-        metadata,
-        best=_best(chain, prefix),
-        last_epoch=max(epochs, default=0),
-        command=command_of(log, run),
-        name=_name(metadata),
-    )
+    best, last_epoch = _best(chain, prefix), max(epochs, default=0)
+    return TrainedRun(prefix, metadata, best, last_epoch, command_of(log, run), _name(metadata))
 
 
 def _prefix(text: str) -> str:
@@ -206,8 +176,8 @@ def _prefix(text: str) -> str:
 def _chain(log: Log) -> list[Run]:
     """The last run of a log that trained, preceded by the runs whose states it resumed.
 
-    The runs are complete: the best weights may come from an epoch that was trained again after the
-    resume, with a worse result. :func:`gan_kd_ssd.logs.resume.with_resumed` omits such epochs.
+    The runs are complete, unlike those of :func:`gan_kd_ssd.logs.resume.with_resumed`: the best weights
+    may come from an epoch that was trained again after the resume, with a worse result.
     """
     chain = [log.last_trained or log.runs[-1]]
     while str(chain[0].namespace.get("resume", "")).endswith(".zip"):
@@ -250,12 +220,11 @@ def _name(metadata: RunMetadata) -> ModelName:
     is_ssd, distilled = kind == "ssd", distill == "gan"
     student = read_name(options["student"], kind)
     if is_ssd:
-        network = NetworkName(kind, student.backbone, data_shape=options["data_shape"])
+        own = {"data_shape": options["data_shape"]}
     else:
-        fpn = student.fpn or bool(options.get("use_fpn"))
-        network = NetworkName(kind, student.backbone, fpn=fpn)
+        own = {"fpn": student.fpn or bool(options.get("use_fpn"))}
     name = ModelName(
-        network,
+        NetworkName(kind, student.backbone, **own),
         _data(str(options["dataset"]), is_ssd),
         teacher=read_name(options["teacher"], kind).backbone if distilled else None,
         cosine=distilled and bool(options.get("cosine_attention")),
@@ -278,11 +247,7 @@ def _data(dataset: str, is_ssd: bool) -> str:
 
 
 def _checked_name(trained: TrainedRun, text: str) -> ModelName:
-    """A name chosen by the user. It may rename a data set that is a folder, and add ``_plain``.
-
-    Raises:
-        UserError: The name contradicts the run.
-    """
+    """A name chosen by the user. It may rename a data set that is a folder, and add ``_plain``."""
     name = parse(text)
     if name is None:
         raise UserError(f"--name {text!r}: does not have the form of {trained.name}")
@@ -297,11 +262,7 @@ def _checked_name(trained: TrainedRun, text: str) -> ModelName:
 
 
 def _check_weights(trained: TrainedRun, what: ModelName) -> tuple[int, ...]:
-    """Load the weights into their network; return its input size as in :class:`Release`.
-
-    Raises:
-        UserError: The weights belong to another network, are damaged, or are not finite.
-    """
+    """Load the weights into their network; return its input size as in :class:`Release`."""
     import numpy as np
 
     from gan_kd_ssd.util.mxnet import mx
@@ -319,15 +280,13 @@ def _check_weights(trained: TrainedRun, what: ModelName) -> tuple[int, ...]:
 
 
 def _fields(
-    trained: TrainedRun,
-    what: ModelName,
-    sides: tuple[int, ...],
-    licence: str | None,
-    digests: tuple[str, ...],
+    trained: TrainedRun, what: ModelName, sides: tuple[int, ...], licence: str | None
 ) -> dict:
     """The JSON of the release."""
     metadata, best, options = trained.metadata, trained.best, trained.options
-    stem = f"{what}-{digests[0][:8]}"
+    weights = trained.file("best.params")
+    sha1, sha256 = files.digests(weights)
+    stem = f"{what}-{sha1[:8]}"
     teacher, metric = trained.teacher, options.get("metric") or "voc07"
     if teacher:  # without the folders of the machine that trained it
         teacher = replace(teacher, file=Path(teacher.file).name).to_json()
@@ -335,9 +294,9 @@ def _fields(
     return {
         "name": str(what),
         "file": f"{stem}.params",
-        "sha1": digests[0],
-        "sha256": digests[1],
-        "size": trained.file("best.params").stat().st_size,
+        "sha1": sha1,
+        "sha256": sha256,
+        "size": weights.stat().st_size,
         "network": str(what.network),
         "data_shape": sides[0] if what.is_ssd else list(sides),
         "norm_layer": options.get("norm_layer"),
@@ -355,6 +314,7 @@ def _fields(
         "versions": dict(metadata.versions),
         "licence": " ".join((licence or "not stated by their publisher").split()),
         "card": f"{stem}.md",
-        **{key: f"{stem}_{kind}" for kind, key in _BESIDE.items()},
+        "log": f"{stem}_train.log",
+        "metrics": f"{stem}_metrics.jsonl",
         "published": now.isoformat(timespec="microseconds"),
     }

@@ -19,7 +19,7 @@ from gan_kd_ssd.util import download
 from gan_kd_ssd.util.download import Patience
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import Expected
-from gan_kd_ssd.zoo.names import ModelName, ours
+from gan_kd_ssd.zoo.model_names import ModelName, ours
 
 INDEX = "index.json"
 VARIABLE = "GAN_KD_SSD_REPO"  # the environment variable with the address of the repository
@@ -31,28 +31,16 @@ FILE = re.compile(r"(?P<name>[a-z0-9_.]+)-(?P<hash>[0-9a-f]{8})\.(?P<kind>params
 
 @dataclass(frozen=True)
 class Release:
-    """One version of a network's weights.
+    """One version of a network's weights."""
 
-    Attributes:
-        name: The name in the zoo.
-        weights: Digests and size of the weights file.
-        classes: Foreground classes.
-        input_size: Side of an SSD's square input, or the short and the longest side of a Faster
-            R-CNN's input, in pixels.
-        mean_ap: mAP on the validation data that chose the weights, 0 to 1.
-        published: Time of publication, ISO 8601 in UTC.
-        norm_layer: 'bn' for a Faster R-CNN with trained BatchNorm, else None.
-        fields: The whole JSON of the release.
-    """
-
-    name: str
+    fields: dict  # the JSON of the release, as :func:`release_of` checked it
+    name: str  # in the zoo
     weights: Expected
-    classes: list[str]
-    input_size: tuple[int, ...]
-    mean_ap: float
-    published: str
-    norm_layer: str | None
-    fields: dict
+    classes: list[str]  # foreground classes
+    input_size: tuple[
+        int, ...
+    ]  # side of an SSD; short and longest side of a Faster R-CNN; in pixels
+    mean_ap: float  # mAP on the validation data that chose the weights, 0 to 1
 
     @property
     def version(self) -> str:
@@ -66,13 +54,19 @@ class Release:
 
     @property
     def file(self) -> str:
-        """Name of the weights file."""
         return f"{self.stem}.params"
 
     @property
     def what(self) -> ModelName:
-        """The parsed name."""
         return ours(self.name)
+
+    @property
+    def sizes(self) -> dict:
+        """Settings of a Faster R-CNN that its name does not contain; empty for an SSD."""
+        if self.what.is_ssd:
+            return {}
+        sides = dict(zip(("short", "max_size"), self.input_size))
+        return {**sides, "norm_layer": self.fields.get("norm_layer")}
 
 
 def to_json(content) -> str:
@@ -80,8 +74,8 @@ def to_json(content) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _is_text(value) -> bool:
-    return isinstance(value, str) and bool(value) and value.isprintable()
+def _is_text(value, pattern: str = ".+") -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(re.fullmatch(pattern, value))
 
 
 def _are_sides(value) -> bool:
@@ -92,8 +86,8 @@ def _are_sides(value) -> bool:
 #: The fields of a release that are used here, and a check of each.
 _CHECKS = {
     "name": lambda v: _is_text(v) and ours(v) is not None and str(ours(v)) == v,
-    "sha1": lambda v: _is_text(v) and re.fullmatch("[0-9a-f]{40}", v),
-    "sha256": lambda v: _is_text(v) and re.fullmatch("[0-9a-f]{64}", v),
+    "sha1": lambda v: _is_text(v, "[0-9a-f]{40}"),
+    "sha256": lambda v: _is_text(v, "[0-9a-f]{64}"),
     "size": lambda v: type(v) is int and v > 0,
     "classes": lambda v: isinstance(v, list) and v and all(map(_is_text, v)),
     "data_shape": _are_sides,
@@ -116,14 +110,12 @@ def release_of(fields) -> Release:
             raise ValueError(f"{key} {fields.get(key)!r:.80}")
     shape = fields["data_shape"]
     release = Release(
+        fields,
         fields["name"],
         Expected(fields["sha1"], fields["sha256"], fields["size"]),
-        list(fields["classes"]),
+        fields["classes"],
         tuple(shape) if isinstance(shape, list) else (shape,),
         float(fields["mAP"]),
-        fields["published"],
-        fields.get("norm_layer"),
-        fields,
     )
     if len(release.input_size) != (1 if release.what.is_ssd else 2):
         raise ValueError(f"data_shape {shape!r}")
@@ -185,9 +177,9 @@ class Repository:
         return parse_index(data, self.address())
 
 
-def repository(address: str | None = None) -> Repository | None:
-    """The repository at an address (default: $GAN_KD_SSD_REPO); None without an address."""
-    text = (os.environ.get(VARIABLE, "") if address is None else address).strip()
+def repository() -> Repository | None:
+    """The repository in $GAN_KD_SSD_REPO, None without an address."""
+    text = os.environ.get(VARIABLE, "").strip()
     if not text:
         return None
     if re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[^/?#\[])[^?#\[]*", text, re.IGNORECASE):

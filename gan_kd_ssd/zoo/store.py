@@ -19,13 +19,12 @@ from typing import NamedTuple
 from gan_kd_ssd.util import download, files
 from gan_kd_ssd.util.download import Patience, Unreachable
 from gan_kd_ssd.util.errors import UserError
-from gan_kd_ssd.zoo import names
+from gan_kd_ssd.zoo.model_names import GLUONCV_PUBLISHES, ModelName, ours, similar, unknown
 from gan_kd_ssd.zoo.releases import (
     FILE,
     INDEX,
     VARIABLE,
     Release,
-    Repository,
     newest,
     release_of,
     repository,
@@ -42,13 +41,6 @@ class Fetched(NamedTuple):
 
     path: Path
     release: Release
-
-
-class Checked(NamedTuple):
-    """A file that :meth:`Store.verify` has read; ``damage`` is '' if the file is intact."""
-
-    file: str
-    damage: str
 
 
 def version_of(pretrained: bool | str | None) -> str | None:
@@ -70,20 +62,15 @@ class Store:
 
     Args:
         root: The folder (default: $MXNET_HOME/models, else ~/.mxnet/models).
-        source: The repository (default: the one in $GAN_KD_SSD_REPO).
         patience: Time limits and retries of downloads.
         quiet: Show neither progress nor remarks.
     """
 
     def __init__(
-        self,
-        root: str | Path | None = None,
-        source: Repository | None = None,
-        patience: Patience | None = None,
-        quiet: bool = False,
+        self, root: str | Path | None = None, patience: Patience | None = None, quiet: bool = False
     ):
         self.root = Path(root).expanduser() if root else files.mxnet_home() / "models"
-        self.source = source or repository()
+        self.source = repository()
         self.patience, self.quiet = patience or Patience(), quiet
 
     def releases(self) -> list[Release]:
@@ -94,7 +81,7 @@ class Store:
                 release = self._read(path)
                 if (self.root / release.file).is_file():
                     found.append(release)
-        return sorted(found, key=lambda release: (release.name, release.published))
+        return sorted(found, key=lambda r: (r.name, r.fields["published"]))
 
     def published(self) -> dict[str, list[Release]]:
         """The releases in the repository by name; none, with a remark, if it is not available."""
@@ -107,19 +94,19 @@ class Store:
     def fetch(self, name: str, version: str | None = None) -> Fetched:
         """Get the weights of a network of this zoo from the store, else from the repository.
 
-        A version that is in the store needs no network. Without a version, the repository decides
-        which one is the newest; if the repository is not available, the newest in the store is used.
+        Without a version, the repository decides which one is the newest; if the repository is not
+        available, the newest in the store is used.
 
         Args:
-            name: A name, see :mod:`gan_kd_ssd.zoo.names`.
-            version: First hexadecimal digits of the sha1.
+            name: A name, see :mod:`gan_kd_ssd.zoo.model_names`.
+            version: First hexadecimal digits of the sha1. If it is in the store, it needs no network.
 
         Raises:
             UserError: No weights are published, or they are not available; says what to do.
         """
-        what = names.ours(name)
+        what = ours(name)
         if what is None:
-            raise names.unknown(name, self._known())
+            raise unknown(name, self._known())
         here = self._local(str(what), version) if version else None
         if here and not files.damage(self.root / here.file, here.weights):
             return Fetched(self.root / here.file, here)
@@ -132,12 +119,12 @@ class Store:
             files.write_text(beside, to_json(release.fields))
         return Fetched(path, release)
 
-    def verify(self) -> list[Checked]:
-        """Read all weights of this zoo and compare them with their releases.
+    def verify(self) -> dict[str, str]:
+        """Read all weights of this zoo: the damage of each file by its name, '' if it is intact.
 
-        Weights without a release beside them are compared with the 8 digits in their names.
+        Weights are compared with their releases, else with the 8 digits in their names.
         """
-        checked = {}
+        checked: dict[str, str] = {}
         for path in self._files("json"):
             try:
                 release = self._read(path)
@@ -150,16 +137,13 @@ class Store:
         for path in self._files("params"):
             if path.name not in checked:
                 checked[path.name] = files.damage_by_name(path)
-        return [Checked(*item) for item in sorted(checked.items())]
+        return dict(sorted(checked.items()))
 
     def purge(self, chosen: set[str] | None) -> list[Path]:
-        """Remove weights of this zoo, with their incomplete downloads. Other files stay.
+        """Remove weights of this zoo and their incomplete downloads; return the removed files.
 
         Args:
             chosen: The names to remove; None removes all.
-
-        Returns:
-            The removed files.
 
         Raises:
             UserError: The folder is a repository, or a file cannot be removed.
@@ -169,12 +153,10 @@ class Store:
                 f"{self.root}: holds {INDEX}, so it is a repository and not a store; nothing was "
                 "removed"
             )
-        found = [(path, FILE.fullmatch(path.name)) for path in self._files("params", "json")]
-        with contextlib.suppress(FileNotFoundError):
-            parts = sorted((self.root / _WORK).iterdir())
-            found += [(path, _PART.fullmatch(path.name)) for path in parts]
+        parts = sorted((self.root / _WORK).glob(".*.part"))
         removed = []
-        for path, match in found:
+        for path in (*self._files("params", "json"), *parts):
+            match = FILE.fullmatch(path.name) or _PART.fullmatch(path.name)
             if match and (chosen is None or match["name"] in chosen):
                 try:
                     path.unlink()
@@ -185,30 +167,27 @@ class Store:
 
     def _files(self, *kinds: str) -> Iterator[Path]:
         """The files of this zoo in the store, of kinds 'params' and 'json'."""
-        if not self.root.is_dir():
-            return
-        for path in sorted(self.root.iterdir()):
+        for path in sorted(self.root.glob("*")):
             match = FILE.fullmatch(path.name)
-            if match and match["kind"] in kinds and names.ours(match["name"]) and path.is_file():
+            if match and match["kind"] in kinds and ours(match["name"]) and path.is_file():
                 yield path
 
     def _read(self, path: Path) -> Release:
         try:
             release = release_of(json.loads(path.read_bytes()))
-            if path.name != f"{release.stem}.json":
-                raise ValueError(f"it describes {release.stem}")
+            if path.name == f"{release.stem}.json":
+                return release
+            raise ValueError(f"it describes {release.stem}")
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{path}: damaged ({error}); fetch {path.stem} again") from error
-        return release
 
     def _local(self, name: str, version: str | None) -> Release | None:
         return newest((r for r in self.releases() if r.name == name), version)
 
     def _known(self) -> list[str]:
-        here = [release.name for release in self.releases()]
-        return [*names.paper_names(), *names.GLUONCV_PUBLISHES, *here]
+        return [*GLUONCV_PUBLISHES, *(release.name for release in self.releases())]
 
-    def _newest(self, what: names.ModelName, version: str | None) -> Release:
+    def _newest(self, what: ModelName, version: str | None) -> Release:
         """The release to fetch: the repository's, else the store's."""
         name, local = str(what), self._local(str(what), version)
         models: dict[str, list[Release]] = {}
@@ -228,13 +207,13 @@ class Store:
             raise self._unpublished(what, version, models)
         return release
 
-    def _unpublished(self, what: names.ModelName, version: str | None, models: dict) -> UserError:
+    def _unpublished(self, what: ModelName, version: str | None, models: dict) -> UserError:
         name = str(what)
         where = self.source.address() if self.source else f"${VARIABLE} names no repository"
         if version and name in models:
             versions = ", ".join(release.version for release in models[name])
             return UserError(f"{name}: no version {version}; {where} has {versions}")
-        close = names.similar(name, {*self._known(), *models} - {name})
+        close = similar(name, [*self._known(), *models])
         hint = f"; similar names: {', '.join(close)}" if close and what.cell is None else ""
         return UserError(
             f"{name}: no weights are published ({where}) and none are in {self.root}. The authors of "

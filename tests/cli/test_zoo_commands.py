@@ -10,7 +10,7 @@ from gan_kd_ssd.cli.main import main
 from gan_kd_ssd.util.download import part_name
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import Expected
-from gan_kd_ssd.zoo import names
+from gan_kd_ssd.zoo import model_names
 from helpers import model_zoo_index as zoo
 
 CONTENT = b"weights" * 100
@@ -53,7 +53,7 @@ def test_the_list_is_an_aligned_table_with_the_names_of_the_paper_s_rows(reposit
     code, out, _ = call(capsys, "list")
     head, *lines = out.splitlines()
     found = lines[: lines.index("")]
-    assert code == 0 and len(found) == len(names.paper_names()) + 1
+    assert code == 0 and len(found) == len(model_names.paper_names()) + 1
     for column in ("row", "weights"):
         at = head.index(column)
         assert all(line[at - 1] == " " and line[at] != " " for line in found)
@@ -104,12 +104,9 @@ def test_the_list_tells_what_is_here_and_what_is_published(repository, root, cap
 def test_show_tells_a_row_of_the_paper(root, capsys):
     code, out, _ = call(capsys, "show", "SSD_512_mobilenet1.0_voc_gkd_resnet50_v1_cos")
     assert code == 0
-    assert (
-        "paper: table 1, mAP 78.4" in out
-        and "teacher: name ssd_512_resnet50_v1_voc, weights published by GluonCV" in out
-    )
-    assert "command: python train_ssd_gkd.py --dataset voc --student mobilenet1.0" in out
-    assert "training command: gan-kd train-ssd --dataset voc --student mobilenet1.0" in out
+    assert "paper: table 1, mAP 78.4" in out
+    assert "teacher: name ssd_512_resnet50_v1_voc, weights published by GluonCV" in out
+    assert "command: gan-kd train-ssd --dataset voc --student mobilenet1.0" in out
     assert "weights: none are published" in out
 
 
@@ -198,7 +195,7 @@ def test_verify_compares_weights_without_a_release_with_their_name(root, capsys)
     assert call(capsys, "verify")[0] == 0
     (root / FILE).write_bytes(CONTENT + b"?")
     code, out, _ = call(capsys, "verify")
-    assert code == 1 and "contradicts its name" in out
+    assert code == 1 and "damaged or renamed: sha1" in out
 
 
 def test_a_file_beside_weights_that_is_another_s_is_damage(repository, root, capsys):
@@ -252,7 +249,7 @@ def test_purge_never_empties_a_repository(repository, capsys):
 def test_publish_prints_the_name_and_says_the_rest_on_stderr(whole, tmp_path, capsys, monkeypatch):
     code, out, err = call(capsys, "publish", whole, "--to", tmp_path / "zoo")
     name, (weights, card, use) = out.strip(), err.splitlines()[-3:]
-    assert code == 0 and names.ours(name) and out == f"{name}\n"
+    assert code == 0 and model_names.ours(name) and out == f"{name}\n"
     assert Path(weights.partition(": ")[0]).name.startswith(f"{name}-") and "mAP 0.0" in weights
     assert Path(card.partition(": ")[2]).is_file()
     assert use.endswith(f"export GAN_KD_SSD_REPO={tmp_path / 'zoo'}")

@@ -24,3 +24,9 @@ def test_evaluation_takes_the_kind_from_the_network_s_name(network, faster_rcnn)
     wrong = ["--data-shape", "300"] if faster_rcnn else ["--short", "300"]
     with pytest.raises(UserError, match=wrong[0]):
         evaluation_options.parse([*words, *wrong])
+
+
+def test_the_sizes_of_a_faster_rcnn_are_refused_for_an_ssd_with_the_name_to_give():
+    words = ["--network", "ssd_512_resnet50_v1_voc", "--params", "x.params", "--max-size", "300"]
+    with pytest.raises(UserError, match=r"--max-size: .* is named faster_rcnn_resnet50_v1$"):
+        evaluation_options.parse(words)

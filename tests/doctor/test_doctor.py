@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_kd_ssd.doctor import FAIL, OK, WARN, gpu, probe, report, software, storage
+from gan_kd_ssd.doctor import FAIL, OK, WARN, examine, gpu, probe, software, storage
 from gan_kd_ssd.util import cuda
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,7 +124,7 @@ def pc(tmp_path):
 
 
 def test_this_machine_has_what_the_tests_need():
-    checks = {one.name: one for one in report.examine()}
+    checks = {one.name: one for one in examine()}
     for name in ("Python", "MXNet", "numpy", "GluonCV", "OpenCV", "pycocotools", "memory"):
         assert checks[name].status in (OK, WARN), checks[name]
     assert "1.9.1" in checks["MXNet"].found
@@ -311,10 +311,11 @@ def test_what_data_sets_lack_is_shown_with_the_command_that_fetches_it(pc):
 
 def test_a_complete_data_set_is_sound(tmp_path):
     (tmp_path / "datasets" / "voc").mkdir(parents=True)
-    voc, coco = storage.data_sets(tmp_path, {"voc": [], "coco": []})
+    facts = {"voc": [], "coco": []}
+    voc, coco = (storage.data_set(name, tmp_path, facts) for name in facts)
     assert (voc.status, voc.remedy) == (OK, "") and "complete" in voc.found
     assert coco.status == WARN
-    broken = storage.data_sets(tmp_path, {"error": "ImportError: cv2"})[0]
+    broken = storage.data_set("voc", tmp_path, {"error": "ImportError: cv2"})
     assert broken.status == WARN and "ImportError: cv2" in broken.found
 
 
@@ -376,7 +377,7 @@ def test_a_reader_that_stops_reading_is_no_error(pc):
 
 def test_the_doctor_itself_imports_nothing_that_may_be_broken():
     code = (
-        "import sys\nfrom gan_kd_ssd.doctor import report, gpu, software, storage, probe\n"
+        "import sys\nfrom gan_kd_ssd.doctor import gpu, software, storage, probe\n"
         "heavy = {'mxnet', 'gluoncv', 'numpy', 'cv2', 'tqdm'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )

@@ -75,6 +75,31 @@ def test_what_cannot_be_loaded_is_named_with_its_remedy(site, loads):
         cuda.load_libraries()
 
 
+@pytest.mark.parametrize("installed", [False, True])
+def test_remedies_are_make_in_a_checkout_and_pip_where_the_package_is_installed(
+    site, monkeypatch, installed
+):
+    if installed:
+        monkeypatch.setattr(cuda, "CHECKOUT", site / "pyproject.toml")
+    for problem, make, pip in (
+        ("mxnet", "`make setup`", "`pip install --no-deps mxnet==1.9.1`"),
+        ("mxnet-cu112", "`make setup-gpu`", "`pip install --no-deps mxnet-cu112==1.9.1`"),
+        ("mxnet-cu112", "`make setup-gpu`", "nvidia-cudnn-cu11"),
+        ("libraries", "-r requirements-gpu.txt", "`pip install nvidia-cuda-runtime-cu11 "),
+        ("two builds", "rm -r .venv", "`pip uninstall mxnet mxnet-cu112`"),
+        ("driver", "rm -r .venv", "--no-deps mxnet==1.9.1`"),
+        ("gluoncv", "`make setup`", "`pip install gluoncv`"),
+        ("", "`make setup`", "`pip install --no-deps mxnet==1.9.1`"),
+    ):
+        found = cuda.remedy(problem)
+        assert (make in found, pip in found) == (not installed, installed), found
+
+
+def test_the_default_remedy_is_that_of_the_installed_build(site):
+    (site / "mxnet_cu112-1.9.1.dist-info").mkdir()
+    assert cuda.remedy() == cuda.remedy("mxnet-cu112") != cuda.remedy("mxnet")
+
+
 def test_the_pins_are_those_of_the_libraries_and_of_one_build_each():
     def names(file):
         lines = (ROOT / file).read_text().splitlines()
@@ -95,7 +120,7 @@ def test_two_builds_are_refused_before_mxnet_is_imported(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from gan_kd_ssd.util.errors import exit_on_user_error\n"
-        "def main():\n    from gan_kd_ssd import backend\n"
+        "def main():\n    import gan_kd_ssd.util.mxnet\n"
         "sys.exit(exit_on_user_error('program', main))\n"
     )
     done = subprocess.run(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import digests
 from gan_kd_ssd.util.mxnet import mx
 from gan_kd_ssd.zoo.publish import card, find_run, publish
-from gan_kd_ssd.zoo.releases import newest, parse_index, release_of, repository
+from gan_kd_ssd.zoo.releases import newest, parse_index, release_of
 from gan_kd_ssd.zoo.store import Store
 from helpers import model_zoo_index as zoo
 from helpers.file_server import FileServer
@@ -149,7 +150,7 @@ def test_the_card_says_what_was_done_and_how_well(releases, whole):
     for part in (
         f"| **mean (mAP)** | **{best['mAP']:.4f}** |",
         f"| cross | {best['classes']['cross']:.4f} |",
-        "python train_ssd_gkd.py --student resnet10_v1_0.125",
+        "gan-kd train-ssd --student resnet10_v1_0.125",
         f"| train | {first['data']['train']['name']} | 24 |",
         f"mAP {first['teacher']['mAP']:.4f} on the same validation data",
         first["teacher"]["sha256"],
@@ -171,7 +172,10 @@ def test_publishing_again_changes_nothing_but_the_time(run, tmp_path):
     before = {p.name: p.read_bytes() for p in (tmp_path / "zoo").iterdir()}
     second = publish(run, tmp_path / "zoo")
     after = {p.name: p.read_bytes() for p in (tmp_path / "zoo").iterdir()}
-    assert first.weights.sha1 == second.weights.sha1 and first.published < second.published
+    assert (
+        first.weights.sha1 == second.weights.sha1
+        and first.fields["published"] < second.fields["published"]
+    )
     changed = {name for name in before if before[name] != after[name]}
     assert set(before) == set(after) and changed == {"index.json", f"{first.stem}.json"}
 
@@ -443,9 +447,8 @@ def test_the_demo_publishes_its_networks(whole, teacher_params, tmp_path, monkey
 
     monkeypatch.setattr(demo, "ZOO", tmp_path / "zoo")
     prefixes = {"teacher": Path(str(teacher_params)[: -len("_best.params")]), "gkd": whole}
-    networks = [type("Network", (), {"prefix": prefix}) for prefix in prefixes.values()]
+    networks = [SimpleNamespace(files=SimpleNamespace(prefix=p)) for p in prefixes.values()]
     monkeypatch.setattr(demo, "NETWORKS", networks)
-    bar = type("Bar", (), {"set_description_str": lambda self, text: None})()
-    assert demo._publish(bar) == [TEACHER, NAME]
-    source = repository(f"file:{tmp_path / 'zoo'}")
-    assert Store(tmp_path / "root", source=source).fetch(NAME).path.exists()
+    assert demo.publish() == [TEACHER, NAME]
+    monkeypatch.setenv("GAN_KD_SSD_REPO", f"file:{tmp_path / 'zoo'}")
+    assert Store(tmp_path / "root").fetch(NAME).path.exists()

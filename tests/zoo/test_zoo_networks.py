@@ -63,10 +63,10 @@ def test_parameter_files_are_gluoncvs(name, zoo, tmp_path):
     """Both ways; that a Faster R-CNN detects the same is in tests/detectors/test_faster_rcnn.py."""
     import gluoncv
 
-    from gan_kd_ssd.zoo import names, networks
+    from gan_kd_ssd.zoo import model_names, networks
 
     mx.random.seed(5)
-    detector = networks.build(names.parse(name))
+    detector = networks.build(model_names.parse(name))
     detector.initialize([mx.cpu()])
     mine = detector.net
     theirs = gluoncv.model_zoo.get_model(zoo, pretrained_base=False)
@@ -140,10 +140,10 @@ def test_what_cannot_be_built_is_one_line(name, arguments, message):
 
 
 def test_pretrained_weights_that_nobody_published_name_the_command_that_trains_them():
-    from gan_kd_ssd.zoo import names
+    from gan_kd_ssd.zoo import model_names
 
     name = "ssd_512_mobilenet1.0_voc_gkd_resnet50_v1_cos"
     with pytest.raises(UserError, match="the paper published no weights") as error:
         model_zoo.get_model(name, pretrained=True)
-    assert names.parse(name).cell.command().line() in str(error.value)
+    assert model_names.parse(name).cell.command().line() in str(error.value)
     assert "GAN_KD_SSD_REPO" in str(error.value)

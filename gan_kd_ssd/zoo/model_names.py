@@ -16,12 +16,12 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.detectors.names import BACKBONE, NetworkName
-from gan_kd_ssd.paper.rows import Row, cells, rows
+from gan_kd_ssd.paper.rows import Row, rows
 from gan_kd_ssd.util.errors import UserError
 
 #: Data sets that ``--dataset`` accepts by name: their part of a zoo name -> the value of the option.
@@ -35,31 +35,22 @@ _NAME = re.compile(
     r"(?:_roi(?P<roi>align|pool))?",
     re.ASCII,
 )
-#: Sources of weights outside this project: what they are, and the names that each publishes.
-SOURCES = json.loads(Path(__file__).with_name("sources.json").read_text("utf-8"))
 #: Names of this zoo's form under which GluonCV 0.10 publishes weights (its model_store.py).
-GLUONCV_PUBLISHES = frozenset(SOURCES["gluoncv"]["detectors"])
+GLUONCV_PUBLISHES = frozenset(
+    json.loads(Path(__file__).with_name("sources.json").read_text("utf-8"))["gluoncv"]["detectors"]
+)
 
 
 @dataclass(frozen=True)
 class ModelName:
-    """The parts of a name; ``str()`` gives the name.
-
-    Attributes:
-        network: The trained network.
-        data: The data set, as ``--dataset`` or as the name of a folder.
-        teacher: Backbone of the teacher; None for a network trained without one.
-        cosine: Whether cosine attention was used.
-        roi_mode: 'align' or 'pool' for a Faster R-CNN, else None.
-        plain: Whether the name says that there was no teacher.
-    """
+    """The parts of a name; ``str()`` gives the name."""
 
     network: NetworkName
-    data: str
-    teacher: str | None = None
-    cosine: bool = False
-    roi_mode: str | None = None
-    plain: bool = False
+    data: str  # the data set, as ``--dataset`` or as the name of a folder
+    teacher: str | None = None  # its backbone; None for a network trained without a teacher
+    cosine: bool = False  # whether cosine attention was used
+    roi_mode: str | None = None  # 'align' or 'pool' for a Faster R-CNN, else None
+    plain: bool = False  # whether the name says that there was no teacher
 
     def __str__(self) -> str:
         name = f"ssd_{self.size}" if self.is_ssd else "faster_rcnn"
@@ -84,16 +75,21 @@ class ModelName:
         return self.network.data_shape
 
     @property
+    def row(self) -> Row | None:
+        """The row of ``gan-kd experiments list`` that trains the network."""
+        return _rows_by_name().get(str(self))
+
+    @property
     def cell(self) -> Row | None:
         """The result in the paper's tables that the name stands for."""
-        return _cells_by_name().get(str(self))
+        return self.row if self.row and self.row.figure.place else None
 
     def teacher_name(self) -> str | None:
         """Name of the trained teacher: GluonCV's if GluonCV publishes it."""
         if self.teacher is None:
             return None
         if self.cell and self.cell.trained_teacher:  # shared by students of both RoI modes
-            return str(of_cell(self.cell.trained_teacher))
+            return str(of_row(self.cell.trained_teacher))
         network = replace(self.network, backbone=self.teacher)
         name = str(replace(self, network=network, teacher=None, cosine=False))
         short = name.removesuffix("_roialign")
@@ -105,9 +101,8 @@ class ModelName:
         A data set that is a folder appears as ``path/to/...``. A teacher that has to be trained is
         expected where :meth:`teacher_command` saves it.
         """
-        cell = row_of(self)
-        if cell:
-            return cell.command()
+        if self.row:
+            return self.row.command()
         teacher = self.teacher_command()
         options: dict[str, object] = {
             "dataset": NAMED_DATA.get(self.data, f"path/to/{self.data}"),
@@ -144,11 +139,9 @@ class ModelName:
 def parse(text: str) -> ModelName | None:
     """Parse a name of this zoo's form, which GluonCV may publish as well; None for another form."""
     match = _NAME.fullmatch(text)
-    if not match:
+    if not match or (match["size"] and match["roi"]):
         return None
-    size, roi_mode = match["size"], match["roi"]
-    if size and roi_mode:
-        return None
+    size = match["size"]
     if size:
         network = NetworkName("ssd", match["student"], data_shape=int(size))
     else:
@@ -158,7 +151,7 @@ def parse(text: str) -> ModelName | None:
         match["data"],
         teacher=match["teacher"],
         cosine=bool(match["cosine"]),
-        roi_mode=None if size else roi_mode or "align",
+        roi_mode=None if size else match["roi"] or "align",
         plain=bool(match["plain"]),
     )
 
@@ -171,48 +164,38 @@ def ours(text: str) -> ModelName | None:
 def full_name(text: str) -> str:
     """The zoo name of a row of ``gan-kd experiments list``; any other name in lower case."""
     text = text.lower()
-    found = [row for row in rows() if row.name == text]
-    return (found[0].networks.weights or str(of_cell(found[0]))) if found else text
+    named = {row.name: row.networks.weights or str(of_row(row)) for row in rows()}
+    return named.get(text, text)
 
 
-def unknown(text: str, known: Iterable[str]) -> UserError:
-    """The error for an unknown name; it suggests similar names."""
-    found = similar(text[:120], known)
+def unknown(text: str, more: Iterable[str] = ()) -> UserError:
+    """The error for an unknown name; it suggests similar names of the paper's networks or of ``more``."""
+    found = similar(text[:120], more)
     hint = f"did you mean {' or '.join(found)}?" if found else "see `gan-kd zoo list`"
     return UserError(f"no network is called {text[:120]!r}: {hint}")
 
 
-def similar(text: str, known: Iterable[str]) -> list[str]:
-    """At most three similar names, the most similar first."""
-    return difflib.get_close_matches(text, sorted(set(known)), n=3, cutoff=0.6)
+def similar(text: str, more: Iterable[str] = ()) -> list[str]:
+    """At most three similar names of the paper's networks or of ``more``, the most similar first."""
+    known = sorted({*_rows_by_name(), *more} - {text})
+    return difflib.get_close_matches(text, known, n=3, cutoff=0.6)
 
 
-def of_cell(cell: Row) -> ModelName:
+def of_row(row: Row) -> ModelName:
     """The name of a row of the paper's matrix."""
-    if cell.roi_mode is None:
-        network, data = NetworkName("ssd", cell.student, data_shape=512), cell.dataset
+    if row.roi_mode is None:
+        network, data = NetworkName("ssd", row.student, data_shape=512), row.dataset
     else:
-        network = NetworkName("faster_rcnn", cell.student)
-        data = "voc" if cell.dataset == "voc07" else cell.dataset
-    return ModelName(network, data, cell.teacher, cell.cosine, cell.roi_mode)
+        network = NetworkName("faster_rcnn", row.student)
+        data = "voc" if row.dataset == "voc07" else row.dataset
+    return ModelName(network, data, row.teacher, row.cosine, row.roi_mode)
 
 
-@lru_cache(maxsize=1)
-def _cells_by_name() -> dict[str, Row]:
-    return {str(of_cell(cell)): cell for cell in cells()}
-
-
-@lru_cache(maxsize=1)
-def _teachers_by_name() -> dict[str, Row]:
-    """The rows of teachers that have to be trained."""
-    return {
-        str(of_cell(row)): row for row in rows() if row.table is None and not row.networks.weights
-    }
-
-
-def row_of(name: ModelName) -> Row | None:
-    """The row of ``gan-kd experiments list`` that trains a network; None if there is none."""
-    return name.cell or _teachers_by_name().get(str(name))
+@cache
+def _rows_by_name() -> dict[str, Row]:
+    """The rows of the tables, then those of teachers that have to be trained."""
+    trained = (row for row in rows() if row.figure.place or not row.networks.weights)
+    return {str(of_row(row)): row for row in trained}
 
 
 def paper_names() -> list[str]:
@@ -220,5 +203,4 @@ def paper_names() -> list[str]:
 
     Students come first, then baselines without a teacher, then teachers that have to be trained.
     """
-    names = dict.fromkeys([*_cells_by_name(), *_teachers_by_name()])
-    return [name for name in names if name not in GLUONCV_PUBLISHES]
+    return [name for name in _rows_by_name() if name not in GLUONCV_PUBLISHES]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,41 +21,27 @@ ALLOWED = {"class_scores": 1e-3, "scores": 1e-3, "class_boxes": 0.1, "boxes": 0.
 LEAST_FOUND = 0.99
 
 
-@dataclass
+@dataclass(frozen=True)
 class OutputDifference:
-    """The differences for one input.
+    """The differences for one input."""
 
-    Attributes:
-        image: Name of the input.
-        largest: Largest difference by output.
-        allowed: Largest allowed difference by output.
-        found: Number of rows that were found again; 0 if values were compared one by one.
-        rows: Number of rows; 0 if values were compared one by one.
-    """
-
-    image: str
-    largest: dict[str, float] = field(default_factory=dict)
-    allowed: dict[str, float] = field(default_factory=dict)
-    found: int = 0
-    rows: int = 0
+    image: str  # name of the input
+    largest: dict[str, float]  # by output
+    allowed: dict[str, float]  # by output
+    found: int = 0  # number of rows that were found again, if rows were searched
+    rows: int = 0  # number of rows, if rows were searched
 
     @property
-    def equal(self) -> bool:
-        """Whether all differences are allowed and enough rows were found again."""
-        within = all(value <= self.allowed[name] for name, value in self.largest.items())
-        return within and self.found >= LEAST_FOUND * self.rows
-
-
-def excess(comparisons: Sequence[OutputDifference]) -> str:
-    """Describe the differences that are not allowed."""
-    found = []
-    for one in comparisons:
-        for name, value in one.largest.items():
-            if not value <= one.allowed[name]:
-                found.append(f"{name.replace('_', ' ')} of {one.image}: {value:.1e}")
-        if one.found < LEAST_FOUND * one.rows:
-            found.append(f"{one.image}: {one.found} of {one.rows} rows found again")
-    return ", ".join(found)
+    def excess(self) -> list[str]:
+        """Descriptions of the differences that are not allowed."""
+        found = [
+            f"{name.replace('_', ' ')} of {self.image}: {value:.1e}"
+            for name, value in self.largest.items()
+            if not value <= self.allowed[name]
+        ]
+        if self.found < LEAST_FOUND * self.rows:
+            found.append(f"{self.image}: {self.found} of {self.rows} rows found again")
+        return found
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
@@ -72,8 +58,7 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
 def one_by_one(image: str, want: dict, got: dict, allowed: dict | None = None) -> OutputDifference:
     """Compare arrays by output, value by value; ``allowed=None`` allows no difference."""
     largest = {name: difference(want[name], got[name]) for name in want}
-    limits = {name: allowed[name] if allowed else 0.0 for name in want}
-    return OutputDifference(image, largest, limits)
+    return OutputDifference(image, largest, allowed or dict.fromkeys(want, 0.0))
 
 
 def as_sets(image: str, want: dict, got: dict) -> OutputDifference:
@@ -89,53 +74,40 @@ def as_sets(image: str, want: dict, got: dict) -> OutputDifference:
 
 def row_by_row(image: str, want: dict, got: dict) -> OutputDifference:
     """Find each row of the outputs (1, N, ...) again, at the same place or at another."""
-    limits = {name: ALLOWED[name] for name in want}
     rows = len(next(iter(want.values()))[0])
     if any(want[name].shape != got[name].shape for name in want):
-        return OutputDifference(image, {name: float("inf") for name in want}, limits, 0, rows)
-    wanted = {name: value.reshape(rows, -1) for name, value in want.items()}
-    given = {name: value.reshape(rows, -1) for name, value in got.items()}
-    largest, found = dict.fromkeys(want, 0.0), 0
-    for row in range(rows):
-        place = _place(wanted, given, limits, row)
-        if place is None:
-            continue
-        found += 1
-        for name in want:
-            apart = difference(wanted[name][row], given[name][place])
-            largest[name] = max(largest[name], apart)
-    return OutputDifference(image, largest, limits, found, rows)
+        return OutputDifference(image, dict.fromkeys(want, float("inf")), ALLOWED, 0, rows)
+    wanted, given = ({k: v.reshape(rows, -1) for k, v in side.items()} for side in (want, got))
+    same = _near(wanted, given)
+    places = np.where(same, np.arange(rows), -1)
+    for row in np.flatnonzero(~same):
+        elsewhere = _near({name: value[row] for name, value in wanted.items()}, given)
+        places[row] = elsewhere.argmax() if elsewhere.any() else -1
+    found = places >= 0
+    largest = {name: difference(wanted[name][found], given[name][places[found]]) for name in want}
+    return OutputDifference(image, largest, ALLOWED, int(found.sum()), rows)
 
 
-def _place(wanted: dict, given: dict, limits: dict, row: int) -> int | None:
-    """The place of an equal row within the limits, None if there is none; the same place first."""
-
-    def within(places) -> np.ndarray:
-        near = np.ones(len(given[next(iter(given))][places]), bool)
-        for name, limit in limits.items():
-            near &= (np.abs(given[name][places] - wanted[name][row]) <= limit).all(axis=1)
-        return np.flatnonzero(near)
-
-    if len(within(slice(row, row + 1))):
-        return row
-    places = within(slice(None))
-    return int(places[0]) if len(places) else None
+def _near(wanted: dict, given: dict) -> np.ndarray:
+    """Whether each row of ``given`` is equal to ``wanted`` within the allowed differences."""
+    apart = {name: np.abs(given[name] - wanted[name]) for name in wanted}
+    return np.all([(apart[name] <= ALLOWED[name]).all(axis=1) for name in apart], axis=0)
 
 
 def table(comparisons: Sequence[OutputDifference]) -> str:
     """A row for each input, a column for each output, and a row with the allowed differences."""
+
+    def numbers(values: dict) -> list[str]:
+        cells = [values.get(name) for name in names]
+        return ["" if v is None else "0" if v == 0 else f"{v:.1e}" for v in cells]
+
     names = list(dict.fromkeys(name for one in comparisons for name in one.largest))
     units = {"class_boxes": " [px]", "boxes": " [px]"}
     titles = [name.replace("_", " ") + units.get(name, "") for name in names]
     lines, allowed = [["largest difference", *titles, ""]], {}
     for one in comparisons:
-        cells = [_number(one.largest[name]) if name in one.largest else "" for name in names]
         found = f"{one.found} of {one.rows} rows found again" if one.rows else ""
-        lines.append([one.image, *cells, found])
+        lines.append([one.image, *numbers(one.largest), found])
         allowed.update(one.allowed)
-    lines.append(["allowed", *(_number(allowed[name]) for name in names), ""])
+    lines.append(["allowed", *numbers(allowed), ""])
     return aligned(lines, right=range(1, len(names) + 1))
-
-
-def _number(value: float) -> str:
-    return "0" if value == 0 else f"{value:.1e}"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gan_kd_ssd import zoo as model_zoo
 from gan_kd_ssd.detectors.names import NetworkName
 from gan_kd_ssd.paper.rows import cells
-from gan_kd_ssd.zoo import names
-from gan_kd_ssd.zoo.names import ModelName
+from gan_kd_ssd.zoo import model_names
+from gan_kd_ssd.zoo.model_names import ModelName
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,26 +39,28 @@ def test_every_student_of_the_three_tables_has_a_name_with_its_teacher_in_it():
 def test_every_figure_of_the_tables_is_listed_or_published_by_gluoncv():
     listed = set(model_zoo.get_model_list())
     for cell in cells():
-        name = str(names.of_cell(cell))
-        assert name in listed or (cell.teacher is None and name in names.GLUONCV_PUBLISHES)
-    own = {name for name in listed if names.parse(name).cell is None}  # teachers to be trained
+        name = str(model_names.of_row(cell))
+        assert name in listed or (cell.teacher is None and name in model_names.GLUONCV_PUBLISHES)
+    own = {
+        name for name in listed if model_names.parse(name).cell is None
+    }  # teachers to be trained
     assert own == {"faster_rcnn_resnet101_v1d_voc_roialign"}
 
 
 def test_a_name_of_the_paper_has_its_figure():
-    cosine = names.parse("ssd_512_mobilenet1.0_voc_gkd_resnet50_v1_cos")
+    cosine = model_names.parse("ssd_512_mobilenet1.0_voc_gkd_resnet50_v1_cos")
     assert cosine.cell.published == 78.4
-    pool = names.parse("faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d_cos_roipool")
+    pool = model_names.parse("faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d_cos_roipool")
     assert (pool.cell.published, pool.roi_mode) == (73.8, "pool")
-    assert names.parse("ssd_256_mobilenet1.0_voc_gkd_resnet50_v1_cos").cell is None
+    assert model_names.parse("ssd_256_mobilenet1.0_voc_gkd_resnet50_v1_cos").cell is None
 
 
 def test_names_that_gluoncv_publishes_are_known_exactly():
     from gluoncv.model_zoo import model_store
 
-    theirs = {name for name in model_store._model_sha1 if names.parse(name)}
-    assert theirs == names.GLUONCV_PUBLISHES
-    assert not any(names.ours(name) for name in theirs)
+    theirs = {name for name in model_store._model_sha1 if model_names.parse(name)}
+    assert theirs == model_names.GLUONCV_PUBLISHES
+    assert not any(model_names.ours(name) for name in theirs)
 
 
 def ssd(student, data, size, **more):
@@ -90,12 +92,12 @@ def ssd(student, data, size, **more):
     ],
 )
 def test_a_name_is_read_and_written_again(text, what):
-    assert names.parse(text) == what and str(what) == text
+    assert model_names.parse(text) == what and str(what) == text
 
 
 def test_roialign_may_be_left_out():
     short = "faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d"
-    assert str(names.parse(short)) == f"{short}_roialign"
+    assert str(model_names.parse(short)) == f"{short}_roialign"
 
 
 @pytest.mark.parametrize(
@@ -117,18 +119,18 @@ def test_roialign_may_be_left_out():
     ],
 )
 def test_what_is_no_name_of_the_zoo_is_not_read(text):
-    assert names.parse(text) is None
+    assert model_names.parse(text) is None
 
 
 @given(st.text(alphabet="sd_512resnt18v1.voc/\\-\0gkdatrus", max_size=60))
 def test_no_name_leads_out_of_a_folder(text):
-    what = names.parse(text)
+    what = model_names.parse(text)
     assert what is None or not set("/\\\0-") & set(str(what))
 
 
 def test_the_command_of_a_row_is_that_of_the_tables():
     for cell in cells():
-        assert names.of_cell(cell).command() == cell.command()
+        assert model_names.of_row(cell).command() == cell.command()
 
 
 def test_the_commands_are_options_that_the_scripts_take():
@@ -139,7 +141,7 @@ def test_the_commands_are_options_that_the_scripts_take():
         "ssd_128_resnet10_v1_0.125_shapes_gkd_resnet10_v1_0.5_cos",
         "faster_rcnn_fpn_resnet10_v1_0.25_bccd_gkd_resnet18_v1_0.25_roipool",
     ):
-        name = names.parse(text)
+        name = model_names.parse(text)
         command = name.command()
         ssd = command.script == "train_ssd_gkd.py"
         options = (parse_train_ssd if ssd else parse_train_faster_rcnn)(command.words())
@@ -155,15 +157,15 @@ def test_the_commands_are_options_that_the_scripts_take():
 
 
 def test_a_teacher_that_nobody_publishes_comes_first_in_the_advice():
-    tables = names.parse("ssd_512_mobilenet1.0_voc_gkd_resnet50_v1")
+    tables = model_names.parse("ssd_512_mobilenet1.0_voc_gkd_resnet50_v1")
     assert tables.teacher_name() == "ssd_512_resnet50_v1_voc"
     assert tables.teacher_command() is None and "--teacher-params" not in tables.advice()
-    faster = names.parse("faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d_cos_roipool")
+    faster = model_names.parse("faster_rcnn_resnet50_v1b_voc_gkd_resnet101_v1d_cos_roipool")
     assert faster.teacher_name() == "faster_rcnn_resnet101_v1d_voc_roialign"
     first, _, then = faster.advice().partition("train the network with")
     assert "--student resnet101_v1d" in first and "--distill none" in first
     assert "--roi-mode" not in first and "--roi-mode pool" in then
-    thin = names.parse("ssd_128_resnet10_v1_0.125_shapes_gkd_resnet10_v1_0.5")
+    thin = model_names.parse("ssd_128_resnet10_v1_0.125_shapes_gkd_resnet10_v1_0.5")
     prefix = thin.teacher_command().options["save_prefix"]
     assert thin.command().options["teacher_params"] == f"{prefix}_best.params"
 
