@@ -57,7 +57,9 @@ def layers(graph: dict[str, set[str]]) -> list[list[str]]:
             raise ValueError(f"a circle of imports: {sorted(set(graph) - set(height))}")
         for room in ready:
             height[room] = 1 + max((height[other] for other in graph[room]), default=-1)
-    for room in sorted(graph, key=height.get, reverse=True):  # as close to its importers as possible
+    for room in sorted(
+        graph, key=height.get, reverse=True
+    ):  # as close to its importers as possible
         importers = [height[other] for other in graph if room in graph[other]]
         height[room] = min(importers, default=max(height.values()) + 1) - 1
     rows: list[list[str]] = [[] for _ in range(max(height.values()) + 1)]
