@@ -6,14 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_kd_ssd.config.evaluation_options import TrainedNetwork
 from gan_kd_ssd.config.parser import Parser, class_names, positive, with_dashes
 from gan_kd_ssd.util.errors import UserError
 
 
 @dataclass(frozen=True)
-class ExportConfig(TrainedNetwork):
-    """The network to export, and the files to write."""
+class ExportConfig:
+    """The network to export, and the files to write; the fields are the options.
+
+    Settings of the network that are None or False are those of the run that wrote ``params``.
+    """
+
+    network: str
+    params: Path
+    data_shape: int | None
+    use_fpn: bool
+    roi_mode: str | None
+    short: int | None
+    max_size: int | None
+    norm_layer: str | None
 
     classes: list[str] | None  # None takes those of the run that wrote the weights
     format: str  # 'symbol' or 'onnx'
