@@ -261,7 +261,7 @@ class Checkout:
         for path in sorted(self.masks, key=len, reverse=True):
             text = text.replace(path, self.masks[path])
         text = re.sub(r"(Speed|Training cost): -?[\d.]+", r"\1: *", text)
-        text = re.sub(r"[\d.]+ (images/s over|in the network alone)", r"* \1", text)
+        text = re.sub(r"[\d.]+ (images/s|in the network alone)", r"* \1", text)
         text = re.sub(r"0x[0-9a-f]{6,}", "0x*", text)
         return re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?", "*", text)
 
