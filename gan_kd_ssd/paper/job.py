@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from gan_kd_ssd.config.command import FASTER_RCNN
+from gan_kd_ssd.config.command import FASTER_RCNN, Command
 from gan_kd_ssd.config.training_config import from_words
-from gan_kd_ssd.paper.rows import Row
+from gan_kd_ssd.paper.rows import Row, by_name
 from gan_kd_ssd.paper.scale import Scale
 from gan_kd_ssd.paper.training_runs import ResumableTraining, RunFiles
 from gan_kd_ssd.util.errors import UserError
@@ -25,14 +25,7 @@ _NOT_IN_RECIPE = (
 
 @dataclass(frozen=True)
 class Job:
-    """A row to run.
-
-    Attributes:
-        row: The row.
-        scale: The scale at which it is run.
-        folder: The folder of all runs.
-        extra: Further words for the training command, which override those of the row.
-    """
+    """A row to run. ``folder`` has all runs; ``extra`` are words that override the training command."""
 
     row: Row
     scale: Scale
@@ -41,10 +34,9 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Name of the row."""
         return self.row.name
 
-    @property
+    @cached_property
     def files(self) -> RunFiles:
         """The files of the training. ``result.json``, ``failed.json`` and ``output.txt`` join them."""
         return RunFiles(Path(self.row.prefix(self.folder, self.scale.name)))
@@ -56,20 +48,43 @@ class Job:
     @property
     def teacher(self) -> Job | None:
         """The job that trains the teacher, None if none has to be trained."""
-        row = self.scale.teacher_of(self.row)
+        row = self.row.trained_teacher
+        if (
+            self.scale.width and self.row.networks.teacher_row
+        ):  # no weights of this width are published
+            row = by_name(self.row.networks.teacher_row)
         return row and Job(row, self.scale, self.folder, self.extra)
+
+    def command(self) -> Command:
+        """The training command of the row at this scale, without ``extra``."""
+        row, scale = self.row, self.scale
+        command = row.command(self.folder)
+        options = command.options
+        options["save_prefix"] = str(self.files.prefix)
+        if scale.width:
+            options["dataset"] = self.data_command()[2]
+            options["student"] = f"{row.student}_w{scale.width}"
+            options["teacher"] = row.teacher and f"{row.teacher}_w{scale.width}"
+            options |= {**scale.options[row.script], **scale.student_options.get(row.student, {})}
+        if self.teacher:
+            options[row.teacher_option] = str(self.teacher.files.params)
+        options["quiet"] = True
+        return command
 
     def train_command(self) -> list[str]:
         """The command that trains the row."""
-        return [*self.scale.command(self.row, self.folder).program_words(), *self.extra]
+        return [*self.command().program_words(), *self.extra]
+
+    def data_command(self) -> list[str]:
+        """The command that generates a folder of images (its third word) in place of the row's data."""
+        layout = "coco" if self.row.dataset == "coco" else "voc"
+        counts = [word for split, n in self.scale.images.items() for word in (f"--{split}", str(n))]
+        target = f"{self.folder}/{self.scale.name}/data/shapes_{layout}"
+        return ["data", "shapes", target, *counts, "--layout", layout]
 
     @cached_property
     def options(self) -> Mapping[str, object]:
-        """The options of the training as its command reads them, by name (underscores).
-
-        Raises:
-            UserError: The command does not accept the row's options, or those of ``extra``.
-        """
+        """The options of the training by name (underscores); UserError if the command refuses them."""
         try:
             return from_words(self.row.script, self.train_command()[1:]).namespace
         except UserError as error:
@@ -94,17 +109,13 @@ class Job:
 
     def commands(self) -> list[list[str]]:
         """All commands of this row, in order, without those of its teacher."""
-        data = self.scale.data_command(self.row, self.folder)
-        return [*([data] if data else []), self.train_command(), self.eval_command()]
+        data = [self.data_command()] if self.scale.width else []
+        return [*data, self.train_command(), self.eval_command()]
 
     def training(self) -> ResumableTraining:
-        """The training of the row. The teacher must be trained already.
-
-        The recipe has the options that differ from their defaults (a later version may have more
-        options), the generated images, and the sha256 of the teacher's weights.
-        """
+        """The training of the row. The teacher must be trained already."""
         defaults = from_words(self.row.script, []).namespace
-        options = {
+        options = {  # those at their defaults are left out: a later version may have more options
             name: value
             for name, value in self.options.items()
             if name not in _NOT_IN_RECIPE and value != defaults[name]

@@ -48,11 +48,7 @@ def is_of(cell: Row, command: Command) -> bool:
 
 
 def runs_in(folder: str | Path) -> Iterable[Log]:
-    """Read the training logs (``*_train.log``) below a folder. Other files are skipped.
-
-    Raises:
-        UserError: There is no such folder.
-    """
+    """Read the training logs (``*_train.log``) below a folder. Other files are skipped."""
     if not Path(folder).is_dir():
         raise UserError(f"{folder} is not a folder: name the folder of your runs")
     for path in sorted(Path(folder).rglob("*_train.log")):
@@ -82,22 +78,17 @@ def best_runs(logs: Iterable[Log]) -> dict[Row, BestRun]:
 
 def tables_as_dict(found: dict[Row, BestRun]) -> list[dict]:
     """The tables for JSON, one object a row."""
-    rows = []
-    for cell in cells():
-        here, teacher = found.get(cell), cell.trained_teacher
-        rows.append(
-            {
-                "table": cell.table,
-                "row": cell.name,
-                "cell": cell.label,
-                "published": cell.published,
-                "ours": here.mean_ap if here else None,
-                "log": here.log if here else None,
-                "command": cell.command().line(),
-                "teacher_command": teacher.command().line() if teacher else None,
-            }
-        )
-    return rows
+    return [
+        {
+            **{"table": cell.table, "row": cell.name, "cell": cell.label},
+            "published": cell.published,
+            "ours": found[cell].mean_ap if cell in found else None,
+            "log": found[cell].log if cell in found else None,
+            "command": cell.command().line(),
+            "teacher_command": cell.trained_teacher and cell.trained_teacher.command().line(),
+        }
+        for cell in cells()
+    ]
 
 
 def tables_text(found: dict[Row, BestRun]) -> str:

@@ -26,6 +26,17 @@ _COLUMNS = (
     ("mAP", "ours", 2),
     ("published", "published", 1),
 )
+_INTRODUCTION = """\
+# The paper's rows at the scale {scale}
+
+`gan-kd experiments run --all --scale {scale}` trains and measures the rows;
+`gan-kd experiments show ROW --scale {scale}` prints the commands of one row.
+
+{trained}
+mAP is in percent. A teacher's mAP is measured on the validation images of its student, that of a row on
+the test images by `gan-kd eval`. Seconds are the duration of the training with its start and its
+validations, `-` if the training was interrupted and resumed.{caution}
+"""
 
 
 def result_of(job: Job, state: RowState) -> dict:
@@ -35,17 +46,13 @@ def result_of(job: Job, state: RowState) -> dict:
     started = read_json(job.files.named("started.json")) or {}
     command, *words = started.get("command") or job.train_command()
     return {
-        "row": row.name,
-        "table": row.table,
-        "cell": row.figure.cell,
+        **{"row": row.name, "table": row.table, "cell": row.figure.cell},
         "student": metadata.namespace.get("student"),
         "teacher": row.teacher and metadata.namespace.get("teacher"),
-        "published": row.published,
-        "ours": state.ours,
+        **{"published": row.published, "ours": state.ours},
         "epochs": state.progress and state.progress.epochs,
         "seconds": state.seconds,
-        "versions": metadata.versions,
-        "parameters": metadata.parameters,
+        **{"versions": metadata.versions, "parameters": metadata.parameters},
         "teacher_mAP": teacher.mean_ap if teacher else None,
         "command": shell_line([COMMANDS.get(command, command), *words]),
         "measured": state.result,
@@ -64,37 +71,27 @@ def markdown(done: Sequence[dict], scale: str) -> str:
     """Tables of results: the paper's three, the other rows, and COCO's twelve figures."""
     if not done:
         return "No row is done yet.\n"
-    parts, titles = [_introduction(done, scale)], table_texts()["titles"]
-    for table in (1, 2, 3, None):
+    versions = {", ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in done}
+    trained = "".join(f"Trained with {each}.\n" for each in sorted(filter(None, versions)))
+    caution = "" if scale == SCALE else " These figures say nothing about the published ones."
+    parts = [_INTRODUCTION.format(scale=scale, trained=trained, caution=caution)]
+    titles = {int(n): f"Table {n}: {title}" for n, title in table_texts()["titles"].items()}
+    for table, title in {**titles, None: "Teachers and other rows"}.items():
         rows = [_cells(result) for result in done if result["table"] == table]
         if rows:
-            title = f"Table {table}: {titles[str(table)]}" if table else "Teachers and other rows"
-            head = [title for title, _, _ in _COLUMNS]
-            parts.append(f"## {title}\n\n{_table([head, *rows], 3)}\n")
+            head = [name for name, _, _ in _COLUMNS]
+            parts.append(f"## {title}\n\n{_table([head, *rows], 3)}")
     coco = {r["row"]: r["measured"]["figures"] for r in done if "figures" in r["measured"]}
     if coco:
         rows = [["row", *next(iter(coco.values()))]]
         for name, figures in coco.items():
             rows.append([name, *(_cell(v if v is None else 100 * v, 2) for v in figures.values())])
-        parts.append(f"## COCO's twelve figures, in percent\n\n{_table(rows, 1)}\n")
+        parts.append(f"## COCO's twelve figures, in percent\n\n{_table(rows, 1)}")
     return "\n".join(parts)
 
 
-def _introduction(done: Sequence[dict], scale: str) -> str:
-    """What was run with which versions, and what the columns mean."""
-    versions = {", ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in done}
-    trained = "".join(f"Trained with {each}.\n" for each in sorted(filter(None, versions)))
-    caution = "" if scale == SCALE else " These figures say nothing about the published ones."
-    return f"""# The paper's rows at the scale {scale}
-
-`gan-kd experiments run --all --scale {scale}` trains and measures the rows;
-`gan-kd experiments show ROW --scale {scale}` prints the commands of one row.
-
-{trained}
-mAP is in percent. A teacher's mAP is measured on the validation images of its student, that of a row on
-the test images by `gan-kd eval`. Seconds are the duration of the training with its start and its
-validations, `-` if the training was interrupted and resumed.{caution}
-"""
+def _table(rows: list[list[str]], first_right: int) -> str:
+    return aligned(rows, right=range(first_right, len(rows[0])), markdown=True) + "\n"
 
 
 def _cells(result: dict) -> list[str]:
@@ -107,7 +104,3 @@ def _cell(value: object, digits: int) -> str:
     if value is None or isinstance(value, str):
         return value or "-"
     return f"{value:,.{digits}f}"
-
-
-def _table(rows: list[list[str]], first_right: int) -> str:
-    return aligned(rows, right=range(first_right, len(rows[0])), markdown=True)

@@ -13,30 +13,20 @@ from gan_kd_ssd.paper.training_runs import RunProgress, progress, read_json, wri
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.files import locked
 
-NAMES = DONE, RUNNING, STOPPED, FAILED, WAITING = (
-    *("done", "running", "stopped", "failed", "not started"),
-)
+DONE, RUNNING, STOPPED, FAILED, WAITING = "done", "running", "stopped", "failed", "not started"
+NAMES = (DONE, RUNNING, STOPPED, FAILED, WAITING)
 
 
 @dataclass(frozen=True)
 class RowState:
-    """The state of a row.
+    """The state of a row."""
 
-    Attributes:
-        name: One of :data:`NAMES`.
-        progress: Progress of the training, None before its first figures.
-        seconds_left: Estimated time left of a running training.
-        message: The last line of a running training's log and its age, or why the row failed.
-        result: What ``gan-kd eval`` measured.
-        seconds: Duration of the training, None if it was interrupted.
-    """
-
-    name: str
+    name: str  # one of NAMES
     progress: RunProgress | None = None
-    seconds_left: float | None = None
-    message: str = ""
-    result: dict | None = None
-    seconds: float | None = None
+    seconds_left: float | None = None  # estimated, of a running training
+    message: str = ""  # the last line of a running training's log, or why the row failed
+    result: dict | None = None  # what `gan-kd eval` measured
+    seconds: float | None = None  # duration of the training, None if it was interrupted
 
     @property
     def ours(self) -> float | None:
@@ -49,8 +39,9 @@ def state_of(job: Job) -> RowState:
     """Read the state of a row."""
     running = processes(job)  # read first: what is read later may be newer, but never older
     found = progress(job.files.metrics)
-    result, done, failed = (
-        read_json(job.files.named(f"{name}.json")) for name in ("result", "done", "failed")
+    started, result, done, failed = (
+        read_json(job.files.named(f"{name}.json"))
+        for name in ("started", "result", "done", "failed")
     )
     if running:
         return RowState(RUNNING, found, _seconds_left(job, found), _last_line(job))
@@ -58,7 +49,7 @@ def state_of(job: Job) -> RowState:
         return RowState(FAILED, found, message=failed["error"])
     if done and result:
         return RowState(DONE, found, result=result, seconds=done.get("seconds"))
-    return RowState(STOPPED if job.files.named("started.json").exists() else WAITING, found)
+    return RowState(STOPPED if started else WAITING, found)
 
 
 def _seconds_left(job: Job, found: RunProgress | None) -> float | None:
@@ -86,11 +77,7 @@ def duration(seconds: float) -> str:
 
 @contextlib.contextmanager
 def held(job: Job) -> Iterator[None]:
-    """Hold a row for this process, so that no other process runs it.
-
-    Raises:
-        UserError: Another process runs the row, or its training outlived the process that started it.
-    """
+    """Hold a row for this process; UserError if another process, or the training it left, holds it."""
     others = processes(job)
     who = f"process {others[0]}" if others else "another process"
     busy = f"{job.name}: {who} runs it; see `gan-kd experiments status`"
@@ -107,12 +94,9 @@ def held(job: Job) -> Iterator[None]:
 def record(job: Job, *pids: int) -> None:
     """Write which processes run the row, and how far its training was when they started."""
     found = progress(job.files.metrics)
-    running = {
-        "processes": [[pid, _started_at(pid)] for pid in pids],
-        "began": time.time(),
-        "fraction": found.fraction if found else 0,
-    }
-    write_json(job.file_beside("running.json"), running)
+    known = {"began": time.time(), "fraction": found.fraction if found else 0}
+    known["processes"] = [[pid, _started_at(pid)] for pid in pids]
+    write_json(job.file_beside("running.json"), known)
 
 
 def processes(job: Job) -> list[int]:

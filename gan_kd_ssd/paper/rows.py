@@ -1,7 +1,6 @@
 """The rows of the paper's Tables 1 to 3, one JSON file each in ``matrix/rows``.
 
-A row is one figure of the tables, or a teacher that such rows need. Everything that is known of the
-paper's tables is in these files and in ``matrix/tables.json``.
+A row is one figure of the tables, or a teacher that such rows need.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from pathlib import Path
 from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.util.errors import UserError
 
-#: Default of ``--folder``. Each row has its own folder below ``FOLDER/SCALE``.
 FOLDER = "runs"
 #: The matrix as data: ``rows/*.json``, ``tables.json`` and ``tiny.json``.
 MATRIX = Path(__file__).parent / "matrix"
@@ -31,36 +29,22 @@ _DATASET_OPTIONS = {
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """A figure of the paper.
+    """A figure of the paper; the defaults are those of a row that is in no table."""
 
-    Attributes:
-        place: Table, row and column, counted from 1; ``()`` for a row that is in no table.
-        cell: The place in words.
-        published: mAP in percent as printed; None if the paper prints none.
-        published_log: The published log of this row, as ``compare --reference`` takes it.
-    """
-
-    place: tuple[int, ...] = ()
-    cell: str = ""
-    published: float | None = None
-    published_log: str | None = None
+    place: tuple[int, ...] = ()  # table, row and column, counted from 1
+    cell: str = ""  # the place in words
+    published: float | None = None  # mAP in percent
+    published_log: str | None = None  # as `gan-kd logs compare --reference` takes it
 
 
 @dataclass(frozen=True)
 class RowNetworks:
-    """The networks of a row.
-
-    Attributes:
-        student: The network that is trained.
-        teacher: Its teacher; None if it is trained without one.
-        teacher_row: The row that trains the teacher.
-        weights: GluonCV's name of published weights that replace the training of ``student``.
-    """
+    """The networks of a row."""
 
     student: str
     teacher: str | None = None
-    teacher_row: str | None = None
-    weights: str | None = None
+    teacher_row: str | None = None  # the row that trains the teacher
+    weights: str | None = None  # weights of GluonCV that replace the training of the student
 
 
 @dataclass(frozen=True)
@@ -71,8 +55,6 @@ class Row:
         name: Name of the row's file, without the suffix.
         script: The training script.
         dataset: 'voc' (VOC 07+12), 'voc07' or 'coco'.
-        networks: Student and teacher.
-        figure: What the paper prints for this row.
         options: Options of the script that differ from its defaults: name (underscores) -> value.
         origin: For each choice, whether it is published or inferred.
     """
@@ -140,13 +122,8 @@ class Row:
 
     def command(self, folder: str | Path = FOLDER) -> Command:
         """The training command of the row. Options that it does not set have the script's defaults."""
-        options: dict[str, object] = {
-            "dataset": self.dataset_options[0],
-            "student": self.student,
-            "teacher": self.teacher,
-            **self.options,
-            "save_prefix": self.prefix(folder),
-        }
+        options = {"dataset": self.dataset_options[0], "student": self.student}
+        options |= {"teacher": self.teacher, **self.options, "save_prefix": self.prefix(folder)}
         if self.trained_teacher:
             options[self.teacher_option] = f"{self.trained_teacher.prefix(folder)}_best.params"
         return Command(self.script, options)
@@ -154,11 +131,7 @@ class Row:
 
 @lru_cache(maxsize=1)
 def rows() -> tuple[Row, ...]:
-    """All rows: the figures in the order of the paper's tables, then the teachers by name.
-
-    Raises:
-        UserError: A file is not a valid row. The message names the file.
-    """
+    """All rows: the figures in the order of the paper's tables, then the teachers by name."""
     read = [read_row(file) for file in (MATRIX / "rows").glob("*.json")]
     return tuple(sorted(read, key=lambda row: (not row.figure.place, row.figure.place, row.name)))
 
@@ -176,19 +149,18 @@ def read_row(file: Path) -> Row:
             given[name] = kind(given[name])
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{file}: is not a row ({error}); see experiments/README.md") from error
-    parts = [{f.name for f in fields(kind)} for kind in (RowNetworks, PaperFigure, Row)]
-    parts[2] -= {"name", "networks", "figure"}
+    known = [{f.name for f in fields(kind)} for kind in (RowNetworks, PaperFigure, Row)]
+    known[2] -= {"name", "networks", "figure"}
     missing = [name for name in ("script", "student", "dataset") if name not in given]
-    unknown = set(given).difference(*parts)
+    unknown = set(given).difference(*known)
     if missing or unknown:
         problem = f"{missing[0]!r} is missing" if missing else f"unknown field {min(unknown)!r}"
         raise UserError(f"{file}: {problem}; see experiments/README.md for the fields of a row")
     if given["script"] not in (SSD, FASTER_RCNN):
         raise UserError(f"{file}: script {given['script']!r} is not {SSD} or {FASTER_RCNN}")
-    networks, figure, rest = ({n: v for n, v in given.items() if n in part} for part in parts)
-    return Row(
-        name=file.stem, networks=RowNetworks(**networks), figure=PaperFigure(**figure), **rest
-    )
+    networks, figure, rest = ({n: v for n, v in given.items() if n in part} for part in known)
+    parts = {"networks": RowNetworks(**networks), "figure": PaperFigure(**figure)}
+    return Row(name=file.stem, **parts, **rest)
 
 
 def cells() -> list[Row]:
@@ -197,11 +169,7 @@ def cells() -> list[Row]:
 
 
 def by_name(name: str) -> Row:
-    """Find a row by its name, or read it from a file whose name ends in ``.json``.
-
-    Raises:
-        UserError: There is no such row, or the file is not a valid row.
-    """
+    """Find a row by its name, or read it from a file whose name ends in ``.json``; else a UserError."""
     if name.endswith(".json"):
         return read_row(Path(name))
     known = {row.name: row for row in rows()}

@@ -26,8 +26,7 @@ def run(chosen: Sequence[Job], restart: bool = False) -> int:
         restart: Delete runs that had other options and train anew.
 
     Raises:
-        UserError: A command does not accept its options, or the folder cannot be written. Nothing was
-            run in that case.
+        UserError: An option is wrong, or the folder cannot be written. Nothing was run.
         KeyboardInterrupt, SystemExit: A signal stopped the run. States have been saved.
     """
     jobs = with_teachers(chosen)
@@ -100,10 +99,7 @@ def _train_and_measure(job: Job, training: ResumableTraining, show: Callable[[],
     output, failed = job.files.named("output.txt"), job.files.named("failed.json")
     output.parent.mkdir(exist_ok=True)
     failed.unlink(missing_ok=True)
-
-    def started(pid: int) -> None:
-        record(job, os.getpid(), pid)
-
+    started = partial(record, job, os.getpid())
     *data, _, evaluation = job.commands()
     try:
         if not training.is_done:
@@ -118,11 +114,7 @@ def _train_and_measure(job: Job, training: ResumableTraining, show: Callable[[],
 
 
 def _check_recipe(job: Job, started: dict | None, recipe: dict) -> None:
-    """Refuse to resume or delete a run that was started with other options.
-
-    Raises:
-        UserError: An option differs. The message names it.
-    """
+    """Raise a UserError that names the options of a started run that differ."""
     if started in (None, recipe):
         return
     before, now = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from gan_kd_ssd.config.command import shell_line
 from gan_kd_ssd.paper import row_state
@@ -53,18 +54,14 @@ def show_text(job: Job) -> str:
 def _origins(job: Job) -> list[list[str]]:
     """Each choice of a row, its value, and whether it is published or inferred."""
     row = job.row
-    known = {"student": row.student, "teacher": row.teacher, "dataset": row.dataset}
-    known |= {"weights": row.networks.weights, **row.options}
-    cells = [
-        [f"  {name}", "" if known.get(name) is None else str(known[name]), why]
-        for name, why in row.origin.items()
-    ]
+    known = {"dataset": row.dataset, **asdict(row.networks), **row.options}
+    known = {name: value for name, value in known.items() if value is not None}
+    cells = [[f"  {name}", known.get(name, ""), why] for name, why in row.origin.items()]
     teacher_row = row.networks.teacher_row
     if teacher_row:
-        why = f"GluonCV publishes them: {by_name(teacher_row).networks.weights}"
-        why = (
-            "none are published at this scale: the teacher is trained first" if job.teacher else why
-        )
+        why = "none are published at this scale: the teacher is trained first"
+        if not job.teacher:
+            why = f"GluonCV publishes them: {by_name(teacher_row).networks.weights}"
         cells.append(["  teacher's weights", teacher_row, why])
     return cells
 
@@ -81,12 +78,7 @@ def _sentence(state: RowState) -> str:
 
 
 def status_text(jobs: Sequence[Job], everything: bool = False) -> str:
-    """A table of the states of rows, and their counts.
-
-    Args:
-        jobs: The rows.
-        everything: Also show the rows that were not started.
-    """
+    """A table of the states of rows (of all, or of those that were started), and their counts."""
     states = [(job, state_of(job)) for job in jobs]
     rows = [["row", "state", "epochs", "left", "published", "ours", ""]]
     for job, state in states:
@@ -107,9 +99,8 @@ def status_text(jobs: Sequence[Job], everything: bool = False) -> str:
 
 def _caution(jobs: Sequence[Job]) -> str:
     scale = jobs[0].scale.name
-    if scale == SCALE:
-        return ""
-    return f"\nfigures of the scale {scale} cannot be compared with the published ones"
+    text = f"\nfigures of the scale {scale} cannot be compared with the published ones"
+    return "" if scale == SCALE else text
 
 
 def _percent(value: float | None) -> str:

@@ -27,40 +27,27 @@ from gan_kd_ssd.util.files import write_text
 PROGRAM = [sys.executable, "-m", "gan_kd_ssd"]
 
 
-@dataclass(frozen=True)
 class RunFiles:
     """The files of a training run, by its ``--save-prefix``. Each run has a folder of its own."""
 
-    prefix: Path
+    def __init__(self, prefix: Path):
+        self.prefix = prefix
+        self.params = Path(f"{prefix}_best.params")
+        self.state = Path(f"{prefix}_state.zip")
+        self.metrics = Path(f"{prefix}_metrics.jsonl")
+        self.log = Path(f"{prefix}_train.log")
 
     def named(self, name: str) -> Path:
         """A file in the folder of the run, such as ``done.json``."""
         return self.prefix.parent / name
-
-    @property
-    def params(self) -> Path:
-        """The best weights."""
-        return Path(f"{self.prefix}_best.params")
-
-    @property
-    def metrics(self) -> Path:
-        """The JSON lines."""
-        return Path(f"{self.prefix}_metrics.jsonl")
-
-    @property
-    def log(self) -> Path:
-        """The text log."""
-        return Path(f"{self.prefix}_train.log")
 
 
 @dataclass(frozen=True)
 class ResumableTraining:
     """A training that is resumed after an interruption.
 
-    Attributes:
-        files: Its files.
-        words: The command of ``gan-kd`` and its options.
-        recipe: All that the trained network depends on, as JSON. Another recipe is another training.
+    ``words`` are the command of ``gan-kd`` and its options. ``recipe`` is all that the trained network
+    depends on, as JSON: another recipe is another training.
     """
 
     files: RunFiles
@@ -79,21 +66,20 @@ class ResumableTraining:
         return (read_json(self.files.named("started.json")) or {}).get("recipe")
 
     def run(self, output: Path, **callbacks: Callable) -> None:
-        """Train, or resume where the training was interrupted.
+        """Train, or resume where the training was interrupted. Files of another recipe are deleted.
 
-        Files of another recipe are deleted. Afterwards ``done.json`` holds the duration in seconds, or
-        None if the training was interrupted in between. The arguments are those of :func:`run_program`.
+        ``done.json`` then holds the duration in seconds, None if the training was interrupted. The
+        arguments are those of :func:`run_program`.
         """
-        state, words = Path(f"{self.files.prefix}_state.zip"), self.words
+        state, words = self.files.state, list(self.words)
         resumed = self.started_recipe == self.recipe and state.exists()
         if resumed:
-            words = [*words, "--resume", str(state)]
+            words += ["--resume", str(state)]
         else:
             state.parent.mkdir(parents=True, exist_ok=True)
             for old in filter(Path.is_file, state.parent.iterdir()):
                 old.unlink()
-            started = {"recipe": self.recipe, "command": list(words)}
-            write_json(self.files.named("started.json"), started)
+            write_json(self.files.named("started.json"), {"recipe": self.recipe, "command": words})
         began = time.monotonic()
         run_program(words, output, **callbacks)
         seconds = None if resumed else round(time.monotonic() - began, 1)
@@ -106,10 +92,10 @@ def run_program(
     poll: Callable[[], object] = lambda: None,
     started: Callable[[int], object] = lambda pid: None,
 ) -> None:
-    """Run a command of ``gan-kd`` in a session of its own, with its output in a file.
+    """Run a command of ``gan-kd`` with its output in a file.
 
-    A signal reaches only this process. It then asks the command to stop, and waits until the command has
-    saved its state.
+    It runs in a session of its own: a signal reaches only this process, which then asks the command to
+    stop, and waits until the command has saved its state.
 
     Args:
         words: The command and its options.
@@ -128,14 +114,12 @@ def run_program(
         try:
             started(child.pid)
             while child.poll() is None:
-                try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(timeout=0.5)
-                except subprocess.TimeoutExpired:
-                    poll()
+                poll()
         finally:
-            if child.poll() is None:
-                child.terminate()
-                child.wait()
+            child.terminate()  # does nothing after the end
+            child.wait()
     if child.returncode:
         lines = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit code {child.returncode}"
@@ -144,7 +128,7 @@ def run_program(
 
 @contextlib.contextmanager
 def _signals_exit():
-    """Turn SIGTERM and SIGHUP into SystemExit, so that what runs is stopped in order."""
+    """Turn SIGTERM and SIGHUP into SystemExit, so that the command is stopped in order."""
 
     def stop(signum, _frame):
         raise SystemExit(128 + signum)

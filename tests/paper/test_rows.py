@@ -154,7 +154,7 @@ def test_commands_are_taken_by_the_scripts(row, scale):
 @EVERY_ROW
 def test_a_row_its_command_line_and_its_log_give_the_same_configuration(row, scale):
     one = job(row, scale)
-    command = one.scale.command(row, one.folder)
+    command = one.command()
     config = from_words(row.script, one.train_command()[1:])
     assert from_options(row.script, command.options) == config
     logged = parse(format_record(RunStart(dict(config.namespace))))
