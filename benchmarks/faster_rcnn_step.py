@@ -49,12 +49,13 @@ def prepare(options):
     """The steps to time, by name, and a line that says what they are."""
     import numpy as np
 
-    from gan_kd_ssd.config.distill_config import SGD, DistillConfig
     from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
     from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
     from gan_kd_ssd.detectors import faster_rcnn
     from gan_kd_ssd.distill.method import distilled, plain
+    from gan_kd_ssd.distill.options import SGD, DistillConfig
     from gan_kd_ssd.engine import devices
+    from gan_kd_ssd.logs.records import DISCRIMINATORS, DISTILLATION
     from gan_kd_ssd.util.mxnet import mx
 
     ctx, line = devices.pick(options.gpus, options.cpu_devices)
@@ -87,8 +88,8 @@ def prepare(options):
     batch = [DevicePart(*[mx.nd.array(a[None]) for a in arrays]) for _ in ctx]
     kinds = {
         "detection alone": lambda: detection(batch),
-        "and discriminators": lambda: gan["discriminator"](batch),
-        "and adversarial update": lambda: gan["gan"](batch),
+        "and discriminators": lambda: gan[DISCRIMINATORS](batch),
+        "and adversarial update": lambda: gan[DISTILLATION](batch),
         "  teacher's pyramid": lambda: [teacher.pyramid(part.images) for part in batch],
     }
     title = f"{student.name} <- {teacher.name}, {height}x{width} pixels; {line}"

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gan_kd_ssd.config.parser import finite, not_negative, positive, rate
-from gan_kd_ssd.distill.options import Declaration
-from gan_kd_ssd.distill.settings import (
-    SGD,
-    DistillConfig,
-    declared,
-    distill_names,
-    inferred_options,
-)
+from gan_kd_ssd.distill.options import declared, distill_names
 from gan_kd_ssd.distill.terms import TERMS
-
-__all__ = ["SGD", "DistillConfig", "add_distill", "add_distill_options", "inferred_options"]
+from gan_kd_ssd.distill.terms.term import Declaration
 
 
 def add_distill(group) -> None:
@@ -23,7 +15,7 @@ def add_distill(group) -> None:
     terms = " ".join(f"{name}: {term.summary}." for name, term in TERMS.items())
     group.add_argument(
         "--distill",
-        type=_canonical,
+        type=lambda text: ",".join(distill_names(text)) or "none",
         default="gan",
         metavar="TERMS",
         help=f"distillation terms, separated by commas. {terms} none: no teacher, for a plain baseline or "
@@ -32,11 +24,7 @@ def add_distill(group) -> None:
 
 
 def add_distill_options(group, **defaults) -> None:
-    """Add the options of the method and of all terms.
-
-    Args:
-        defaults: values that replace the declared defaults, by name of the option.
-    """
+    """Add the options of all terms and of the method; ``defaults`` replace declared defaults."""
     for name, (_, default, declaration) in declared().items():
         default = defaults.get(name, default)
         settings = {"default": default, "help": declaration.help}
@@ -47,11 +35,6 @@ def add_distill_options(group, **defaults) -> None:
         if declaration.bare is not None:
             settings.update(nargs="?", const=declaration.bare, metavar="WEIGHT")
         group.add_argument("--" + name.replace("_", "-"), **settings)
-
-
-def _canonical(text: str) -> str:
-    """The value of ``--distill`` with its terms in their order."""
-    return ",".join(distill_names(text)) or "none"
 
 
 def _type(default, declaration: Declaration) -> Callable:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from gan_kd_ssd.config import distill_config
 from gan_kd_ssd.config.parser import class_names, not_negative, positive, rate
+from gan_kd_ssd.distill.options import DistillConfig
 from gan_kd_ssd.util.errors import UserError
 
 
@@ -176,4 +176,4 @@ def without_like(options: argparse.Namespace) -> argparse.Namespace:
 def check_common(options: argparse.Namespace) -> None:
     """Check the values that both scripts share; raises :class:`UserError` for a wrong one."""
     class_names(options.classes)
-    distill_config.DistillConfig.from_options(options)  # checks its values
+    DistillConfig.from_options(options)  # checks its values

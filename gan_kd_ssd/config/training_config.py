@@ -16,9 +16,9 @@ from types import MappingProxyType
 
 from gan_kd_ssd.config import faster_rcnn_options, ssd_options
 from gan_kd_ssd.config.command import Command
-from gan_kd_ssd.config.distill_config import SGD, DistillConfig
 from gan_kd_ssd.config.parser import class_names, epoch_list
 from gan_kd_ssd.detectors.names import NetworkName, read_name
+from gan_kd_ssd.distill.options import SGD, DistillConfig
 
 #: Options that a resumed run must share with the run that wrote its state. Learning rates may change
 #: (a run can be continued after it diverged), and so may options without an effect on the figures.

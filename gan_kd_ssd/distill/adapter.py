@@ -1,8 +1,8 @@
-"""Pairs of levels of student and teacher, and 1x1 convolutions for pairs with different channels."""
+"""Pairs of levels of student and teacher, and blocks that take the maps of all pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gan_kd_ssd.util.errors import UserError
@@ -11,21 +11,14 @@ from gan_kd_ssd.util.mxnet import mx
 
 @dataclass(frozen=True)
 class LevelPair:
-    """A level of the student and the teacher's level of the same stride.
+    """A level of the student and the teacher's level of the same stride."""
 
-    Attributes:
-        student, teacher: indices of the levels; 0 is the finest.
-        student_channels, teacher_channels: channels of the maps.
-        side: height of the student's map in cells.
-        stride: stride of the student's level in pixels.
-    """
-
-    student: int
+    student: int  # index of the level; 0 is the finest
     teacher: int
     student_channels: int
     teacher_channels: int
-    side: int
-    stride: int
+    side: int  # height of the student's map in cells
+    stride: int  # in pixels
 
 
 def align(student, teacher) -> list[LevelPair]:
@@ -36,28 +29,30 @@ def align(student, teacher) -> list[LevelPair]:
     level then has no partner and is not used (inferred; it is not known which six of the seven levels
     the authors used).
 
-    Args:
-        student, teacher: detectors.
-
     Raises:
         UserError: the pyramids have more than one level, and fewer than two pairs are found.
     """
-    by_stride = student.any_size  # two coarse levels may have the same side there
-    keys = teacher.strides if by_stride else [height for _, height, _ in teacher.shapes]
-    places = {key: index for index, key in enumerate(keys)}
-    pairs = []
-    for index, (channels, height, _) in enumerate(student.shapes):
-        stride = student.strides[index]
-        key = stride if by_stride else height
-        if key in places:
-            other = places[key]
-            teacher_channels = teacher.shapes[other][0]
-            pairs.append(LevelPair(index, other, channels, teacher_channels, height, stride))
-    if len(pairs) < min(2, max(len(student.shapes), len(teacher.shapes))):
+    sides = [[height for _, height, _ in detector.shapes] for detector in (student, teacher)]
+    # Where images have any size, two coarse levels may have the same side.
+    ours, theirs = (student.strides, teacher.strides) if student.any_size else sides
+    places = {key: index for index, key in enumerate(theirs)}
+    pairs = [
+        LevelPair(
+            index,
+            places[key],
+            student.shapes[index][0],
+            teacher.shapes[places[key]][0],
+            sides[0][index],
+            student.strides[index],
+        )
+        for index, key in enumerate(ours)
+        if key in places
+    ]
+    if len(pairs) < min(2, max(map(len, sides))):
         raise UserError(
             f"--student {student.name} and --teacher {teacher.name}: their pyramids cannot be aligned: "
-            f"the levels have sides {[h for _, h, _ in student.shapes]} and "
-            f"{[h for _, h, _ in teacher.shapes]}; choose another pair or {student.size_option}"
+            f"the levels have sides {sides[0]} and {sides[1]}; "
+            f"choose another pair or {student.size_option}"
         )
     return pairs
 
@@ -81,8 +76,26 @@ class Adapters(mx.gluon.HybridBlock):
                     self.register_child(layer, str(index))
 
     def hybrid_forward(self, F, *levels):
-        layers = self._children
         return tuple(
-            layers[str(index)](level) if str(index) in layers else F.identity(level)
-            for index, level in enumerate(levels)
+            self._children.get(str(index), F.identity)(level) for index, level in enumerate(levels)
         )
+
+
+class LevelGraph(mx.gluon.HybridBlock):
+    """A distance of each pair of levels, as one graph: L student's, L teacher's maps -> (B, L).
+
+    Args:
+        distance: (F, map, map) -> (B, 1).
+        adapters: applied to the student's maps, or None.
+    """
+
+    def __init__(self, distance: Callable, adapters: Adapters | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self._distance = distance
+        self.adapters = adapters
+
+    def hybrid_forward(self, F, *levels):
+        student, teacher = levels[: len(levels) // 2], levels[len(levels) // 2 :]
+        if self.adapters is not None:
+            student = self.adapters(*student)
+        return F.concat(*[self._distance(F, s, t) for s, t in zip(student, teacher)], dim=1)

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 from gan_kd_ssd.distill.adapter import LevelPair
 from gan_kd_ssd.distill.figures import Figures
-from gan_kd_ssd.distill.settings import SGD
-from gan_kd_ssd.distill.terms.base import PairedMaps, Term
-from gan_kd_ssd.distill.trainer import make_trainer, write_gradients
+from gan_kd_ssd.distill.options import SGD
+from gan_kd_ssd.distill.terms.term import PairedMaps, Term
 from gan_kd_ssd.util.mxnet import mx
 
 autograd = mx.autograd
@@ -38,21 +37,21 @@ class DetectionStep:
         extra_parameters: Sequence = (),
     ):
         self.student, self.ctx, self.figures = student, list(ctx), figures
-        parameters = [*student.parameters(), *extra_parameters]
-        settings = {"learning_rate": sgd.lr, "momentum": sgd.momentum, "wd": sgd.wd}
-        self.trainer = make_trainer(parameters, "sgd", settings, kvstore)
+        self.trainer = mx.gluon.Trainer(
+            [*student.parameters(), *extra_parameters],
+            "sgd",
+            {"learning_rate": sgd.lr, "momentum": sgd.momentum, "wd": sgd.wd},
+            kvstore=kvstore,
+            update_on_kvstore=False,
+        )
         # Without distillation nobody writes the extra parameters' gradients, and they do not change.
         self.ignore_stale_grad = bool(extra_parameters)
 
     def __call__(self, batch) -> list:
-        """Train on a batch.
-
-        Args:
-            batch: a batch as the detector's ``parts`` takes it.
+        """Train on a batch, as the detector's ``parts`` takes it.
 
         Returns:
-            A vector for each device, see :class:`~gan_kd_ssd.distill.figures.Figures`; the sum over
-            devices has the figures of the batch.
+            A vector of figures for each device; the sum over devices has the figures of the batch.
         """
         vectors = []
         for part in self.student.parts(batch, self.ctx):
@@ -86,20 +85,15 @@ class DistillationStep:
         trainer=None,
     ):
         self.detection, self.teacher, self.ctx = detection, teacher, detection.ctx
-        self.pairs, self.terms, self.trainer = list(pairs), list(terms), trainer
+        self.pairs, self.terms, self.trainer = pairs, terms, trainer
         self.pyramid_parameters = detection.student.pyramid_parameters()
-        self.term_parameters = [p for term in self.terms for p in term.student_parameters()]
+        self.term_parameters = [p for term in terms for p in term.student_parameters]
 
     def __call__(self, batch, distil: bool = True) -> list:
-        """Train on a batch.
+        """Train on a batch; see :class:`DetectionStep`.
 
-        Args:
-            batch: a batch as the detector's ``parts`` takes it.
-            distil: whether the student learns from the terms. If not, it learns from its detection
-                losses only, while the terms' own networks learn and the figures are measured.
-
-        Returns:
-            A vector for each device; the sum over devices has the figures of the batch.
+        If not ``distil``, the student learns from its detection losses only, while the terms' own
+        networks learn and the figures are measured.
         """
         student = self.detection.student
         parts = student.parts(batch, self.ctx)
@@ -110,34 +104,33 @@ class DistillationStep:
             self._paired(forward.levels, levels, part)
             for forward, levels, part in zip(forwards, teacher_levels, parts)
         ]
-        begun = [term.begin(maps, images) for term in self.terms]
+        begun = zip(*[term.begin(maps, images) for term in self.terms])
 
         vectors, gradients = [], []
-        for device, forward in enumerate(forwards):
-            loss, figures = self._terms(maps[device], [of[device] for of in begun], images)
+        for ctx, forward, on_device, prepared in zip(self.ctx, forwards, maps, begun):
+            loss, figures = self._terms(on_device, prepared, images)
             vectors.append(self.detection.figures.pack(forward.losses, forward.counts, figures))
-            if not distil:
+            if distil:
+                leaves = [*on_device.student, *[p.data(ctx) for p in self.term_parameters]]
+                found = autograd.grad(loss, leaves)
+                gradients.append(self._student_backward(ctx, forward, found))
+            else:
                 autograd.backward(list(forward.losses.values()))
-                continue
-            at_terms = [p.data(self.ctx[device]) for p in self.term_parameters]
-            found = autograd.grad(loss, [*maps[device].student, *at_terms])
-            gradients.append(self._student_backward(self.ctx[device], forward, found))
         self.detection.trainer.step(1, not distil and self.detection.ignore_stale_grad)
         if self.trainer and distil:
             parameters = [*self.pyramid_parameters, *self.term_parameters]
             for ctx, of_device in zip(self.ctx, gradients):
-                write_gradients(parameters, of_device, ctx)
+                _write_gradients(parameters, of_device, ctx)
             self.trainer.step(1)
         return vectors
 
     def _paired(self, student_levels, teacher_levels, part) -> PairedMaps:
-        """The maps of one device; those of the student are leaves of a graph of their own."""
         leaves = [student_levels[pair.student].detach() for pair in self.pairs]
         for leaf in leaves:
             leaf.attach_grad()
         return PairedMaps(leaves, [teacher_levels[pair.teacher] for pair in self.pairs], part)
 
-    def _terms(self, maps: PairedMaps, begun: list, images: int) -> tuple:
+    def _terms(self, maps: PairedMaps, begun: Sequence, images: int) -> tuple:
         """Loss (1,) and figures (L,) of the terms on one device, both means over the batch's images."""
         figures, losses = {}, []
         with autograd.record():
@@ -161,9 +154,16 @@ class DistillationStep:
         at_levels, at_terms = gradients[:count], gradients[count:]
         if self.trainer is None:
             autograd.backward(losses + heads, [None] * len(losses) + at_levels)
-            write_gradients(self.term_parameters, at_terms, ctx)
+            _write_gradients(self.term_parameters, at_terms, ctx)
             return None
         weights = [p.data(ctx) for p in self.pyramid_parameters]
         of_terms = autograd.grad(heads, weights, at_levels, retain_graph=True)
         autograd.backward(losses)
         return [*of_terms, *at_terms]
+
+
+def _write_gradients(parameters, gradients, ctx) -> None:
+    """Set the gradients of parameters on one device, for the next step of their trainer."""
+    for parameter, gradient in zip(parameters, gradients):
+        gradient.copyto(parameter.grad(ctx))
+        parameter.data(ctx)._fresh_grad = True  # otherwise the trainer calls the gradient stale

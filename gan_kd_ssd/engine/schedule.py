@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gan_kd_ssd.config.training_config import ScheduleConfig
+from gan_kd_ssd.logs.records import DETECTION, DISCRIMINATORS, DISTILLATION
 
 #: The losses that train each network in each phase.
 UPDATES = {
-    "discriminator": {"discriminators": ("adversarial",), "student": ("detection",)},
-    "gan": {"discriminators": ("adversarial",), "student": ("detection", "distillation")},
-    "detection": {"student": ("detection",)},
+    DISCRIMINATORS: {"discriminators": ("adversarial",), "student": ("detection",)},
+    DISTILLATION: {"discriminators": ("adversarial",), "student": ("detection", "distillation")},
+    DETECTION: {"student": ("detection",)},
 }
 
 
@@ -20,7 +21,7 @@ class Phase:
     """Consecutive epochs that train the same networks on the same losses.
 
     Attributes:
-        name: 'discriminator', 'gan' or 'detection', a key of :data:`UPDATES`.
+        name: a key of :data:`UPDATES`.
         first, last: numbers of the first and the last epoch, both inclusive.
         validated: epochs that end with a validation.
     """
@@ -52,9 +53,9 @@ def phases(schedule: ScheduleConfig, distills: bool) -> list[Phase]:
     end_of_gan = min(schedule.gan_epochs, last) if distills else start - 1
     end_of_discriminator = min(schedule.discriminator_epochs - 1, end_of_gan)
     bounds = (
-        ("discriminator", start, end_of_discriminator),
-        ("gan", max(start, end_of_discriminator + 1), end_of_gan),
-        ("detection", max(start, end_of_gan + 1), last),
+        (DISCRIMINATORS, start, end_of_discriminator),
+        (DISTILLATION, max(start, end_of_discriminator + 1), end_of_gan),
+        (DETECTION, max(start, end_of_gan + 1), last),
     )
     return [
         Phase(name, first, last, _validated(schedule, name, first, last))
@@ -68,7 +69,7 @@ def _validated(schedule: ScheduleConfig, name: str, first: int, last: int) -> fr
 
     An interval of 0 validates the last epoch only.
     """
-    interval = schedule.val_interval if name == "detection" else schedule.gan_val_interval
+    interval = schedule.val_interval if name == DETECTION else schedule.gan_val_interval
     due = {
         epoch
         for epoch in range(first, last + 1)

@@ -6,7 +6,7 @@ MXNet before a term is built, so that ``--help`` can list the terms quickly.
 
 import importlib
 
-from gan_kd_ssd.distill.terms.base import TERMS
+from gan_kd_ssd.distill.terms.term import TERMS
 
 for _module in (
     "adversarial",

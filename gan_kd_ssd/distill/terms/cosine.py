@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gan_kd_ssd.distill.options import Options, option
-from gan_kd_ssd.distill.terms.base import LevelTerm, register
+from gan_kd_ssd.distill.terms.term import LevelTerm, Options, option, register
 from gan_kd_ssd.util.errors import UserError
 
 

@@ -1,59 +1,87 @@
-"""The interface of a distillation term: named losses for each pair of levels."""
+"""The interface of a distillation term: its options, and named losses for each pair of levels."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
-
-from gan_kd_ssd.distill.options import Options
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from gan_kd_ssd.distill.adapter import LevelPair
 
-#: The registered terms by name, in the order of :mod:`gan_kd_ssd.distill.terms`.
-TERMS: dict[str, type[Term]] = {}
+#: What a resumed run may do with an option: keep it, change it, or ignore it after the start.
+FIXED, FREE, START = "fixed", "free", "start"
 
 
-def register(term: type[Term]) -> type[Term]:
-    """Class decorator that makes a term a value of ``--distill``."""
-    TERMS[term.name] = term
-    return term
+class Declaration(NamedTuple):
+    """Properties of an option besides its name and its default, which decides its type."""
+
+    help: str  # one phrase for --help
+    at_least: float | None = None  # smallest accepted number; None accepts any finite number
+    choices: tuple[str, ...] | None = None
+    bare: float | None = None  # value of an option that is given without one; None: it needs one
+    resume: str = FIXED
+    inferred: str | None = None  # what the option decides, for the model card; None: published
+
+
+def option(default, help: str, **properties):
+    """A dataclass field that declares an option of its name, see :class:`Declaration`."""
+    return field(default=default, metadata={"declaration": Declaration(help, **properties)})
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base class of option sets: each field is an option, or another set of options."""
+
+    @classmethod
+    def declarations(cls) -> dict[str, tuple[object, Declaration]]:
+        """Default and declaration of each option by name, in the order of the fields."""
+        found = {}
+        for f in fields(cls):
+            if isinstance(f.default, Options):
+                found.update(f.default.declarations())
+            else:
+                found[f.name] = f.default, f.metadata["declaration"]
+        return found
+
+    @classmethod
+    def pick(cls, values: Mapping):
+        """The options among some values by name; missing ones have their defaults."""
+        nested = {f.name: f.default for f in fields(cls) if isinstance(f.default, Options)}
+        given = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        return cls(**given, **{name: options.pick(values) for name, options in nested.items()})
+
+    def check(self, chosen: Sequence[str]) -> None:
+        """Raise a UserError if values contradict each other; ``--distill`` gives the terms ``chosen``."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a term is built from.
+    """What a term is built from."""
 
-    Attributes:
-        pairs: the paired levels of student and teacher, finest first.
-        ctx: devices. kvstore: MXNet's name of the way in which gradients are summed over devices.
-        beta1: of Adam, for a trainer of the term's own.
-        any_size: whether the maps differ in size from image to image.
-    """
-
-    pairs: Sequence[LevelPair]
+    pairs: Sequence[LevelPair]  # finest first
     ctx: Sequence
     kvstore: str = "device"
-    beta1: float = 0.5
-    any_size: bool = False
+    beta1: float = 0.5  # of Adam
+    any_size: bool = False  # whether the maps differ in size from image to image
+
+    def adam(self, parameters: Sequence, learning_rate: float):
+        """A trainer that sums gradients over devices and keeps Adam's state on them."""
+        from gan_kd_ssd.util.mxnet import mx
+
+        settings = {"learning_rate": learning_rate, "beta1": self.beta1}
+        return mx.gluon.Trainer(
+            parameters, "adam", settings, kvstore=self.kvstore, update_on_kvstore=False
+        )
 
 
-@dataclass(frozen=True)
-class PairedMaps:
-    """The maps of one device's images at the paired levels, finest first.
+class PairedMaps(NamedTuple):
+    """The maps of one device's images at the paired levels, finest first."""
 
-    Attributes:
-        student: maps (B, C_l, H_l, W_l), detached from the student's graph. Gradients of the terms
-            are taken with respect to these arrays.
-        teacher: maps (B, C'_l, H_l, W_l), without gradients.
-        part: the device's part of the batch: images and targets, as the detector's ``parts`` gives it.
-    """
-
-    student: Sequence
-    teacher: Sequence
-    part: tuple
+    student: Sequence  # (B, C_l, H_l, W_l), leaves of a graph of their own
+    teacher: Sequence  # (B, C'_l, H_l, W_l), without gradients
+    part: tuple  # images and targets, as the detector's ``parts`` gives them
 
 
 class Term(ABC):
@@ -62,38 +90,27 @@ class Term(ABC):
     A step calls :meth:`begin` once, then :meth:`measure` and :meth:`loss` for each device while MXNet
     records. None of them may wait for a device.
 
-    Args:
-        setup: pairs of levels and devices. options: an instance of :attr:`options_type`.
+    Attributes:
+        blocks: blocks with parameters of the term's own by name; a training state holds them.
+        trainers: trainers of the term's own by name; a training state holds them.
+        student_parameters: parameters of the term that are trained with the student, on the same loss.
     """
 
-    #: Name of the term in ``--distill``, and its description in ``--help``.
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    #: The term's options, a subclass of :class:`~gan_kd_ssd.distill.options.Options`.
+    name: ClassVar[str]  # in --distill
+    summary: ClassVar[str]  # in --help
     options_type: ClassVar[type[Options]] = Options
-    #: Names of the figures that :meth:`measure` gives, in that order: words of letters, digits and
-    #: underscores. Names with ``Loss_`` in front are reserved for the figures of the published log.
+    #: Names of the figures that :meth:`measure` gives, in that order: letters, digits and underscores.
     figures: ClassVar[tuple[str, ...]]
     #: Names of terms that run whenever this one does.
     companions: ClassVar[tuple[str, ...]] = ()
-
     #: How the figures of the levels become one in the log: 'mean' or 'sum'.
     level_total = "mean"
 
     def __init__(self, setup: Setup, options: Options):
         self.setup, self.options = setup, options
-
-    def blocks(self) -> dict:
-        """Blocks with parameters of the term's own by name; a training state holds them."""
-        return {}
-
-    def trainers(self) -> dict:
-        """Trainers of the term's own by name; a training state holds them."""
-        return {}
-
-    def student_parameters(self) -> list:
-        """Parameters of the term that are trained with the student, on the same loss."""
-        return []
+        self.blocks: dict = {}
+        self.trainers: dict = {}
+        self.student_parameters: list = []
 
     def begin(self, maps: Sequence[PairedMaps], images: int) -> list:
         """Prepare a step, for example by an update of the term's own networks.
@@ -108,11 +125,7 @@ class Term(ABC):
 
     @abstractmethod
     def measure(self, maps: PairedMaps, begun) -> dict:
-        """Figures (B, L) of one device by name, in the order of :attr:`figures`; is recorded.
-
-        Args:
-            maps: paired maps of the device. begun: the device's item of :meth:`begin`.
-        """
+        """Figures (B, L) of one device by name; ``begun`` is the device's item of :meth:`begin`."""
 
     @abstractmethod
     def loss(self, figures: dict):
@@ -124,33 +137,25 @@ class Term(ABC):
 
 
 class LevelTerm(Term):
-    """A term with one loss, which compares the two maps of each pair.
-
-    A subclass has a name, a :attr:`weight` and a :meth:`distance`; ``figures`` holds one name.
-    """
+    """A term with one figure and one loss, which compares the two maps of each pair."""
 
     #: Whether 1x1 convolutions bring the student's maps to the teacher's number of channels.
     adapts = False
 
     def __init__(self, setup: Setup, options: Options):
-        from gan_kd_ssd.distill.adapter import Adapters
-        from gan_kd_ssd.distill.graph import LevelGraph
+        from gan_kd_ssd.distill.adapter import Adapters, LevelGraph
         from gan_kd_ssd.util.mxnet import mx
 
         super().__init__(setup, options)
-        self._adapters = None
+        adapters = None
         if self.adapts:
             widths = [(pair.student_channels, pair.teacher_channels) for pair in setup.pairs]
-            self._adapters = Adapters(widths, prefix=f"{self.name}_adapter_")
-            self._adapters.initialize(mx.init.Xavier(), ctx=setup.ctx)
-        self._graph = LevelGraph(self.distance, self._adapters)
+            adapters = Adapters(widths, prefix=f"{self.name}_adapter_")
+            adapters.initialize(mx.init.Xavier(), ctx=setup.ctx)
+            self.blocks = {f"{self.name}_adapters": adapters}
+            self.student_parameters = list(adapters.collect_params().values())
+        self._graph = LevelGraph(self.distance, adapters)
         self._graph.hybridize(static_alloc=True)
-
-    def blocks(self) -> dict:
-        return {f"{self.name}_adapters": self._adapters} if self.adapts else {}
-
-    def student_parameters(self) -> list:
-        return list(self._adapters.collect_params().values()) if self.adapts else []
 
     @property
     @abstractmethod
@@ -167,3 +172,13 @@ class LevelTerm(Term):
     def loss(self, figures: dict):
         """The mean over levels, summed over images, times the weight."""
         return self.weight * figures[self.figures[0]].sum() / len(self.setup.pairs)
+
+
+#: The registered terms by name, in the order of :mod:`gan_kd_ssd.distill.terms`.
+TERMS: dict[str, type[Term]] = {}
+
+
+def register(term: type[Term]) -> type[Term]:
+    """Class decorator that makes a term a value of ``--distill``."""
+    TERMS[term.name] = term
+    return term
