@@ -1,4 +1,4 @@
-"""Pairs of levels of student and teacher, and blocks that take the maps of all pairs."""
+"""Pairs of levels of student and teacher, and blocks that take the maps of all levels."""
 
 from __future__ import annotations
 
@@ -24,30 +24,24 @@ class LevelPair:
 def align(student, teacher) -> list[LevelPair]:
     """Pair the levels of two detectors by stride.
 
-    SSDs have one input size, so there levels of the same side have the same stride. VGG16's SSD-512 has
-    7 levels from stride 8, those of ResNet and MobileNet have 6 from stride 16: the teacher's finest
-    level then has no partner and is not used (inferred; it is not known which six of the seven levels
-    the authors used).
+    VGG16's SSD-512 has 7 levels from stride 8, those of ResNet and MobileNet have 6 from stride 16: the
+    teacher's finest level then has no partner and is not used (inferred; it is not known which six of
+    the seven levels the authors used).
 
     Raises:
         UserError: the pyramids have more than one level, and fewer than two pairs are found.
     """
     sides = [[height for _, height, _ in detector.shapes] for detector in (student, teacher)]
-    # Where images have any size, two coarse levels may have the same side.
+    # SSDs have one input size, where levels of the same side have the same stride. Where images have
+    # any size, two coarse levels may have the same side.
     ours, theirs = (student.strides, teacher.strides) if student.any_size else sides
     places = {key: index for index, key in enumerate(theirs)}
-    pairs = [
-        LevelPair(
-            index,
-            places[key],
-            student.shapes[index][0],
-            teacher.shapes[places[key]][0],
-            sides[0][index],
-            student.strides[index],
-        )
-        for index, key in enumerate(ours)
-        if key in places
-    ]
+    pairs = []
+    for index, key in enumerate(ours):
+        if key in places:
+            other, (channels, side, _) = places[key], student.shapes[index]
+            width, stride = teacher.shapes[other][0], student.strides[index]
+            pairs.append(LevelPair(index, other, channels, width, side, stride))
     if len(pairs) < min(2, max(map(len, sides))):
         raise UserError(
             f"--student {student.name} and --teacher {teacher.name}: their pyramids cannot be aligned: "
@@ -58,12 +52,9 @@ def align(student, teacher) -> list[LevelPair]:
 
 
 class Adapters(mx.gluon.HybridBlock):
-    """A 1x1 convolution for each level whose channels differ, the identity for the others.
+    """A 1x1 convolution for each level whose (input, output) channels differ, the identity for others.
 
     The author's advice for different channels: "add a 1x1 convolution connecting to the GAN".
-
-    Args:
-        channels: input and output channels of each level.
     """
 
     def __init__(self, channels: Sequence[tuple[int, int]], **kwargs):
@@ -81,21 +72,21 @@ class Adapters(mx.gluon.HybridBlock):
         )
 
 
-class LevelGraph(mx.gluon.HybridBlock):
-    """A distance of each pair of levels, as one graph: L student's, L teacher's maps -> (B, L).
+class MapsGraph(mx.gluon.HybridBlock):
+    """A function of the maps of two networks, compiled as one graph; takes both lists of L maps.
 
     Args:
-        distance: (F, map, map) -> (B, 1).
-        adapters: applied to the student's maps, or None.
+        function: (F, maps of one network, maps of the other) -> arrays.
+        blocks: blocks that the function calls.
     """
 
-    def __init__(self, distance: Callable, adapters: Adapters | None = None, **kwargs):
+    def __init__(self, function: Callable, *blocks, **kwargs):
         super().__init__(**kwargs)
-        self._distance = distance
-        self.adapters = adapters
+        self._function = function
+        for block in blocks:
+            self.register_child(block)
+        self.hybridize(static_alloc=True)
 
     def hybrid_forward(self, F, *levels):
-        student, teacher = levels[: len(levels) // 2], levels[len(levels) // 2 :]
-        if self.adapters is not None:
-            student = self.adapters(*student)
-        return F.concat(*[self._distance(F, s, t) for s, t in zip(student, teacher)], dim=1)
+        half = len(levels) // 2
+        return self._function(F, levels[:half], levels[half:])

@@ -9,7 +9,7 @@ from gan_kd_ssd.util.mxnet import mx
 
 nn = mx.gluon.nn
 
-#: A discriminator for maps of any size stops halving when the short side has this many cells (ours).
+#: Side in cells at which a discriminator for maps of any size stops halving (ours).
 POOLED_SIDE = 4
 _NORMALISATIONS = {"batch": nn.BatchNorm, "instance": nn.InstanceNorm}
 
@@ -17,24 +17,18 @@ _NORMALISATIONS = {"batch": nn.BatchNorm, "instance": nn.InstanceNorm}
 class LevelDiscriminator(mx.gluon.HybridBlock):
     """The discriminator of one level: maps (B, C, H, H) -> scores (B, 1).
 
-    3x3 convolutions of stride 2 halve the side until it is 1, then a 1x1 convolution gives the score. A
-    level of side 1 gets one 1x1 convolution in place of the halving ones. The 512 channels and the
-    halving are published (figure 2). The kernel sizes, LeakyReLU(0.2) and the normalisation are
-    inferred, after the DCGAN discriminator of the reference WGAN. A normalisation is likely because the
-    published scores stay within about 12; in trials, 512 channels without one gave hundreds to
-    thousands.
+    3x3 convolutions of stride 2 halve the side until it is 1, then a 1x1 convolution gives the score; a
+    side of 1 gets one 1x1 convolution in place of the halving ones. The channels and the halving are
+    published (figure 2). Kernel sizes, LeakyReLU(0.2) and normalisation are inferred, after the DCGAN
+    discriminator of the reference WGAN: the published scores stay within about 12, but 512 channels
+    without normalisation gave hundreds to thousands in trials.
 
-    With ``any_size``, maps (B, C, H, W) of any size are accepted: halving stops at :data:`POOLED_SIDE`
-    cells, and the mean over the remaining cells precedes the last convolution (inferred). The authors
-    cannot have halved down to one cell there: with one image a device, BatchNorm of a single cell is a
-    constant, but the published scores of real and fake maps differ.
+    With ``any_size``, halving stops at :data:`POOLED_SIDE` cells of the short side, and the mean over
+    the remaining cells precedes the last convolution (inferred): with one image a device, BatchNorm of
+    a single cell is a constant, but the published scores of real and fake maps differ.
 
     Args:
-        in_channels: C.
-        side: H in cells; the short side if the maps have any size.
-        channels: number of channels of the convolutions.
         normalisation: 'batch', 'instance' or 'none', after each convolution except the last.
-        any_size: whether maps of any size are accepted.
     """
 
     def __init__(
@@ -71,28 +65,18 @@ class PyramidDiscriminator(mx.gluon.HybridBlock):
 
     Args:
         shapes: (channels, side) of each level, finest first.
-        channels, normalisation, any_size: see :class:`LevelDiscriminator`.
+        settings: see :class:`LevelDiscriminator`.
     """
 
-    def __init__(
-        self,
-        shapes: Sequence[tuple[int, int]],
-        channels: int,
-        normalisation: str,
-        any_size: bool = False,
-        **kwargs,
-    ):
+    def __init__(self, shapes: Sequence[tuple[int, int]], *settings, **kwargs):
         super().__init__(**kwargs)
         with self.name_scope():
             for index, shape in enumerate(shapes):
-                level = LevelDiscriminator(
-                    *shape, channels, normalisation, any_size, prefix=f"level{index}_"
-                )
+                level = LevelDiscriminator(*shape, *settings, prefix=f"level{index}_")
                 self.register_child(level, str(index))
 
     def hybrid_forward(self, F, *levels):
-        scores = [level(x) for level, x in zip(self._children.values(), levels)]
-        return F.concat(*scores, dim=1)
+        return F.concat(*[d(level) for d, level in zip(self._children.values(), levels)], dim=1)
 
     def initialize_by_name(self, ctx: list) -> None:
         """Initialise as DCGAN, like the reference WGAN: convolutions N(0, 0.02), gamma N(1, 0.02)."""
@@ -110,27 +94,6 @@ class PyramidDiscriminator(mx.gluon.HybridBlock):
         ends = ("weight", "bias") if which == "conv" else ""
         parameters = self.collect_params().values()
         return [p for p in parameters if p.grad_req != "null" and p.name.endswith(ends)]
-
-
-class Critic(mx.gluon.HybridBlock):
-    """The discriminators' scores of L teacher's, then L adapted student's maps, as one graph.
-
-    There are two passes, so that BatchNorm sees real and fake maps separately, as in the reference WGAN.
-
-    Args:
-        discriminator: :class:`PyramidDiscriminator`.
-        teacher_adapters: :class:`~gan_kd_ssd.distill.adapter.Adapters` of the teacher's maps.
-    """
-
-    def __init__(self, discriminator, teacher_adapters, **kwargs):
-        super().__init__(**kwargs)
-        self.discriminator = discriminator
-        self.teacher_adapters = teacher_adapters
-
-    def hybrid_forward(self, F, *levels):
-        teacher, student = levels[: len(levels) // 2], levels[len(levels) // 2 :]
-        real = self.discriminator(*self.teacher_adapters(*teacher))
-        return real, self.discriminator(*student)
 
 
 def clamp(parameters: Sequence, lower: float, upper: float) -> None:

@@ -21,10 +21,8 @@ class Figures:
     each of its counts, then, in steps with distillation, a value a level for each figure of the terms.
 
     Args:
-        losses: names of the detector's losses.
-        counts: names of the detector's counted figures.
-        terms: distillation terms.
-        strides: strides of the paired levels in pixels, finest first.
+        losses, counts: names of the detector's losses and counted figures.
+        terms: distillation terms. strides: those of the paired levels in pixels, finest first.
     """
 
     def __init__(
@@ -42,8 +40,7 @@ class Figures:
         """The vector (N,) of one device's part of a batch.
 
         Args:
-            losses: arrays (B,) by name.
-            counts: sum (1,) and number (1,) by name.
+            losses: arrays (B,) by name. counts: sum (1,) and number (1,) by name.
             levels: arrays (L,) by name, means over the batch's images; None without distillation.
         """
         of_losses = [losses[name].detach().sum() for name in self.losses]
@@ -65,9 +62,7 @@ class Figures:
     def of_epoch(self, sums: np.ndarray, batches: int) -> dict[str, float | None]:
         """Means over the batches of an epoch so far, from the sum (N,) of their vectors.
 
-        Returns:
-            The detector's losses, then :data:`ALWAYS_LOGGED`, None where no term gives them, then the
-            other figures of the terms if the vectors hold levels.
+        Figures of :data:`ALWAYS_LOGGED` are None where no term gives them.
         """
         means = sums / batches
         figures = dict(zip(self.losses, means.tolist()))

@@ -13,32 +13,26 @@ from gan_kd_ssd.distill.step import DetectionStep, DistillationStep
 from gan_kd_ssd.distill.terms import TERMS
 from gan_kd_ssd.distill.terms.term import Setup
 from gan_kd_ssd.logs.records import DETECTION, DISCRIMINATORS, DISTILLATION
+from gan_kd_ssd.util.mxnet import mx
 
 
 @dataclass(frozen=True)
 class Method:
-    """What the training loop needs to know of the method.
+    """What the training loop needs to know of the method; a training state holds blocks and trainers."""
 
-    Attributes:
-        steps: by name of the phase: takes a batch, gives a vector of figures for each device.
-        blocks: by name, the blocks whose values a training state holds.
-        trainers: by name, the trainers whose values a training state holds, the student's first.
-        figures: reads the vectors of the steps.
-        pairs: paired levels of student and teacher; empty without a teacher.
-    """
-
-    steps: dict[str, Callable]
-    blocks: dict
-    trainers: dict
-    figures: Figures
-    pairs: Sequence[LevelPair] = ()
+    steps: dict[str, Callable]  # by phase: takes a batch, gives a vector of figures for each device
+    blocks: dict  # by name
+    trainers: dict  # by name, the student's first
+    figures: Figures  # reads the vectors
+    pairs: Sequence[LevelPair] = ()  # paired levels of student and teacher
 
 
 def plain(student, ctx: Sequence, sgd: SGD, kvstore: str) -> Method:
-    """Training without a teacher; see :class:`~gan_kd_ssd.distill.step.DetectionStep`."""
+    """Training without a teacher; for the arguments see :func:`distilled`."""
     figures = Figures(student.loss_names, student.count_names)
-    step = DetectionStep(student, ctx, sgd, kvstore, figures)
-    return Method({DETECTION: step}, {"student": student.net}, {"student": step.trainer}, figures)
+    trainer = _trainer("sgd", kvstore, student.parameters(), **vars(sgd))
+    step = DetectionStep(student, ctx, trainer, figures)
+    return Method({DETECTION: step}, {"student": student.net}, {"student": trainer}, figures)
 
 
 def distilled(
@@ -58,25 +52,31 @@ def distilled(
         UserError: the two pyramids cannot be aligned.
     """
     pairs, options = align(student, teacher), config.method
-    setup = Setup(pairs, list(ctx), kvstore, options.beta1, student.any_size)
+    adam = partial(_trainer, "adam", kvstore, beta1=options.beta1)
+    setup = Setup(pairs, list(ctx), adam, student.any_size)
     terms = [TERMS[name](setup, config.of_term(name)) for name in config.terms]
     strides = [pair.stride for pair in pairs]
     figures = Figures(student.loss_names, student.count_names, terms, strides)
     extra = [parameter for term in terms for parameter in term.student_parameters]
-    joint = options.update == "joint"
-    detection = DetectionStep(student, ctx, sgd, kvstore, figures, extra if joint else ())
-    blocks, trainers = {"student": student.net}, {"student": detection.trainer}
+    joint = extra if options.update == "joint" else []
+    trainer = _trainer("sgd", kvstore, [*student.parameters(), *joint], **vars(sgd))
+    # In the detection phase nobody writes the gradients of the terms' parameters.
+    detection = DetectionStep(student, ctx, trainer, figures, ignore_stale_grad=bool(joint))
+    blocks, trainers = {"student": student.net}, {"student": trainer}
     for term in terms:
         blocks.update(term.blocks)
         trainers.update(term.trainers)
-    trainer = None
-    if not joint:
-        trainer = setup.adam([*student.pyramid_parameters(), *extra], options.lrG)
-        trainers["adversarial"] = trainer
-    step = DistillationStep(detection, teacher, pairs, terms, trainer)
-    steps = {
-        DISCRIMINATORS: partial(step, distil=False),
-        DISTILLATION: step,
-        DETECTION: detection,
-    }
+    if options.update == "separate":
+        trainers["adversarial"] = adam([*student.pyramid_parameters(), *extra], options.lrG)
+    step = DistillationStep(detection, teacher, pairs, terms, trainers.get("adversarial"))
+    without = partial(step, distil=False)
+    steps = {DISCRIMINATORS: without, DISTILLATION: step, DETECTION: detection}
     return Method(steps, blocks, trainers, figures, pairs)
+
+
+def _trainer(optimizer: str, kvstore: str, parameters: Sequence, lr: float, **settings):
+    """A trainer that sums gradients over devices and keeps the optimizer's state on them."""
+    settings["learning_rate"] = lr
+    return mx.gluon.Trainer(
+        parameters, optimizer, settings, kvstore=kvstore, update_on_kvstore=False
+    )

@@ -31,10 +31,7 @@ class MethodOptions(Options):
     """Options that hold for every term."""
 
     lrG: float = option(
-        0.0005,
-        "learning rate of the student's distillation update (Adam)",
-        at_least=0,
-        resume=FREE,
+        0.0005, "learning rate of the student's distillation update (Adam)", at_least=0, resume=FREE
     )
     beta1: float = option(
         0.5,
@@ -65,17 +62,11 @@ class MethodOptions(Options):
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """How the student learns from the teacher.
+    """How the student learns from the teacher."""
 
-    Attributes:
-        distill: value of ``--distill``.
-        terms: names of the terms that run, in their order; empty without distillation.
-        values: values of all options by name.
-    """
-
-    distill: str
-    terms: tuple[str, ...]
-    values: Mapping[str, object] = field(hash=False)
+    distill: str  # value of --distill
+    terms: tuple[str, ...]  # names of the terms that run, in their order
+    values: Mapping[str, object] = field(hash=False)  # values of all options by name
 
     @classmethod
     def from_options(cls, options) -> DistillConfig:
@@ -90,14 +81,19 @@ class DistillConfig:
         wanted = {*chosen, *(name for term in chosen for name in TERMS[term].companions)}
         values = {name: given.get(name, default) for name, (_, default, _) in declared().items()}
         config = cls(distill, tuple(name for name in TERMS if name in wanted), values)
-        for each in (config.method, *map(config.of_term, TERMS)):
-            each.check(chosen)
+        for options in (config.method, *map(config.of_term, TERMS)):
+            options.check(chosen)
         return config
 
     @property
     def method(self) -> MethodOptions:
         """Options that hold for every term."""
         return MethodOptions.pick(self.values)
+
+    @property
+    def student_head(self) -> str:
+        """'teacher' or 'scratch'."""
+        return self.values["student_head"]
 
     def of_term(self, name: str) -> Options:
         """Options of a term, whether it runs or not."""
@@ -147,5 +143,4 @@ def declared() -> dict[str, tuple[str | None, object, Declaration]]:
 
 def inferred_options() -> dict[str, str]:
     """What each option decides that the paper leaves open, by the option's name."""
-    options = ((name, declaration.inferred) for name, (_, _, declaration) in declared().items())
-    return {name: inferred for name, inferred in options if inferred}
+    return {name: d.inferred for name, (_, _, d) in declared().items() if d.inferred}

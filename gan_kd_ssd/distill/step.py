@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from gan_kd_ssd.distill.adapter import LevelPair
 from gan_kd_ssd.distill.figures import Figures
-from gan_kd_ssd.distill.options import SGD
 from gan_kd_ssd.distill.terms.term import PairedMaps, Term
 from gan_kd_ssd.util.mxnet import mx
 
@@ -17,42 +16,23 @@ autograd = mx.autograd
 
 
 class DetectionStep:
-    """An iteration without a teacher: forward, the detector's losses, one SGD step.
+    """An iteration without a teacher: forward, the detector's losses, one step of the trainer.
 
     Args:
         student: detector, initialised on ``ctx``.
         ctx: devices; a batch is split over them and gradients are summed.
-        sgd: settings of the optimizer. kvstore: 'device', 'local' or 'nccl'.
-        figures: packs the vectors of figures.
-        extra_parameters: trained with the student's; their gradients are written by the caller.
+        trainer: updates the student. figures: packs the vectors of figures.
+        ignore_stale_grad: whether the trainer has parameters without new gradients, which do not change.
     """
 
     def __init__(
-        self,
-        student,
-        ctx: Sequence,
-        sgd: SGD,
-        kvstore: str,
-        figures: Figures,
-        extra_parameters: Sequence = (),
+        self, student, ctx: Sequence, trainer, figures: Figures, ignore_stale_grad: bool = False
     ):
-        self.student, self.ctx, self.figures = student, list(ctx), figures
-        self.trainer = mx.gluon.Trainer(
-            [*student.parameters(), *extra_parameters],
-            "sgd",
-            {"learning_rate": sgd.lr, "momentum": sgd.momentum, "wd": sgd.wd},
-            kvstore=kvstore,
-            update_on_kvstore=False,
-        )
-        # Without distillation nobody writes the extra parameters' gradients, and they do not change.
-        self.ignore_stale_grad = bool(extra_parameters)
+        self.student, self.ctx, self.trainer, self.figures = student, list(ctx), trainer, figures
+        self.ignore_stale_grad = ignore_stale_grad
 
     def __call__(self, batch) -> list:
-        """Train on a batch, as the detector's ``parts`` takes it.
-
-        Returns:
-            A vector of figures for each device; the sum over devices has the figures of the batch.
-        """
+        """Train on a batch; returns a vector of figures for each device, to be added up."""
         vectors = []
         for part in self.student.parts(batch, self.ctx):
             forward = self.student.forward(part)
@@ -69,20 +49,13 @@ class DistillationStep:
     in inference mode, without gradients.
 
     Args:
-        detection: step of the same student.
-        teacher: detector, initialised on the same devices.
-        pairs: paired levels. terms: distillation terms, in order.
+        detection: step of the same student. teacher: detector, initialised on the same devices.
         trainer: updates the pyramid and the terms' student parameters on the distillation losses; None
             if the trainer of the detection losses does (joint update).
     """
 
     def __init__(
-        self,
-        detection: DetectionStep,
-        teacher,
-        pairs: Sequence[LevelPair],
-        terms: Sequence[Term],
-        trainer=None,
+        self, detection, teacher, pairs: Sequence[LevelPair], terms: Sequence[Term], trainer=None
     ):
         self.detection, self.teacher, self.ctx = detection, teacher, detection.ctx
         self.pairs, self.terms, self.trainer = pairs, terms, trainer
@@ -90,20 +63,13 @@ class DistillationStep:
         self.term_parameters = [p for term in terms for p in term.student_parameters]
 
     def __call__(self, batch, distil: bool = True) -> list:
-        """Train on a batch; see :class:`DetectionStep`.
-
-        If not ``distil``, the student learns from its detection losses only, while the terms' own
-        networks learn and the figures are measured.
-        """
+        """Train on a batch; without ``distil`` the student learns from its detection losses only."""
         student = self.detection.student
         parts = student.parts(batch, self.ctx)
         images = sum(len(part.images) for part in parts)
         teacher_levels = [self.teacher.pyramid(part.images) for part in parts]
         forwards = [student.forward(part) for part in parts]
-        maps = [
-            self._paired(forward.levels, levels, part)
-            for forward, levels, part in zip(forwards, teacher_levels, parts)
-        ]
+        maps = [self._paired(*each) for each in zip(forwards, teacher_levels, parts)]
         begun = zip(*[term.begin(maps, images) for term in self.terms])
 
         vectors, gradients = [], []
@@ -124,8 +90,8 @@ class DistillationStep:
             self.trainer.step(1)
         return vectors
 
-    def _paired(self, student_levels, teacher_levels, part) -> PairedMaps:
-        leaves = [student_levels[pair.student].detach() for pair in self.pairs]
+    def _paired(self, forward, teacher_levels, part) -> PairedMaps:
+        leaves = [forward.levels[pair.student].detach() for pair in self.pairs]
         for leaf in leaves:
             leaf.attach_grad()
         return PairedMaps(leaves, [teacher_levels[pair.teacher] for pair in self.pairs], part)
@@ -142,11 +108,11 @@ class DistillationStep:
         return total, {name: figure.sum(axis=0) / images for name, figure in figures.items()}
 
     def _student_backward(self, ctx, forward, gradients) -> list | None:
-        """The student's gradients on one device, from those at its levels.
+        """The student's gradients on one device, from those of the terms at its levels.
 
-        Joint update: one backward pass carries both into the gradients of the parameters. Separate
-        updates: the gradients of the distillation losses are returned, those of the detection losses
-        stay in the parameters. Both are gradients at the same weights, in either order of the updates.
+        Joint update: one backward pass carries both into the parameters. Separate updates: those of the
+        distillation losses are returned, those of the detection losses stay in the parameters; both are
+        gradients at the same weights.
         """
         count = len(self.pairs)
         losses = list(forward.losses.values())

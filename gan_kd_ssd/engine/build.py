@@ -210,7 +210,7 @@ def _build_method(run: Surroundings, networks: NetworkPair) -> tuple[Method, lis
         # Seeded again, so that the student starts the same with a teacher and without.
         mx.random.seed(config.data.batches.seed + 1)
         method = distilled(student, networks.teacher, *common, config.distillation)
-        if config.distillation.method.student_head == "teacher" and not config.output.resume:
+        if config.distillation.student_head == "teacher" and not config.output.resume:
             inherited = inherit_head(student, networks.teacher, method.pairs)
     if config.output.resume and run.resumed_state is None:
         student.load(Path(config.output.resume), run.ctx, "--resume")

@@ -74,11 +74,8 @@ class Hint(LevelTerm):
     summary = "L2 distance between the maps"
     options_type = HintOptions
     figures = ("hint",)
+    weight_option = "hint_weight"
     adapts = True
-
-    @property
-    def weight(self):
-        return self.options.hint_weight
 
     def distance(self, F, student, teacher):
         difference = F.flatten(F.square(student - teacher))

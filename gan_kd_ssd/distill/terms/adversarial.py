@@ -33,13 +33,10 @@ class ClampOptions(Options):
 
 @dataclass(frozen=True)
 class AdversarialOptions(Options):
-    """Options of :class:`Adversarial`."""
+    """Options of the term."""
 
     lrD: float = option(
-        0.0005,
-        "learning rate of the discriminators (Adam)",
-        at_least=0,
-        resume=FREE,
+        0.0005, "learning rate of the discriminators (Adam)", at_least=0, resume=FREE
     )
     clamping: ClampOptions = ClampOptions()
     levels: str = option(
@@ -76,9 +73,8 @@ class AdversarialOptions(Options):
 class Adversarial(Term):
     """A Wasserstein GAN whose generator is the student's pyramid (arXiv 1906.08467, section 3).
 
-    A step first updates the discriminators on the scores of both networks' maps. The student then
-    minimises the updated discriminators' score of its maps, as in the reference WGAN. Adapters on the
-    teacher's side are trained and clamped with the discriminators, on the same loss.
+    A step first updates the discriminators, and the adapters on the teacher's side with them. The student
+    then minimises the updated discriminators' score of its maps, as in the reference WGAN.
     """
 
     name = "gan"
@@ -88,8 +84,8 @@ class Adversarial(Term):
     companions = ("cosine",)
 
     def __init__(self, setup: Setup, options: AdversarialOptions):
-        from gan_kd_ssd.distill.adapter import Adapters
-        from gan_kd_ssd.distill.discriminator import Critic, PyramidDiscriminator
+        from gan_kd_ssd.distill.adapter import Adapters, MapsGraph
+        from gan_kd_ssd.distill.discriminator import PyramidDiscriminator
         from gan_kd_ssd.util.mxnet import mx
 
         super().__init__(setup, options)
@@ -102,17 +98,16 @@ class Adversarial(Term):
         )
         same = [(0, 0)] * len(widths)
         self.student_adapters = Adapters(widths if to_teacher else same, prefix="student_adapter_")
-        teacher_adapters = Adapters(
+        self.teacher_adapters = Adapters(
             same if to_teacher else [(t, s) for s, t in widths], prefix="teacher_adapter_"
         )
         self.discriminator.initialize_by_name(setup.ctx)
-        for adapters in (self.student_adapters, teacher_adapters):
+        for adapters in (self.student_adapters, self.teacher_adapters):
             adapters.initialize(mx.init.Xavier(), ctx=setup.ctx)
-        self.critic = Critic(self.discriminator, teacher_adapters)
-        for block in (self.student_adapters, self.critic):
-            block.hybridize(static_alloc=True)
+        self.student_adapters.hybridize(static_alloc=True)
+        self.critic = MapsGraph(self._scores, self.discriminator, self.teacher_adapters)
 
-        of_teacher = list(teacher_adapters.collect_params().values())
+        of_teacher = list(self.teacher_adapters.collect_params().values())
         self.clamped = self.discriminator.trained(options.clamping.clamp) + of_teacher
         self.trainer = setup.adam(self.discriminator.trained("all") + of_teacher, options.lrD)
         self.trainers = {"discriminators": self.trainer}
@@ -120,11 +115,16 @@ class Adversarial(Term):
         self.blocks = {
             "discriminator": self.discriminator,
             "student_adapters": self.student_adapters,
-            "teacher_adapters": teacher_adapters,
+            "teacher_adapters": self.teacher_adapters,
         }
 
+    def _scores(self, F, teacher, student):
+        # Two passes, so that BatchNorm sees real and fake maps separately, as in the reference WGAN.
+        real = self.discriminator(*self.teacher_adapters(*teacher))
+        return real, self.discriminator(*student)
+
     def begin(self, maps: Sequence[PairedMaps], images: int) -> list[tuple]:
-        """Update the discriminators; give adapted student's maps, real and fake scores a device."""
+        """Update the discriminators; returns the student's adapted maps and both networks' scores."""
         from gan_kd_ssd.distill.discriminator import clamp
         from gan_kd_ssd.util.mxnet import mx
 
@@ -141,14 +141,10 @@ class Adversarial(Term):
         return begun
 
     def measure(self, maps: PairedMaps, begun: tuple) -> dict:
-        # The discriminators' own graph, apart from the critic's: it is only differentiated with respect
-        # to the student's maps, so that the gradients of the discriminators are not computed.
+        # Apart from the critic's graph: this one is only differentiated with respect to the student's
+        # maps, so that the gradients of the discriminators are not computed.
         adapted, real, fake = begun
-        return {
-            "Loss_D_real": real,
-            "Loss_D_fake": fake,
-            "Loss_G": self.discriminator(*adapted),
-        }
+        return {"Loss_D_real": real, "Loss_D_fake": fake, "Loss_G": self.discriminator(*adapted)}
 
     def loss(self, figures: dict):
         return self.options.adversarial_weight * self._over_levels(figures["Loss_G"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -62,18 +62,8 @@ class Setup:
 
     pairs: Sequence[LevelPair]  # finest first
     ctx: Sequence
-    kvstore: str = "device"
-    beta1: float = 0.5  # of Adam
+    adam: Callable  # (parameters, learning rate) -> trainer
     any_size: bool = False  # whether the maps differ in size from image to image
-
-    def adam(self, parameters: Sequence, learning_rate: float):
-        """A trainer that sums gradients over devices and keeps Adam's state on them."""
-        from gan_kd_ssd.util.mxnet import mx
-
-        settings = {"learning_rate": learning_rate, "beta1": self.beta1}
-        return mx.gluon.Trainer(
-            parameters, "adam", settings, kvstore=self.kvstore, update_on_kvstore=False
-        )
 
 
 class PairedMaps(NamedTuple):
@@ -89,11 +79,6 @@ class Term(ABC):
 
     A step calls :meth:`begin` once, then :meth:`measure` and :meth:`loss` for each device while MXNet
     records. None of them may wait for a device.
-
-    Attributes:
-        blocks: blocks with parameters of the term's own by name; a training state holds them.
-        trainers: trainers of the term's own by name; a training state holds them.
-        student_parameters: parameters of the term that are trained with the student, on the same loss.
     """
 
     name: ClassVar[str]  # in --distill
@@ -101,22 +86,20 @@ class Term(ABC):
     options_type: ClassVar[type[Options]] = Options
     #: Names of the figures that :meth:`measure` gives, in that order: letters, digits and underscores.
     figures: ClassVar[tuple[str, ...]]
-    #: Names of terms that run whenever this one does.
-    companions: ClassVar[tuple[str, ...]] = ()
-    #: How the figures of the levels become one in the log: 'mean' or 'sum'.
-    level_total = "mean"
+    companions: ClassVar[tuple[str, ...]] = ()  # names of terms that run whenever this one does
+    level_total = "mean"  # how the figures of the levels become one in the log: 'mean' or 'sum'
 
     def __init__(self, setup: Setup, options: Options):
         self.setup, self.options = setup, options
-        self.blocks: dict = {}
-        self.trainers: dict = {}
-        self.student_parameters: list = []
+        self.blocks: dict = {}  # with parameters of the term's own; a training state holds them
+        self.trainers: dict = {}  # of the term's own; a training state holds them
+        self.student_parameters: list = []  # trained with the student, on the same loss
 
     def begin(self, maps: Sequence[PairedMaps], images: int) -> list:
         """Prepare a step, for example by an update of the term's own networks.
 
         Args:
-            maps: paired maps of each device. images: size of the batch over all devices.
+            maps: maps of each device. images: size of the batch over all devices.
 
         Returns:
             For each device what :meth:`measure` needs besides the maps.
@@ -139,39 +122,40 @@ class Term(ABC):
 class LevelTerm(Term):
     """A term with one figure and one loss, which compares the two maps of each pair."""
 
+    #: Name of the option that is the factor of the loss; with 0 the term is measured only.
+    weight_option: ClassVar[str]
     #: Whether 1x1 convolutions bring the student's maps to the teacher's number of channels.
     adapts = False
 
     def __init__(self, setup: Setup, options: Options):
-        from gan_kd_ssd.distill.adapter import Adapters, LevelGraph
+        from gan_kd_ssd.distill.adapter import Adapters, MapsGraph
         from gan_kd_ssd.util.mxnet import mx
 
         super().__init__(setup, options)
-        adapters = None
         if self.adapts:
             widths = [(pair.student_channels, pair.teacher_channels) for pair in setup.pairs]
             adapters = Adapters(widths, prefix=f"{self.name}_adapter_")
             adapters.initialize(mx.init.Xavier(), ctx=setup.ctx)
             self.blocks = {f"{self.name}_adapters": adapters}
             self.student_parameters = list(adapters.collect_params().values())
-        self._graph = LevelGraph(self.distance, adapters)
-        self._graph.hybridize(static_alloc=True)
-
-    @property
-    @abstractmethod
-    def weight(self) -> float:
-        """Factor of the loss; a term of weight 0 is measured, its gradient is zero."""
+        self._graph = MapsGraph(self._distances, *self.blocks.values())
 
     @abstractmethod
     def distance(self, F, student, teacher):
         """Loss (B, 1) of maps (B, C, H, W) and (B, C', H, W); F is ``mx.nd`` or ``mx.sym``."""
+
+    def _distances(self, F, student, teacher):
+        for adapters in self.blocks.values():
+            student = adapters(*student)
+        return F.concat(*[self.distance(F, *pair) for pair in zip(student, teacher)], dim=1)
 
     def measure(self, maps: PairedMaps, begun) -> dict:
         return {self.figures[0]: self._graph(*maps.student, *maps.teacher)}
 
     def loss(self, figures: dict):
         """The mean over levels, summed over images, times the weight."""
-        return self.weight * figures[self.figures[0]].sum() / len(self.setup.pairs)
+        weight = getattr(self.options, self.weight_option)
+        return weight * figures[self.figures[0]].sum() / len(self.setup.pairs)
 
 
 #: The registered terms by name, in the order of :mod:`gan_kd_ssd.distill.terms`.
