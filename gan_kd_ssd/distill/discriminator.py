@@ -88,7 +88,7 @@ class PyramidDiscriminator(mx.gluon.HybridBlock):
             if kind == "gamma":
                 parameter.set_data(parameter.data(ctx[0]) + 1)
 
-    def trained(self, which: str = "all") -> list:
+    def trained(self, which: str) -> list:
         """Trained parameters: 'conv' (those of the convolutions) or 'all'."""
         # Only convolutions have a weight and a bias; a normalisation has gamma and beta.
         ends = ("weight", "bias") if which == "conv" else ""

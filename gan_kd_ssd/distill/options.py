@@ -1,8 +1,4 @@
-"""The options of a training's method. This module does not import MXNet.
-
-The command line, the facts that a training state keeps and the list of inferred choices in a model card
-are made from the declarations of the options (:mod:`gan_kd_ssd.distill.terms.term`).
-"""
+"""The options of a training's method; they make the command line, the facts of a state and a model card."""
 
 from __future__ import annotations
 
@@ -81,8 +77,8 @@ class DistillConfig:
         wanted = {*chosen, *(name for term in chosen for name in TERMS[term].companions)}
         values = {name: given.get(name, default) for name, (_, default, _) in declared().items()}
         config = cls(distill, tuple(name for name in TERMS if name in wanted), values)
-        for options in (config.method, *map(config.of_term, TERMS)):
-            options.check(chosen)
+        for each in (config.method, *map(config.of_term, TERMS)):
+            each.check(chosen)
         return config
 
     @property

@@ -73,7 +73,7 @@ class Hint(LevelTerm):
     name = "hint"
     summary = "L2 distance between the maps"
     options_type = HintOptions
-    figures = ("hint",)
+    figures = ("Loss_hint",)
     weight_option = "hint_weight"
     adapts = True
 
@@ -109,9 +109,9 @@ def test_a_new_term_s_loss_and_gradient_reach_the_student(hint, tiny_ssd, make_b
         (vector,) = method.steps[DISTILLATION](batch)
         after.append(values(detector.pyramid_parameters()))
     found = method.figures.of_epoch(vector.asnumpy(), 1)
-    assert found["hint"] == pytest.approx(loss, rel=1e-5)
+    assert found["Loss_hint"] == pytest.approx(loss, rel=1e-5)
     assert found["Loss_D"] is None and "cosine" not in found
-    assert "hint of level 0 (stride 8)" in " ".join(method.figures.entries)
+    assert "Loss_hint of level 0 (stride 8)" in method.figures.entries
     assert list(method.blocks) == ["student", "hint_adapters"]
     assert list(method.trainers) == ["student"]
     without, with_hint, gradient = (
@@ -131,7 +131,7 @@ def test_a_new_term_joins_the_gan_and_is_updated_by_the_same_adam(hint, tiny_ssd
     (vector,) = method.steps[DISTILLATION](make_batch(student))
     after = weights(method.blocks["hint_adapters"])
     assert before and all((a != b).any() for a, b in zip(before, after))
-    names = ["Loss_G", "Loss_D", "Loss_D_real", "Loss_D_fake", "cosine", "hint"]
+    names = ["Loss_G", "Loss_D", "Loss_D_real", "Loss_D_fake", "cosine", "Loss_hint"]
     figures = method.figures.of_epoch(vector.asnumpy(), 1)
     assert list(figures) == [*student.loss_names, *names]
     assert np.isfinite(list(figures.values())).all()
@@ -149,5 +149,5 @@ def test_a_new_term_is_an_option_of_the_script_and_a_figure_of_its_log(
     for name in ("train.log", "metrics.jsonl"):
         records = [entry.record for entry in read(f"{tmp_path}/x_{name}").entries]
         steps = [record for record in records if hasattr(record, "batch")]
-        assert [("hint" in step.figures) for step in steps] == [True, True, False]
-        assert 0 < steps[0].figures["hint"] < 10
+        assert [("Loss_hint" in step.figures) for step in steps] == [True, True, False]
+        assert 0 < steps[0].figures["Loss_hint"] < 10
