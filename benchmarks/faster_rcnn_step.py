@@ -53,7 +53,7 @@ def prepare(options):
     from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
     from gan_kd_ssd.detectors.faster_rcnn import FasterRCNN, FasterRCNNSettings
     from gan_kd_ssd.distill.method import distilled, plain
-    from gan_kd_ssd.distill.settings import SGD, DistillConfig
+    from gan_kd_ssd.distill.options import SGD, DistillConfig
     from gan_kd_ssd.engine import devices
     from gan_kd_ssd.util.mxnet import mx
 

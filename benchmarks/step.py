@@ -46,7 +46,7 @@ def prepare(options) -> dict:
     """The kinds of steps to time, by name."""
     from gan_kd_ssd.detectors.ssd import SSD, SSDSettings
     from gan_kd_ssd.distill.method import distilled, plain
-    from gan_kd_ssd.distill.settings import SGD, DistillConfig
+    from gan_kd_ssd.distill.options import SGD, DistillConfig
     from gan_kd_ssd.engine import devices
 
     ctx = devices.pick(options.gpus)[0][:1]  # one device: the parts add up to the step
