@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gan_kd_ssd.distill.adapter import LevelPair
-from gan_kd_ssd.distill.figures import Figures
+from gan_kd_ssd.distill.step_figures import Figures
 from gan_kd_ssd.distill.terms.term import PairedMaps, Term
 from gan_kd_ssd.util.mxnet import mx
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gan_kd_ssd.distill.figures import Figures
+from gan_kd_ssd.distill.step_figures import Figures
 from gan_kd_ssd.engine.hooks import Hook
 from gan_kd_ssd.engine.progress import Progress
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gan_kd_ssd.distill.figures import Figures
+from gan_kd_ssd.distill.step_figures import Figures
 from gan_kd_ssd.util.mxnet import mx
 
 LOSSES = ("CrossEntropy", "SmoothL1")
