@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-from gan_kd_ssd.config.faster_rcnn_options import parse_train_faster_rcnn
-from gan_kd_ssd.config.ssd_options import parse_train_ssd
 from gan_kd_ssd.distill.options import (
     DistillConfig,
     declared,
@@ -15,6 +13,7 @@ from gan_kd_ssd.distill.options import (
 )
 from gan_kd_ssd.distill.terms import TERMS
 from gan_kd_ssd.util.errors import UserError
+from helpers.options import parse_train_faster_rcnn, parse_train_ssd
 
 CHANGED = {
     "lrD": 0.125,
@@ -54,7 +53,7 @@ def test_the_scripts_have_the_declared_options_with_their_defaults(parse):
 
 
 def test_the_command_line_lists_terms_and_options_without_mxnet():
-    code = "import sys, gan_kd_ssd.config.ssd_options as o; o.train_ssd_parser().format_help()\n"
+    code = "import sys, gan_kd_ssd.config.ssd_options as o; o.SSDConfig.parser().format_help()\n"
     code += "assert 'mxnet' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
