@@ -62,7 +62,9 @@ class EvaluationConfig:
         "folder in VOC or COCO layout",
         group="data",
     )
-    data_root: str | None = redeclared(DataConfig, "data_root", None)
+    data_root: Path | None = redeclared(  # noqa: RUF009
+        DataConfig, "data_root", None, type=Path
+    )
     val_split: str | None = option(
         None,
         "split of a folder to measure on: ImageSets/Main/NAME.txt or annotations/instances_NAME.json "
