@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gan_kd_ssd.config.option_fields import add_options, count, number, option, redeclared
 from gan_kd_ssd.config.parser import Parser, class_names, fraction, with_dashes
-from gan_kd_ssd.config.shared_options import DeviceConfig
+from gan_kd_ssd.config.shared_options import DataConfig, DeviceConfig
 from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.util.errors import UserError
 
@@ -62,11 +62,8 @@ class EvaluationConfig:
         "folder in VOC or COCO layout",
         group="data",
     )
-    data_root: Path | None = option(
-        None,
-        "folder of the named data sets (default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)",
-        type=Path,
-        metavar="DIR",
+    data_root: Path | None = redeclared(  # noqa: RUF009
+        DataConfig, "data_root", None, type=Path
     )
     val_split: str | None = option(
         None,

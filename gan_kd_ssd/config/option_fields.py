@@ -43,10 +43,11 @@ def decimal(default: float, help: str, **settings):
     return option(default, help, type=rate, **settings)
 
 
-def redeclared(record: type, name: str, default, group: str = "") -> Field:
-    """The field ``name`` of another record with a default and a group of its own."""
+def redeclared(record: type, name: str, default, group: str = "", **settings) -> Field:
+    """The field ``name`` of another record with a default, a group and settings of its own."""
     metadata = record.__dataclass_fields__[name].metadata
-    return field(default=default, metadata={**metadata, "group": group})
+    settings = {**metadata["settings"], **settings}
+    return field(default=default, metadata={**metadata, "group": group, "settings": settings})
 
 
 def options_in(record: type) -> Iterator[Field]:
