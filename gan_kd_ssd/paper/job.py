@@ -48,19 +48,15 @@ class Job:
     @property
     def teacher(self) -> Job | None:
         """The job that trains the teacher, None if none has to be trained."""
-        row = self.row.trained_teacher
-        if (
-            self.scale.width and self.row.networks.teacher_row
-        ):  # no weights of this width are published
-            row = by_name(self.row.networks.teacher_row)
+        row, name = self.row.trained_teacher, self.row.networks.teacher_row
+        if self.scale.width and name:  # weights are published at the paper's scale only
+            row = by_name(name)
         return row and Job(row, self.scale, self.folder, self.extra)
 
     def command(self) -> Command:
         """The training command of the row at this scale, without ``extra``."""
         row, scale = self.row, self.scale
-        command = row.command(self.folder)
-        options = command.options
-        options["save_prefix"] = str(self.files.prefix)
+        options = row.command().options | {"save_prefix": str(self.files.prefix)}
         if scale.width:
             options["dataset"] = self.data_command()[2]
             options["student"] = f"{row.student}_w{scale.width}"
@@ -68,8 +64,7 @@ class Job:
             options |= {**scale.options[row.script], **scale.student_options.get(row.student, {})}
         if self.teacher:
             options[row.teacher_option] = str(self.teacher.files.params)
-        options["quiet"] = True
-        return command
+        return Command(row.script, {**options, "quiet": True})
 
     def train_command(self) -> list[str]:
         """The command that trains the row."""

@@ -79,7 +79,7 @@ def markdown(done: Sequence[dict], scale: str) -> str:
     for table, title in {**titles, None: "Teachers and other rows"}.items():
         rows = [_cells(result) for result in done if result["table"] == table]
         if rows:
-            head = [name for name, _, _ in _COLUMNS]
+            head = [column for column, _, _ in _COLUMNS]
             parts.append(f"## {title}\n\n{_table([head, *rows], 3)}")
     coco = {r["row"]: r["measured"]["figures"] for r in done if "figures" in r["measured"]}
     if coco:

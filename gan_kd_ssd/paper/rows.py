@@ -120,12 +120,12 @@ class Row:
         """The ``--save-prefix`` of the run: each row has a folder of its own."""
         return f"{folder}/{scale}/{self.name}/{self.name}"
 
-    def command(self, folder: str | Path = FOLDER) -> Command:
+    def command(self) -> Command:
         """The training command of the row. Options that it does not set have the script's defaults."""
         options = {"dataset": self.dataset_options[0], "student": self.student}
-        options |= {"teacher": self.teacher, **self.options, "save_prefix": self.prefix(folder)}
+        options |= {"teacher": self.teacher, **self.options, "save_prefix": self.prefix()}
         if self.trained_teacher:
-            options[self.teacher_option] = f"{self.trained_teacher.prefix(folder)}_best.params"
+            options[self.teacher_option] = f"{self.trained_teacher.prefix()}_best.params"
         return Command(self.script, options)
 
 
@@ -137,11 +137,7 @@ def rows() -> tuple[Row, ...]:
 
 
 def read_row(file: Path) -> Row:
-    """Read a row file. Only ``script``, ``student`` and ``dataset`` are required.
-
-    Raises:
-        UserError: The file cannot be read or is not a valid row.
-    """
+    """Read a row file, in which only ``script``, ``student`` and ``dataset`` are required."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         given = {"place": (), "options": {}, "origin": {}, **content}

@@ -35,8 +35,9 @@ def show_text(job: Job) -> str:
     row = job.row
     titles = table_texts()["titles"]
     where = f"Table {row.table}: {titles[str(row.table)]}" if row.table else "in no table"
-    published = "no figure" if row.published is None else f"mAP {row.published:.1f} %"
-    lines = [row.name, f"  {where}", f"  {row.figure.cell or row.label}: published {published}", ""]
+    figure = row.figure
+    published = "no figure" if figure.published is None else f"mAP {figure.published:.1f} %"
+    lines = [row.name, f"  {where}", f"  {figure.cell or row.label}: published {published}", ""]
     if row.origin:
         lines += [aligned(_origins(job)), ""]
     lines.append(f"  commands at the scale {job.scale.name}:")
@@ -45,8 +46,8 @@ def show_text(job: Job) -> str:
         for command in each.commands():
             commands.setdefault(shell_line(command), "" if each is job else f"  # {each.name}")
     lines += [f"    {command}{note}" for command, note in commands.items()]
-    if row.figure.published_log and job.scale.name == SCALE:
-        words = ["logs", "compare", str(job.files.log), "--reference", row.figure.published_log]
+    if figure.published_log and job.scale.name == SCALE:
+        words = ["logs", "compare", str(job.files.log), "--reference", figure.published_log]
         lines += ["  comparison with the published log of this row:", f"    {shell_line(words)}"]
     return "\n".join([*lines, "", f"  state: {_sentence(state_of(job))}"])
 

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from gan_kd_ssd.config.command import COMMANDS, FASTER_RCNN, SSD
+from gan_kd_ssd.config.command import FASTER_RCNN, SSD
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference
 from gan_kd_ssd.logs.records import RunStart, Start, Step, Validation
@@ -13,7 +13,6 @@ from gan_kd_ssd.paper.paper_tables import best_runs, cells, runs_in, tables_as_d
 from helpers.options import parse_train_faster_rcnn, parse_train_ssd
 
 PARSERS = {SSD: parse_train_ssd, FASTER_RCNN: parse_train_faster_rcnn}
-COMMAND_PARSERS = {COMMANDS[script]: parse for script, parse in PARSERS.items()}
 
 
 def options_of(cell, **changed):
@@ -44,16 +43,6 @@ def labels(*logs):
 @pytest.mark.parametrize("cell", cells(), ids=lambda cell: f"{cell.table} {cell.label}")
 def test_a_run_of_a_cells_command_is_found_in_that_cell_alone(cell):
     assert labels(log((options_of(cell), {1: 0.5}))) == {cell.label: 50.0}
-
-
-@pytest.mark.parametrize("cell", cells(), ids=lambda cell: f"{cell.table} {cell.label}")
-def test_a_cells_command_is_taken_by_its_script(cell):
-    words = shlex.split(cell.command().line())
-    assert words[0] == "gan-kd"
-    options = COMMAND_PARSERS[words[1]](words[2:])
-    assert options.student == cell.student
-    assert options.distill == ("gan" if cell.teacher else "none")
-    assert cell.teacher in (None, options.teacher)
 
 
 def test_a_teacher_that_the_zoo_does_not_have_is_trained_first():
