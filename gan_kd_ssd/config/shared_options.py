@@ -34,8 +34,15 @@ from gan_kd_ssd.config.parser import (
     with_dashes,
 )
 from gan_kd_ssd.detectors.names import NetworkName, read_name
-from gan_kd_ssd.distill.options import FIXED, FREE, Declaration
-from gan_kd_ssd.distill.settings import SGD, DistillConfig, declared, distill_names
+from gan_kd_ssd.distill.options import (
+    FIXED,
+    FREE,
+    SGD,
+    Declaration,
+    DistillConfig,
+    declared,
+    distill_names,
+)
 from gan_kd_ssd.distill.terms import TERMS
 from gan_kd_ssd.util.errors import UserError
 

@@ -1,8 +1,8 @@
-"""Pairs of levels of student and teacher, and 1x1 convolutions for pairs with different channels."""
+"""Pairs of levels of student and teacher, and blocks that take the maps of all levels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gan_kd_ssd.util.errors import UserError
@@ -11,64 +11,50 @@ from gan_kd_ssd.util.mxnet import mx
 
 @dataclass(frozen=True)
 class LevelPair:
-    """A level of the student and the teacher's level of the same stride.
+    """A level of the student and the teacher's level of the same stride."""
 
-    Attributes:
-        student, teacher: indices of the levels; 0 is the finest.
-        student_channels, teacher_channels: channels of the maps.
-        side: height of the student's map in cells.
-        stride: stride of the student's level in pixels.
-    """
-
-    student: int
+    student: int  # index of the level; 0 is the finest
     teacher: int
     student_channels: int
     teacher_channels: int
-    side: int
-    stride: int
+    side: int  # height of the student's map in cells
+    stride: int  # in pixels
 
 
 def align(student, teacher) -> list[LevelPair]:
     """Pair the levels of two detectors by stride.
 
-    SSDs have one input size, so there levels of the same side have the same stride. VGG16's SSD-512 has
-    7 levels from stride 8, those of ResNet and MobileNet have 6 from stride 16: the teacher's finest
-    level then has no partner and is not used (inferred; it is not known which six of the seven levels
-    the authors used).
-
-    Args:
-        student, teacher: detectors.
+    VGG16's SSD-512 has 7 levels from stride 8, those of ResNet and MobileNet have 6 from stride 16: the
+    teacher's finest level then has no partner and is not used (inferred; it is not known which six of
+    the seven levels the authors used).
 
     Raises:
         UserError: the pyramids have more than one level, and fewer than two pairs are found.
     """
-    by_stride = student.any_size  # two coarse levels may have the same side there
-    keys = teacher.strides if by_stride else [height for _, height, _ in teacher.shapes]
-    places = {key: index for index, key in enumerate(keys)}
+    sides = [[height for _, height, _ in detector.shapes] for detector in (student, teacher)]
+    # SSDs have one input size, where levels of the same side have the same stride. Where images have
+    # any size, two coarse levels may have the same side.
+    ours, theirs = (student.strides, teacher.strides) if student.any_size else sides
+    places = {key: index for index, key in enumerate(theirs)}
     pairs = []
-    for index, (channels, height, _) in enumerate(student.shapes):
-        stride = student.strides[index]
-        key = stride if by_stride else height
+    for index, key in enumerate(ours):
         if key in places:
-            other = places[key]
-            teacher_channels = teacher.shapes[other][0]
-            pairs.append(LevelPair(index, other, channels, teacher_channels, height, stride))
-    if len(pairs) < min(2, max(len(student.shapes), len(teacher.shapes))):
+            other, (channels, side, _) = places[key], student.shapes[index]
+            width, stride = teacher.shapes[other][0], student.strides[index]
+            pairs.append(LevelPair(index, other, channels, width, side, stride))
+    if len(pairs) < min(2, max(map(len, sides))):
         raise UserError(
             f"--student {student.name} and --teacher {teacher.name}: their pyramids cannot be aligned: "
-            f"the levels have sides {[h for _, h, _ in student.shapes]} and "
-            f"{[h for _, h, _ in teacher.shapes]}; choose another pair or {student.size_option}"
+            f"the levels have sides {sides[0]} and {sides[1]}; "
+            f"choose another pair or {student.size_option}"
         )
     return pairs
 
 
 class Adapters(mx.gluon.HybridBlock):
-    """A 1x1 convolution for each level whose channels differ, the identity for the others.
+    """A 1x1 convolution for each level whose (input, output) channels differ, the identity for others.
 
     The author's advice for different channels: "add a 1x1 convolution connecting to the GAN".
-
-    Args:
-        channels: input and output channels of each level.
     """
 
     def __init__(self, channels: Sequence[tuple[int, int]], **kwargs):
@@ -81,8 +67,26 @@ class Adapters(mx.gluon.HybridBlock):
                     self.register_child(layer, str(index))
 
     def hybrid_forward(self, F, *levels):
-        layers = self._children
         return tuple(
-            layers[str(index)](level) if str(index) in layers else F.identity(level)
-            for index, level in enumerate(levels)
+            self._children.get(str(index), F.identity)(level) for index, level in enumerate(levels)
         )
+
+
+class MapsGraph(mx.gluon.HybridBlock):
+    """A function of the maps of two networks, compiled as one graph; takes both lists of L maps.
+
+    Args:
+        function: (F, maps of one network, maps of the other) -> arrays.
+        blocks: blocks that the function calls.
+    """
+
+    def __init__(self, function: Callable, *blocks, **kwargs):
+        super().__init__(**kwargs)
+        self._function = function
+        for block in blocks:
+            self.register_child(block)
+        self.hybridize(static_alloc=True)
+
+    def hybrid_forward(self, F, *levels):
+        half = len(levels) // 2
+        return self._function(F, levels[:half], levels[half:])

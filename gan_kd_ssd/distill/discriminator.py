@@ -9,31 +9,26 @@ from gan_kd_ssd.util.mxnet import mx
 
 nn = mx.gluon.nn
 
-#: A discriminator for maps of any size stops halving when the short side has this many cells (ours).
+#: Side in cells at which a discriminator for maps of any size stops halving (ours).
 POOLED_SIDE = 4
+_NORMALISATIONS = {"batch": nn.BatchNorm, "instance": nn.InstanceNorm}
 
 
 class LevelDiscriminator(mx.gluon.HybridBlock):
     """The discriminator of one level: maps (B, C, H, H) -> scores (B, 1).
 
-    3x3 convolutions of stride 2 halve the side until it is 1, then a 1x1 convolution gives the score. A
-    level of side 1 gets one 1x1 convolution in place of the halving ones. The 512 channels and the
-    halving are published (figure 2). The kernel sizes, LeakyReLU(0.2) and the normalisation are
-    inferred, after the DCGAN discriminator of the reference WGAN. A normalisation is likely because the
-    published scores stay within about 12; in trials, 512 channels without one gave hundreds to
-    thousands.
+    3x3 convolutions of stride 2 halve the side until it is 1, then a 1x1 convolution gives the score; a
+    side of 1 gets one 1x1 convolution in place of the halving ones. The channels and the halving are
+    published (figure 2). Kernel sizes, LeakyReLU(0.2) and normalisation are inferred, after the DCGAN
+    discriminator of the reference WGAN: the published scores stay within about 12, but 512 channels
+    without normalisation gave hundreds to thousands in trials.
 
-    With ``any_size``, maps (B, C, H, W) of any size are accepted: halving stops at :data:`POOLED_SIDE`
-    cells, and the mean over the remaining cells precedes the last convolution (inferred). The authors
-    cannot have halved down to one cell there: with one image a device, BatchNorm of a single cell is a
-    constant, but the published scores of real and fake maps differ.
+    With ``any_size``, halving stops at :data:`POOLED_SIDE` cells of the short side, and the mean over
+    the remaining cells precedes the last convolution (inferred): with one image a device, BatchNorm of
+    a single cell is a constant, but the published scores of real and fake maps differ.
 
     Args:
-        in_channels: C.
-        side: H in cells; the short side if the maps have any size.
-        channels: number of channels of the convolutions.
         normalisation: 'batch', 'instance' or 'none', after each convolution except the last.
-        any_size: whether maps of any size are accepted.
     """
 
     def __init__(
@@ -47,20 +42,15 @@ class LevelDiscriminator(mx.gluon.HybridBlock):
     ):
         super().__init__(**kwargs)
         halvings = max(0, math.ceil(math.log2(side / (POOLED_SIDE if any_size else 1))))
+        kernel = {"kernel_size": 3, "strides": 2, "padding": 1} if halvings else {"kernel_size": 1}
+        kernel["use_bias"] = normalisation not in _NORMALISATIONS
         with self.name_scope():
             self.body = nn.HybridSequential(prefix="")
             with self.body.name_scope():
-                for index in range(max(halvings, 1)):
-                    kernel = {"kernel_size": 3, "strides": 2, "padding": 1}
-                    if halvings == 0:
-                        kernel = {"kernel_size": 1}
-                    before = in_channels if index == 0 else channels
-                    bias = normalisation == "none"
-                    self.body.add(nn.Conv2D(channels, in_channels=before, use_bias=bias, **kernel))
-                    if normalisation == "batch":
-                        self.body.add(nn.BatchNorm(in_channels=channels))
-                    elif normalisation == "instance":
-                        self.body.add(nn.InstanceNorm(in_channels=channels))
+                for before in [in_channels, *[channels] * (halvings - 1)]:
+                    self.body.add(nn.Conv2D(channels, in_channels=before, **kernel))
+                    if normalisation in _NORMALISATIONS:
+                        self.body.add(_NORMALISATIONS[normalisation](in_channels=channels))
                     self.body.add(nn.LeakyReLU(0.2))
                 if any_size:
                     self.body.add(nn.GlobalAvgPool2D())
@@ -75,87 +65,35 @@ class PyramidDiscriminator(mx.gluon.HybridBlock):
 
     Args:
         shapes: (channels, side) of each level, finest first.
-        channels, normalisation, any_size: see :class:`LevelDiscriminator`.
+        settings: see :class:`LevelDiscriminator`.
     """
 
-    def __init__(
-        self,
-        shapes: Sequence[tuple[int, int]],
-        channels: int,
-        normalisation: str,
-        any_size: bool = False,
-        **kwargs,
-    ):
+    def __init__(self, shapes: Sequence[tuple[int, int]], *settings, **kwargs):
         super().__init__(**kwargs)
-        self.normalisation = normalisation
         with self.name_scope():
-            for index, (width, side) in enumerate(shapes):
-                level = LevelDiscriminator(
-                    width, side, channels, normalisation, any_size, prefix=f"level{index}_"
-                )
+            for index, shape in enumerate(shapes):
+                level = LevelDiscriminator(*shape, *settings, prefix=f"level{index}_")
                 self.register_child(level, str(index))
 
     def hybrid_forward(self, F, *levels):
-        scores = [level(x) for level, x in zip(self._children.values(), levels)]
-        return F.concat(*scores, dim=1)
+        return F.concat(*[d(level) for d, level in zip(self._children.values(), levels)], dim=1)
 
     def initialize_by_name(self, ctx: list) -> None:
         """Initialise as DCGAN, like the reference WGAN: convolutions N(0, 0.02), gamma N(1, 0.02)."""
+        normal = mx.init.Normal(0.02)
+        kinds = {"weight": normal, "gamma": normal, "var": mx.init.One()}
         for name, parameter in self.collect_params().items():
-            initializer = mx.init.Zero()
-            if name.endswith("weight"):
-                initializer = mx.init.Normal(0.02)
-            elif name.endswith("gamma"):
-                initializer = _NormalAroundOne()
-            elif name.endswith("running_var"):
-                initializer = mx.init.One()
-            parameter.initialize(init=initializer, ctx=ctx)
+            kind = name.rpartition("_")[2]
+            parameter.initialize(init=kinds.get(kind, mx.init.Zero()), ctx=ctx)
+            if kind == "gamma":
+                parameter.set_data(parameter.data(ctx[0]) + 1)
 
-    def clamped(self, which: str) -> list:
-        """Parameters that the WGAN constraint clamps: 'conv' (convolutions only) or 'all'."""
-        trained = [p for p in self.collect_params().values() if p.grad_req != "null"]
-        if which == "all":
-            return trained
-        # Only convolutions have a weight; a normalisation has gamma and beta.
-        return [p for p in trained if p.name.endswith(("weight", "bias"))]
-
-
-class CriticLoss(mx.gluon.HybridBlock):
-    """The discriminators' scores of real and fake maps, as one graph.
-
-    There are two passes, so that BatchNorm sees real and fake maps separately, as in the reference WGAN.
-
-    Args:
-        discriminator: :class:`PyramidDiscriminator`.
-        teacher_adapters: :class:`~gan_kd_ssd.distill.adapter.Adapters` of the teacher's maps.
-
-    A call takes L maps of the teacher, then L detached and adapted maps of the student, and gives the
-    scores of the teacher's maps and those of the student's maps, (B, L) each.
-    """
-
-    def __init__(self, discriminator, teacher_adapters, **kwargs):
-        super().__init__(**kwargs)
-        self.discriminator = discriminator
-        self.teacher_adapters = teacher_adapters
-
-    def hybrid_forward(self, F, *levels):
-        teacher, student = levels[: len(levels) // 2], levels[len(levels) // 2 :]
-        real = self.discriminator(*self.teacher_adapters(*teacher))
-        return real, self.discriminator(*student)
-
-
-@mx.init.register
-class _NormalAroundOne(mx.init.Normal):
-    """N(1, 0.02), for the scale (gamma) of a normalisation."""
-
-    def __init__(self, sigma=0.02):
-        super().__init__(sigma)
-
-    def _init_weight(self, name, arr):
-        super()._init_weight(name, arr)
-        arr[:] = arr + 1
-
-    _init_gamma = _init_weight
+    def trained(self, which: str) -> list:
+        """Trained parameters: 'conv' (those of the convolutions) or 'all'."""
+        # Only convolutions have a weight and a bias; a normalisation has gamma and beta.
+        ends = ("weight", "bias") if which == "conv" else ""
+        parameters = self.collect_params().values()
+        return [p for p in parameters if p.grad_req != "null" and p.name.endswith(ends)]
 
 
 def clamp(parameters: Sequence, lower: float, upper: float) -> None:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
+from gan_kd_ssd.distill.terms.term import Term
 from gan_kd_ssd.util.mxnet import mx
 
 #: Figures that every line of the published logs has; ``nan`` stands where no discriminator is trained.
 ALWAYS_LOGGED = ("Loss_G", "Loss_D")
-
-
-@dataclass(frozen=True)
-class LevelFigures:
-    """The figures of a term, which have a value a level.
-
-    Attributes:
-        names: in the order in which the term gives them.
-        total: 'mean' or 'sum' over the levels.
-        logged: the figures for the log, from the totals by name.
-    """
-
-    names: Sequence[str]
-    total: str = "mean"
-    logged: Callable[[dict[str, float]], dict[str, float]] = dict
 
 
 class Figures:
@@ -36,29 +21,26 @@ class Figures:
     each of its counts, then, in steps with distillation, a value a level for each figure of the terms.
 
     Args:
-        losses: names of the detector's losses.
-        counts: names of the detector's counted figures.
-        terms: figures of each term.
-        strides: strides of the paired levels in pixels, finest first.
+        losses, counts: names of the detector's losses and counted figures.
+        terms: distillation terms. strides: those of the paired levels in pixels, finest first.
     """
 
     def __init__(
         self,
         losses: Sequence[str],
         counts: Sequence[str] = (),
-        terms: Sequence[LevelFigures] = (),
+        terms: Sequence[Term] = (),
         strides: Sequence[int] = (),
     ):
         self.losses, self.counts = list(losses), list(counts)
         self._terms, self._strides = list(terms), list(strides)
-        self._level_names = [name for term in self._terms for name in term.names]
+        self._level_names = [name for term in terms for name in term.figures]
 
     def pack(self, losses: dict, counts: dict, levels: dict | None = None):
         """The vector (N,) of one device's part of a batch.
 
         Args:
-            losses: arrays (B,) by name.
-            counts: sum (1,) and number (1,) by name.
+            losses: arrays (B,) by name. counts: sum (1,) and number (1,) by name.
             levels: arrays (L,) by name, means over the batch's images; None without distillation.
         """
         of_losses = [losses[name].detach().sum() for name in self.losses]
@@ -69,21 +51,18 @@ class Figures:
     @property
     def entries(self) -> list[str]:
         """Names of the entries of a vector with all levels, for messages."""
-        names = list(self.losses)
-        for name in self.counts:
-            names += [f"sum of {name}", f"number of {name}"]
-        for name in self._level_names:
-            names += [
-                f"{name} of level {index} (stride {s})" for index, s in enumerate(self._strides)
-            ]
-        return names
+        of_counts = [f"{kind} of {name}" for name in self.counts for kind in ("sum", "number")]
+        of_levels = [
+            f"{name} of level {index} (stride {stride})"
+            for name in self._level_names
+            for index, stride in enumerate(self._strides)
+        ]
+        return [*self.losses, *of_counts, *of_levels]
 
     def of_epoch(self, sums: np.ndarray, batches: int) -> dict[str, float | None]:
         """Means over the batches of an epoch so far, from the sum (N,) of their vectors.
 
-        Returns:
-            The detector's losses, then :data:`ALWAYS_LOGGED`, None where no term gives them, then the
-            other figures of the terms if the vectors hold levels.
+        Figures of :data:`ALWAYS_LOGGED` are None where no term gives them.
         """
         means = sums / batches
         figures = dict(zip(self.losses, means.tolist()))
@@ -93,13 +72,12 @@ class Figures:
             rows = rest.reshape(len(self._level_names), len(self._strides)).sum(axis=1)
             of_levels = dict(zip(self._level_names, rows))
             for term in self._terms:
-                scale = 1.0 / len(self._strides) if term.total == "mean" else 1.0
-                totals = {name: float(of_levels[name]) * scale for name in term.names}
+                scale = 1.0 / len(self._strides) if term.level_total == "mean" else 1.0
+                totals = {name: float(of_levels[name]) * scale for name in term.figures}
                 figures.update(term.logged(totals))
         return figures
 
     def counted(self, sums: np.ndarray) -> dict[str, float]:
         """The counted figures, from the sum of the vectors over which they are counted."""
-        start = len(self.losses)
-        pairs = sums[start : start + 2 * len(self.counts)].reshape(-1, 2)
+        pairs = sums[len(self.losses) :][: 2 * len(self.counts)].reshape(-1, 2)
         return {name: float(s / max(n, 1e-12)) for name, (s, n) in zip(self.counts, pairs)}

@@ -9,18 +9,12 @@ from gan_kd_ssd.util.mxnet import mx
 
 
 def inherit_head(student, teacher, pairs: Sequence[LevelPair]) -> list[str]:
-    """Copy the parts of the teacher's head whose shapes agree with the student's.
+    """Copy the parts of the teacher's head whose shapes agree with the student's; returns their names.
 
     In the caption of figure 1 the student's maps feed the head of the trained teacher. The shapes of the
     published SSD pair agree on levels 3 to 6 of 6, those of the published Faster R-CNN pair everywhere.
     The first losses of both published logs are lower than those from scratch, which supports the copy
     (inferred).
-
-    Args:
-        student, teacher: initialised detectors. pairs: paired levels.
-
-    Returns:
-        The names of the copied parts, as in the detector's ``head_parts``.
     """
     copied = []
     ours = student.head_parts([pair.student for pair in pairs])

@@ -7,43 +7,32 @@ from dataclasses import dataclass
 from functools import partial
 
 from gan_kd_ssd.distill.adapter import LevelPair, align
-from gan_kd_ssd.distill.figures import Figures, LevelFigures
-from gan_kd_ssd.distill.settings import SGD, DistillConfig
+from gan_kd_ssd.distill.figures import Figures
+from gan_kd_ssd.distill.options import SGD, DistillConfig
 from gan_kd_ssd.distill.step import DetectionStep, DistillationStep
 from gan_kd_ssd.distill.terms import TERMS
-from gan_kd_ssd.distill.terms.base import Setup
-from gan_kd_ssd.distill.trainer import make_trainer
+from gan_kd_ssd.distill.terms.term import Setup
+from gan_kd_ssd.logs.records import DETECTION, DISCRIMINATORS, DISTILLATION
+from gan_kd_ssd.util.mxnet import mx
 
 
 @dataclass(frozen=True)
 class Method:
-    """What the training loop needs to know of the method.
+    """What the training loop needs to know of the method; a training state holds blocks and trainers."""
 
-    Attributes:
-        steps: by name of the phase: takes a batch, gives a vector of figures for each device.
-        blocks: by name, the blocks whose values a training state holds.
-        trainers: by name, the trainers whose values a training state holds, the student's first.
-        figures: reads the vectors of the steps.
-        pairs: paired levels of student and teacher, or None without a teacher.
-    """
-
-    steps: dict[str, Callable]
-    blocks: dict
-    trainers: dict
-    figures: Figures
-    pairs: list[LevelPair] | None = None
+    steps: dict[str, Callable]  # by phase: takes a batch, gives a vector of figures for each device
+    blocks: dict  # by name
+    trainers: dict  # by name, the student's first
+    figures: Figures  # reads the vectors
+    pairs: Sequence[LevelPair] = ()  # paired levels of student and teacher
 
 
 def plain(student, ctx: Sequence, sgd: SGD, kvstore: str) -> Method:
-    """Training without a teacher.
-
-    Args:
-        student: detector, initialised on ``ctx``. ctx: devices.
-        sgd: settings of the optimizer. kvstore: 'device', 'local' or 'nccl'.
-    """
+    """Training without a teacher; for the arguments see :func:`distilled`."""
     figures = Figures(student.loss_names, student.count_names)
-    step = DetectionStep(student, ctx, sgd, kvstore, figures)
-    return Method({"detection": step}, {"student": student.net}, {"student": step.trainer}, figures)
+    trainer = _trainer("sgd", kvstore, student.parameters(), **vars(sgd))
+    step = DetectionStep(student, ctx, trainer, figures)
+    return Method({DETECTION: step}, {"student": student.net}, {"student": trainer}, figures)
 
 
 def distilled(
@@ -51,9 +40,8 @@ def distilled(
 ) -> Method:
     """Training with a teacher, in three phases.
 
-    In phase "discriminator" the terms' own networks learn and the student learns from its detection
-    losses, in phase "gan" the student learns from the terms as well, in phase "detection" it learns
-    from its detection losses only.
+    First the terms' own networks learn and the student learns from its detection losses, then the
+    student learns from the terms as well, and last it learns from its detection losses only.
 
     Args:
         student, teacher: detectors, initialised on ``ctx``. ctx: devices.
@@ -63,27 +51,32 @@ def distilled(
     Raises:
         UserError: the two pyramids cannot be aligned.
     """
-    pairs, beta1 = align(student, teacher), config.method.beta1
-    setup = Setup(pairs, list(ctx), kvstore, beta1, student.any_size)
-    terms = [TERMS[name](setup, config.options[name]) for name in config.terms]
-    figures = Figures(
-        student.loss_names,
-        student.count_names,
-        [LevelFigures(term.figures, term.level_total, term.logged) for term in terms],
-        [pair.stride for pair in pairs],
-    )
-    extra = [parameter for term in terms for parameter in term.student_parameters()]
-    joint = config.update == "joint"
-    detection = DetectionStep(student, ctx, sgd, kvstore, figures, extra if joint else ())
-    blocks, trainers = {"student": student.net}, {"student": detection.trainer}
+    pairs, options = align(student, teacher), config.method
+    adam = partial(_trainer, "adam", kvstore, beta1=options.beta1)
+    setup = Setup(pairs, list(ctx), adam, student.any_size)
+    terms = [TERMS[name](setup, config.of_term(name)) for name in config.terms]
+    strides = [pair.stride for pair in pairs]
+    figures = Figures(student.loss_names, student.count_names, terms, strides)
+    extra = [parameter for term in terms for parameter in term.student_parameters]
+    joint = extra if options.update == "joint" else []
+    trainer = _trainer("sgd", kvstore, [*student.parameters(), *joint], **vars(sgd))
+    # In the detection phase nobody writes the gradients of the terms' parameters.
+    detection = DetectionStep(student, ctx, trainer, figures, ignore_stale_grad=bool(joint))
+    blocks, trainers = {"student": student.net}, {"student": trainer}
     for term in terms:
-        blocks.update(term.blocks())
-        trainers.update(term.trainers())
-    trainer = None
-    if not joint:
-        adam = {"learning_rate": config.method.lrG, "beta1": beta1}
-        trainer = make_trainer([*student.pyramid_parameters(), *extra], "adam", adam, kvstore)
-        trainers["adversarial"] = trainer
-    step = DistillationStep(detection, teacher, pairs, terms, trainer)
-    steps = {"discriminator": partial(step, distil=False), "gan": step, "detection": detection}
+        blocks.update(term.blocks)
+        trainers.update(term.trainers)
+    if options.update == "separate":
+        trainers["adversarial"] = adam([*student.pyramid_parameters(), *extra], options.lrG)
+    step = DistillationStep(detection, teacher, pairs, terms, trainers.get("adversarial"))
+    without = partial(step, distil=False)
+    steps = {DISCRIMINATORS: without, DISTILLATION: step, DETECTION: detection}
     return Method(steps, blocks, trainers, figures, pairs)
+
+
+def _trainer(optimizer: str, kvstore: str, parameters: Sequence, lr: float, **settings):
+    """A trainer that sums gradients over devices and keeps the optimizer's state on them."""
+    settings["learning_rate"] = lr
+    return mx.gluon.Trainer(
+        parameters, optimizer, settings, kvstore=kvstore, update_on_kvstore=False
+    )

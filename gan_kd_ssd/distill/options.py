@@ -1,68 +1,25 @@
-"""Declaration of the distillation options: each option is one field of a frozen dataclass.
-
-The command line, the facts that a training state keeps and the list of inferred choices in a model card
-are made from these declarations (:mod:`gan_kd_ssd.distill.settings`). This module does not import MXNet.
-"""
+"""The options of a training's method; they make the command line, the facts of a state and a model card."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from gan_kd_ssd.distill.terms import TERMS
+from gan_kd_ssd.distill.terms.term import FIXED, FREE, START, Declaration, Options, option
 from gan_kd_ssd.util.errors import UserError
 
-#: What a resumed run may do with an option: keep it, change it, or ignore it after the start.
-FIXED, FREE, START = "fixed", "free", "start"
+#: Training states of the first version hold the options of these terms, whatever ``--distill`` was.
+FIRST_TERMS = ("gan", "cosine")
 
 
 @dataclass(frozen=True)
-class Declaration:
-    """Properties of an option besides its name, its type and its default.
+class SGD:
+    """Settings of the optimizer of the detection losses."""
 
-    Attributes:
-        help: one phrase for ``--help``.
-        at_least: smallest number that is accepted; None accepts any finite number.
-        choices: accepted values, or None.
-        bare: value of the option when it is given without one, or None if it needs a value.
-        resume: :data:`FIXED`, :data:`FREE` or :data:`START`.
-        inferred: what the option decides, for the model card; None for an option whose value was
-            published.
-    """
-
-    help: str
-    at_least: float | None = None
-    choices: tuple[str, ...] | None = None
-    bare: float | None = None
-    resume: str = FIXED
-    inferred: str | None = None
-
-
-def option(default, help: str, **properties):
-    """A dataclass field that declares an option, see :class:`Declaration` for its properties.
-
-    The name of the field is the name of the option with underscores.
-    """
-    return field(default=default, metadata={"declaration": Declaration(help, **properties)})
-
-
-@dataclass(frozen=True)
-class Options:
-    """Base class of option sets, one for each term and one for the method."""
-
-    @classmethod
-    def declarations(cls) -> dict[str, tuple[object, Declaration]]:
-        """Default and declaration of each option by name, in the order of the fields."""
-        return {f.name: (f.default, f.metadata["declaration"]) for f in fields(cls)}
-
-    def check(self, chosen: Sequence[str]) -> None:
-        """Check values that depend on each other.
-
-        Args:
-            chosen: names of the terms that ``--distill`` gives.
-
-        Raises:
-            UserError: the values contradict each other.
-        """
+    lr: float
+    momentum: float = 0.9
+    wd: float = 0.0005
 
 
 @dataclass(frozen=True)
@@ -70,10 +27,7 @@ class MethodOptions(Options):
     """Options that hold for every term."""
 
     lrG: float = option(
-        0.0005,
-        "learning rate of the student's distillation update (Adam)",
-        at_least=0,
-        resume=FREE,
+        0.0005, "learning rate of the student's distillation update (Adam)", at_least=0, resume=FREE
     )
     beta1: float = option(
         0.5,
@@ -97,6 +51,92 @@ class MethodOptions(Options):
         inferred="initial values of the student's predictors",
     )
 
-    def check(self, chosen: Sequence[str]) -> None:
+    def __post_init__(self) -> None:
         if self.beta1 >= 1:
             raise UserError(f"--beta1 {self.beta1}: give a number below 1")
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """How the student learns from the teacher."""
+
+    distill: str  # value of --distill
+    terms: tuple[str, ...]  # names of the terms that run, in their order
+    values: Mapping[str, object] = field(hash=False)  # values of all options by name
+
+    @classmethod
+    def from_options(cls, options) -> DistillConfig:
+        """The configuration of parsed options, a Namespace or a dict; missing options have defaults.
+
+        Raises:
+            UserError: an unknown term, or values that contradict each other.
+        """
+        given = options if isinstance(options, Mapping) else vars(options)
+        distill = given.get("distill", "gan")
+        chosen = distill_names(distill)
+        wanted = {*chosen, *(name for term in chosen for name in TERMS[term].companions)}
+        values = {name: given.get(name, default) for name, (_, default, _) in declared().items()}
+        config = cls(distill, tuple(name for name in TERMS if name in wanted), values)
+        for each in (config.method, *map(config.of_term, TERMS)):
+            each.check(chosen)
+        return config
+
+    @property
+    def method(self) -> MethodOptions:
+        """Options that hold for every term."""
+        return MethodOptions.pick(self.values)
+
+    @property
+    def student_head(self) -> str:
+        """'teacher' or 'scratch'."""
+        return self.values["student_head"]
+
+    def of_term(self, name: str) -> Options:
+        """Options of a term, whether it runs or not."""
+        return TERMS[name].options_type.pick(self.values)
+
+    def fixed(self) -> dict:
+        """Options that a resumed run must share with the run that wrote its state."""
+        return {"distill": self.distill, **self._of_resume(FIXED)}
+
+    def free(self) -> dict:
+        """Options that a resumed run may change; it reports the change."""
+        return self._of_resume(FREE)
+
+    def _of_resume(self, resume: str) -> dict:
+        return {
+            name: self.values[name]
+            for name, (owner, _, declaration) in declared().items()
+            if declaration.resume == resume and owner in (None, *FIRST_TERMS, *self.terms)
+        }
+
+
+def distill_names(text: str) -> tuple[str, ...]:
+    """Names of the terms in a value of ``--distill``, in the order of the terms: 'none' -> ().
+
+    Raises:
+        UserError: an unknown name, or 'none' with others.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if names == ["none"]:
+        return ()
+    if not set(names) <= TERMS.keys():
+        raise UserError(
+            f"--distill {text}: give none, or one or more of {', '.join(TERMS)}, separated by commas"
+        )
+    return tuple(name for name in TERMS if name in names)
+
+
+def declared() -> dict[str, tuple[str | None, object, Declaration]]:
+    """Term (None: the method), default and declaration of each option by name, as in ``--help``."""
+    owners = [*((name, term.options_type) for name, term in TERMS.items()), (None, MethodOptions)]
+    return {
+        name: (owner, *declaration)
+        for owner, options in owners
+        for name, declaration in options.declarations().items()
+    }
+
+
+def inferred_options() -> dict[str, str]:
+    """What each option decides that the paper leaves open, by the option's name."""
+    return {name: d.inferred for name, (_, _, d) in declared().items() if d.inferred}

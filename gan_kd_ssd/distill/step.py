@@ -9,51 +9,30 @@ from collections.abc import Sequence
 
 from gan_kd_ssd.distill.adapter import LevelPair
 from gan_kd_ssd.distill.figures import Figures
-from gan_kd_ssd.distill.settings import SGD
-from gan_kd_ssd.distill.terms.base import PairedMaps, Term
-from gan_kd_ssd.distill.trainer import make_trainer, write_gradients
+from gan_kd_ssd.distill.terms.term import PairedMaps, Term
 from gan_kd_ssd.util.mxnet import mx
 
 autograd = mx.autograd
 
 
 class DetectionStep:
-    """An iteration without a teacher: forward, the detector's losses, one SGD step.
+    """An iteration without a teacher: forward, the detector's losses, one step of the trainer.
 
     Args:
         student: detector, initialised on ``ctx``.
         ctx: devices; a batch is split over them and gradients are summed.
-        sgd: settings of the optimizer. kvstore: 'device', 'local' or 'nccl'.
-        figures: packs the vectors of figures.
-        extra_parameters: trained with the student's; their gradients are written by the caller.
+        trainer: updates the student. figures: packs the vectors of figures.
+        ignore_stale_grad: whether the trainer has parameters without new gradients, which do not change.
     """
 
     def __init__(
-        self,
-        student,
-        ctx: Sequence,
-        sgd: SGD,
-        kvstore: str,
-        figures: Figures,
-        extra_parameters: Sequence = (),
+        self, student, ctx: Sequence, trainer, figures: Figures, ignore_stale_grad: bool = False
     ):
-        self.student, self.ctx, self.figures = student, list(ctx), figures
-        parameters = [*student.parameters(), *extra_parameters]
-        settings = {"learning_rate": sgd.lr, "momentum": sgd.momentum, "wd": sgd.wd}
-        self.trainer = make_trainer(parameters, "sgd", settings, kvstore)
-        # Without distillation nobody writes the extra parameters' gradients, and they do not change.
-        self.ignore_stale_grad = bool(extra_parameters)
+        self.student, self.ctx, self.trainer, self.figures = student, list(ctx), trainer, figures
+        self.ignore_stale_grad = ignore_stale_grad
 
     def __call__(self, batch) -> list:
-        """Train on a batch.
-
-        Args:
-            batch: a batch as the detector's ``parts`` takes it.
-
-        Returns:
-            A vector for each device, see :class:`~gan_kd_ssd.distill.figures.Figures`; the sum over
-            devices has the figures of the batch.
-        """
+        """Train on a batch; returns a vector of figures for each device, to be added up."""
         vectors = []
         for part in self.student.parts(batch, self.ctx):
             forward = self.student.forward(part)
@@ -70,74 +49,54 @@ class DistillationStep:
     in inference mode, without gradients.
 
     Args:
-        detection: step of the same student.
-        teacher: detector, initialised on the same devices.
-        pairs: paired levels. terms: distillation terms, in order.
+        detection: step of the same student. teacher: detector, initialised on the same devices.
         trainer: updates the pyramid and the terms' student parameters on the distillation losses; None
             if the trainer of the detection losses does (joint update).
     """
 
     def __init__(
-        self,
-        detection: DetectionStep,
-        teacher,
-        pairs: Sequence[LevelPair],
-        terms: Sequence[Term],
-        trainer=None,
+        self, detection, teacher, pairs: Sequence[LevelPair], terms: Sequence[Term], trainer=None
     ):
         self.detection, self.teacher, self.ctx = detection, teacher, detection.ctx
-        self.pairs, self.terms, self.trainer = list(pairs), list(terms), trainer
+        self.pairs, self.terms, self.trainer = pairs, terms, trainer
         self.pyramid_parameters = detection.student.pyramid_parameters()
-        self.term_parameters = [p for term in self.terms for p in term.student_parameters()]
+        self.term_parameters = [p for term in terms for p in term.student_parameters]
 
     def __call__(self, batch, distil: bool = True) -> list:
-        """Train on a batch.
-
-        Args:
-            batch: a batch as the detector's ``parts`` takes it.
-            distil: whether the student learns from the terms. If not, it learns from its detection
-                losses only, while the terms' own networks learn and the figures are measured.
-
-        Returns:
-            A vector for each device; the sum over devices has the figures of the batch.
-        """
+        """Train on a batch; without ``distil`` the student learns from its detection losses only."""
         student = self.detection.student
         parts = student.parts(batch, self.ctx)
         images = sum(len(part.images) for part in parts)
         teacher_levels = [self.teacher.pyramid(part.images) for part in parts]
         forwards = [student.forward(part) for part in parts]
-        maps = [
-            self._paired(forward.levels, levels, part)
-            for forward, levels, part in zip(forwards, teacher_levels, parts)
-        ]
-        begun = [term.begin(maps, images) for term in self.terms]
+        maps = [self._paired(*each) for each in zip(forwards, teacher_levels, parts)]
+        begun = zip(*[term.begin(maps, images) for term in self.terms])
 
         vectors, gradients = [], []
-        for device, forward in enumerate(forwards):
-            loss, figures = self._terms(maps[device], [of[device] for of in begun], images)
+        for ctx, forward, on_device, prepared in zip(self.ctx, forwards, maps, begun):
+            loss, figures = self._terms(on_device, prepared, images)
             vectors.append(self.detection.figures.pack(forward.losses, forward.counts, figures))
-            if not distil:
+            if distil:
+                leaves = [*on_device.student, *[p.data(ctx) for p in self.term_parameters]]
+                found = autograd.grad(loss, leaves)
+                gradients.append(self._student_backward(ctx, forward, found))
+            else:
                 autograd.backward(list(forward.losses.values()))
-                continue
-            at_terms = [p.data(self.ctx[device]) for p in self.term_parameters]
-            found = autograd.grad(loss, [*maps[device].student, *at_terms])
-            gradients.append(self._student_backward(self.ctx[device], forward, found))
         self.detection.trainer.step(1, not distil and self.detection.ignore_stale_grad)
         if self.trainer and distil:
             parameters = [*self.pyramid_parameters, *self.term_parameters]
             for ctx, of_device in zip(self.ctx, gradients):
-                write_gradients(parameters, of_device, ctx)
+                _write_gradients(parameters, of_device, ctx)
             self.trainer.step(1)
         return vectors
 
-    def _paired(self, student_levels, teacher_levels, part) -> PairedMaps:
-        """The maps of one device; those of the student are leaves of a graph of their own."""
-        leaves = [student_levels[pair.student].detach() for pair in self.pairs]
+    def _paired(self, forward, teacher_levels, part) -> PairedMaps:
+        leaves = [forward.levels[pair.student].detach() for pair in self.pairs]
         for leaf in leaves:
             leaf.attach_grad()
         return PairedMaps(leaves, [teacher_levels[pair.teacher] for pair in self.pairs], part)
 
-    def _terms(self, maps: PairedMaps, begun: list, images: int) -> tuple:
+    def _terms(self, maps: PairedMaps, begun: Sequence, images: int) -> tuple:
         """Loss (1,) and figures (L,) of the terms on one device, both means over the batch's images."""
         figures, losses = {}, []
         with autograd.record():
@@ -149,11 +108,11 @@ class DistillationStep:
         return total, {name: figure.sum(axis=0) / images for name, figure in figures.items()}
 
     def _student_backward(self, ctx, forward, gradients) -> list | None:
-        """The student's gradients on one device, from those at its levels.
+        """The student's gradients on one device, from those of the terms at its levels.
 
-        Joint update: one backward pass carries both into the gradients of the parameters. Separate
-        updates: the gradients of the distillation losses are returned, those of the detection losses
-        stay in the parameters. Both are gradients at the same weights, in either order of the updates.
+        Joint update: one backward pass carries both into the parameters. Separate updates: those of the
+        distillation losses are returned, those of the detection losses stay in the parameters; both are
+        gradients at the same weights.
         """
         count = len(self.pairs)
         losses = list(forward.losses.values())
@@ -161,9 +120,16 @@ class DistillationStep:
         at_levels, at_terms = gradients[:count], gradients[count:]
         if self.trainer is None:
             autograd.backward(losses + heads, [None] * len(losses) + at_levels)
-            write_gradients(self.term_parameters, at_terms, ctx)
+            _write_gradients(self.term_parameters, at_terms, ctx)
             return None
         weights = [p.data(ctx) for p in self.pyramid_parameters]
         of_terms = autograd.grad(heads, weights, at_levels, retain_graph=True)
         autograd.backward(losses)
         return [*of_terms, *at_terms]
+
+
+def _write_gradients(parameters, gradients, ctx) -> None:
+    """Set the gradients of parameters on one device, for the next step of their trainer."""
+    for parameter, gradient in zip(parameters, gradients):
+        gradient.copyto(parameter.grad(ctx))
+        parameter.data(ctx)._fresh_grad = True  # otherwise the trainer calls the gradient stale

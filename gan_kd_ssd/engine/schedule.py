@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gan_kd_ssd.config.shared_options import TrainConfig
+from gan_kd_ssd.logs.records import DETECTION, DISCRIMINATORS, DISTILLATION
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Phase:
     """Consecutive epochs that train the same networks on the same losses.
 
     Attributes:
-        name: 'discriminator', 'gan' or 'detection'; the step of this name runs.
+        name: name of the phase in JSON lines; the step of this name runs.
         first, last: numbers of the first and the last epoch, both inclusive.
         validated: epochs that end with a validation.
     """
@@ -40,9 +41,9 @@ def phases(config: TrainConfig) -> list[Phase]:
     end_of_gan = min(config.gan_epochs, last) if config.distills else start - 1
     end_of_discriminator = min(config.distillation.train_D_eopch - 1, end_of_gan)
     bounds = (
-        ("discriminator", start, end_of_discriminator),
-        ("gan", max(start, end_of_discriminator + 1), end_of_gan),
-        ("detection", max(start, end_of_gan + 1), last),
+        (DISCRIMINATORS, start, end_of_discriminator),
+        (DISTILLATION, max(start, end_of_discriminator + 1), end_of_gan),
+        (DETECTION, max(start, end_of_gan + 1), last),
     )
     return [
         Phase(name, first, last, _validated(config, name, first, last))
@@ -54,7 +55,7 @@ def phases(config: TrainConfig) -> list[Phase]:
 def _validated(config: TrainConfig, name: str, first: int, last: int) -> frozenset[int]:
     """Epochs of a phase that are validated: each ``interval``-th of the run, and the phase's last."""
     interval = config.schedule.val_interval
-    if name != "detection" and config.schedule.gan_val_interval is not None:
+    if name != DETECTION and config.schedule.gan_val_interval is not None:
         interval = config.schedule.gan_val_interval  # 0: the last epoch only
     due = {
         epoch

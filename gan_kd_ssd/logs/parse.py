@@ -45,7 +45,8 @@ _EVENTS = [(kind, _pattern(template), fixed) for kind, template, fixed in lines.
 _SSD_GKD_STEP = re.compile(
     f"{_pattern(lines.SSD_GKD_STEP).pattern}(?:{_pattern(lines.SSD_GKD_COSINE).pattern})?"
     # a damaged line may repeat its own fields
-    rf"(?P<further>(?: (?!train_student_|cosine_length_|Loss_)[A-Za-z]\w*={_NUMBER}\.)*)"
+    r"(?P<further>(?: (?!train_student_|cosine_length_|Loss_(?:[DG]|D_real|D_fake)=)"
+    rf"[A-Za-z]\w*={_NUMBER}\.)*)"
 )
 _SSD_GKD_EPOCH = _pattern(lines.SSD_GKD_EPOCH)
 _STEP_HEAD = _pattern(lines.STEP_HEAD)

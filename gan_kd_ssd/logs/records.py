@@ -26,6 +26,10 @@ from dataclasses import dataclass, field
 
 STYLES = ("ssd_gkd", "faster_rcnn", "ssd")
 
+#: Names of the phases in JSON lines. In the distillation phase the student learns from the distillation
+#: terms, whichever run; it has the published name of the first of them.
+DISCRIMINATORS, DISTILLATION, DETECTION = "discriminator", "gan", "detection"
+
 #: Figures that exist only while discriminators are trained. In other phases, nan means inactive.
 GAN_FIGURES = ("Loss_D", "Loss_G", "Loss_D_real", "Loss_D_fake", "cosine")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from gan_kd_ssd.analysis.arguments import command_of
 from gan_kd_ssd.config.command import Command
 from gan_kd_ssd.detectors.names import NetworkName, kind_of, read_name
-from gan_kd_ssd.distill.settings import inferred_options
+from gan_kd_ssd.distill.options import inferred_options
 from gan_kd_ssd.logs.log import Log, Run
 from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.logs.records import EpochEnd, Validation

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gan_kd_ssd.distill.discriminator import LevelDiscriminator, PyramidDiscriminator, clamp
+from gan_kd_ssd.logs.records import DISTILLATION
 from gan_kd_ssd.util.mxnet import mx
 from helpers.distill import distil, weights
 
@@ -25,7 +26,7 @@ def test_clamp_bounds_the_convolutions_only_or_everything(which):
     critic.initialize_by_name([mx.cpu()])
     for p in critic.collect_params().values():
         p.set_data(mx.nd.ones(p.shape) * 3)
-    clamp(critic.clamped(which), -0.03, 0.02)
+    clamp(critic.trained(which), -0.03, 0.02)
     for name, p in critic.collect_params().items():
         is_clamped = name.endswith("weight") or (which == "all" and p.grad_req != "null")
         assert np.allclose(p.data().asnumpy(), 0.02 if is_clamped else 3), name
@@ -36,7 +37,7 @@ def test_discriminators_train_with_each_normalisation(normalisation, tiny_ssd, m
     student, teacher = tiny_ssd(seed=1), tiny_ssd(seed=2, width="0.25")
     method = distil(student, teacher, d_norm=normalisation)
     before = weights(method.blocks["discriminator"])
-    (vector,) = method.steps["gan"](make_batch(student))
+    (vector,) = method.steps[DISTILLATION](make_batch(student))
     assert np.isfinite(vector.asnumpy()).all()
     after = weights(method.blocks["discriminator"])
     assert any((a != b).any() for a, b in zip(before, after))

@@ -8,7 +8,8 @@ from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
 from gan_kd_ssd.distill.adapter import align
 from gan_kd_ssd.distill.head import inherit_head
 from gan_kd_ssd.distill.method import plain
-from gan_kd_ssd.distill.settings import SGD
+from gan_kd_ssd.distill.options import SGD
+from gan_kd_ssd.logs.records import DISCRIMINATORS, DISTILLATION
 from gan_kd_ssd.util.mxnet import mx
 from helpers.detectors import build_faster_rcnn
 from helpers.distill import OPTIMIZER, distil, term, values, weights
@@ -56,7 +57,7 @@ def test_a_step_trains_both_networks_and_gives_finite_figures_of_every_level(fpn
     method = gan(student, use_fpn=fpn, update=update)
     discriminator = method.blocks["discriminator"].collect_params().values()
     before = values(student.parameters()), values(discriminator)
-    (vector,) = method.steps["gan"](make_batch(student))
+    (vector,) = method.steps[DISTILLATION](make_batch(student))
     levels = 5 if fpn else 1
     assert len(method.pairs) == levels and vector.size == len(method.figures.entries)
     assert vector.shape == (4 + 8 + 4 * levels,)
@@ -83,21 +84,21 @@ def test_in_the_discriminator_phase_the_student_has_its_detection_losses_only(up
     adapters = values(student_adapters)
     assert adapters
     mx.random.seed(5)
-    got = method.steps["discriminator"](batch)[0].asnumpy()
+    got = method.steps[DISCRIMINATORS](batch)[0].asnumpy()
     np.testing.assert_allclose(got[:4], expected, rtol=1e-5)
     for a, b in zip(values(twin.parameters()), values(student.parameters())):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
     assert any(changed(before, method.blocks["discriminator"].collect_params().values()))
     assert not any(changed(adapters, student_adapters))
     mx.random.seed(5)
-    method.steps["gan"](batch)  # and the adversarial gradient comes in afterwards
+    method.steps[DISTILLATION](batch)  # and the adversarial gradient comes in afterwards
     assert any(changed(adapters, student_adapters))
 
 
 def test_two_devices_with_images_of_two_sizes_take_one_step_together():
     student = build(devices=2)
     batch = make_batch(student, devices=2)
-    vectors = gan(student, devices=2).steps["gan"](batch)
+    vectors = gan(student, devices=2).steps[DISTILLATION](batch)
     assert [v.context for v in vectors] == [mx.cpu(0), mx.cpu(1)]
     for parameter in student.parameters():
         one, other = (data.asnumpy() for data in parameter.list_data())
@@ -111,7 +112,7 @@ def test_a_step_waits_for_no_device(monkeypatch):
     student = build(devices=2)
     method = gan(student, devices=2)
     batch = make_batch(student, devices=2)
-    method.steps["gan"](batch)  # traces the graphs and starts the kvstore
+    method.steps[DISTILLATION](batch)  # traces the graphs and starts the kvstore
     mx.nd.waitall()
 
     def wait(*_args, **_kwargs):

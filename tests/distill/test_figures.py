@@ -1,17 +1,25 @@
 """The figures of a step, from the device to the log."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from gan_kd_ssd.distill.figures import Figures, LevelFigures
+from gan_kd_ssd.distill.figures import Figures
 from gan_kd_ssd.util.mxnet import mx
 
 LOSSES = ("CrossEntropy", "SmoothL1")
 
 
+def term(*names, total="mean", logged=dict):
+    return SimpleNamespace(figures=names, level_total=total, logged=logged)
+
+
 def figures(total="mean", counts=(), strides=(8, 16)):
-    gap = LevelFigures(("a", "b"), total, lambda found: {**found, "gap": found["a"] - found["b"]})
-    return Figures(LOSSES, counts, [gap, LevelFigures(("cosine",))], strides)
+    gap = term(
+        "a", "b", total=total, logged=lambda found: {**found, "gap": found["a"] - found["b"]}
+    )
+    return Figures(LOSSES, counts, [gap, term("cosine")], strides)
 
 
 def test_a_term_s_figures_are_means_over_batches_and_means_or_sums_over_levels():
@@ -31,7 +39,7 @@ def test_figures_without_levels_say_that_no_discriminator_was_trained():
 
 
 def test_counted_figures_are_sums_by_numbers_and_every_entry_of_a_vector_has_a_name():
-    reader = Figures(["a"], ["Acc", "L1"], [LevelFigures(("score", "cosine"))], [16])
+    reader = Figures(["a"], ["Acc", "L1"], [term("score", "cosine")], [16])
     vector = np.array([8.0, *[30, 40], *[5, 2], *[1, 2]])
     assert reader.counted(vector) == {"Acc": 0.75, "L1": 2.5}
     assert reader.counted(np.zeros(7)) == {"Acc": 0, "L1": 0}

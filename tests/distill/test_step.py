@@ -7,6 +7,7 @@ from gan_kd_ssd.detectors.ssd import SSD, SSDSettings
 from gan_kd_ssd.distill.discriminator import clamp
 from gan_kd_ssd.distill.method import plain
 from gan_kd_ssd.distill.terms.cosine import attention, cosine_distance
+from gan_kd_ssd.logs.records import DISTILLATION
 from gan_kd_ssd.util.mxnet import mx
 from helpers.distill import OPTIMIZER, config, distil, term, values, weights
 
@@ -33,7 +34,7 @@ def plain_iteration(student, teacher, method, batch, options):
     Nothing of the method is used but its new blocks, not hybridized: the student runs forward once for
     each loss, and the discriminators' gradients of the student's losses are thrown away.
     """
-    size, pairs, gan = len(batch.images), method.pairs, options.options["gan"]
+    size, pairs, gan = len(batch.images), method.pairs, options.of_term("gan")
     discriminator, student_adapters, teacher_adapters = (
         method.blocks[name] for name in ("discriminator", "student_adapters", "teacher_adapters")
     )
@@ -48,7 +49,7 @@ def plain_iteration(student, teacher, method, batch, options):
         levels = student.pyramid(batch.images)
         return [levels[pair.student] for pair in pairs]
 
-    clamp(term(method, "gan").clamped, gan.clamp_lower, gan.clamp_upper)
+    clamp(term(method, "gan").clamped, gan.clamping.clamp_lower, gan.clamping.clamp_upper)
     with mx.autograd.record():
         adapted = student_adapters(*[level.detach() for level in fake()])
         adapted = [level.detach() for level in adapted]
@@ -66,7 +67,7 @@ def plain_iteration(student, teacher, method, batch, options):
         maps = [[attention(mx.nd, x) for x in pair] for pair in zip(levels, real)]
         cosine = sum(cosine_distance(mx.nd, *pair).sum() for pair in maps) / len(pairs)
         loss_g = gan.adversarial_weight * share * scores.sum() / size
-        loss_g = loss_g + options.options["cosine"].cosine_attention * cosine / size
+        loss_g = loss_g + options.of_term("cosine").cosine_attention * cosine / size
     of_terms = dict(zip([*pyramid, *adapters], gradients(loss_g, [*pyramid, *adapters])))
     with mx.autograd.record():
         predictions = student.head(*student.pyramid(batch.images))
@@ -77,7 +78,7 @@ def plain_iteration(student, teacher, method, batch, options):
     expected = {}
     for p in [*every, *adapters]:
         (value,) = values([p])
-        if options.update == "joint":
+        if options.method.update == "joint":
             expected[p] = sgd(value, of_detection.get(p, 0) + of_terms.get(p, 0))
         else:
             value = sgd(value, of_detection[p]) if p in of_detection else value
@@ -123,12 +124,12 @@ def test_one_iteration_equals_its_formulas(changes, tiny_ssd, make_batch):
     student, teacher, method = make_method(tiny_ssd, **given)
     student.hybridize()
     teacher.hybridize()
-    (vector,) = method.steps["gan"](batch)
+    (vector,) = method.steps[DISTILLATION](batch)
     figures = method.figures.of_epoch(vector.asnumpy(), 1)
     assert figures["Loss_D"] == pytest.approx(loss_d, rel=1e-4, abs=1e-6)
 
     # Adam's first step is the gradient's sign: where that is noise about zero, the sign is as well.
-    slack = 2.1 * max(options.options["gan"].lrD, options.method.lrG)
+    slack = 2.1 * max(options.of_term("gan").lrD, options.method.lrG)
     adapters = method.blocks["student_adapters"].collect_params().values()
     for expected, parameters in (
         (student_after, [*student.parameters(), *adapters]),
@@ -150,7 +151,7 @@ def test_two_devices_equal_one_on_the_same_batch(update, tiny_ssd, make_batch):
         student, _, method = make_method(tiny_ssd, ctx, update=update, cosine_attention=0.5)
         half = make_batch(student, 4)
         batch = type(half)(*[mx.nd.concat(a, a, dim=0) for a in half[:3]], 2 * half.positives)
-        vectors = method.steps["gan"](batch)
+        vectors = method.steps[DISTILLATION](batch)
         figures = sum(vector.as_in_context(mx.cpu(0)) for vector in vectors).asnumpy()
         adapters = method.blocks["student_adapters"].collect_params().values()
         parameters = [*student.parameters(), *trained(method, "discriminators"), *adapters]
@@ -185,7 +186,7 @@ def test_teacher_is_not_changed_and_detection_continues_after_a_joint_gan_stage(
 ):
     student, teacher, method = make_method(tiny_ssd, update="joint")
     before = weights(teacher.net)
-    method.steps["gan"](make_batch(student))
+    method.steps[DISTILLATION](make_batch(student))
     for a, b in zip(before, weights(teacher.net)):
         np.testing.assert_array_equal(a, b)
     adapters, parameters = weights(method.blocks["student_adapters"]), values(student.parameters())

@@ -7,8 +7,9 @@ import pytest
 
 from gan_kd_ssd.distill.options import Options, option
 from gan_kd_ssd.distill.terms import TERMS
-from gan_kd_ssd.distill.terms.base import LevelTerm
 from gan_kd_ssd.distill.terms.cosine import attention, cosine_distance
+from gan_kd_ssd.distill.terms.term import LevelTerm
+from gan_kd_ssd.logs.records import DISTILLATION
 from gan_kd_ssd.util.mxnet import mx
 from helpers.distill import OPTIMIZER, distil, values, weights
 from helpers.runs import EPOCHS, lines
@@ -72,12 +73,9 @@ class Hint(LevelTerm):
     name = "hint"
     summary = "L2 distance between the maps"
     options_type = HintOptions
-    figures = ("hint",)
+    figures = ("Loss_hint",)
+    weight_option = "hint_weight"
     adapts = True
-
-    @property
-    def weight(self):
-        return self.options.hint_weight
 
     def distance(self, F, student, teacher):
         difference = F.flatten(F.square(student - teacher))
@@ -108,12 +106,12 @@ def test_a_new_term_s_loss_and_gradient_reach_the_student(hint, tiny_ssd, make_b
     after = []
     for detector, options in ((plain, {"hint_weight": 0.0}), (student, {"hint_weight": 3.0})):
         method = distil(detector, teacher, distill="hint", update="joint", **options)
-        (vector,) = method.steps["gan"](batch)
+        (vector,) = method.steps[DISTILLATION](batch)
         after.append(values(detector.pyramid_parameters()))
     found = method.figures.of_epoch(vector.asnumpy(), 1)
-    assert found["hint"] == pytest.approx(loss, rel=1e-5)
+    assert found["Loss_hint"] == pytest.approx(loss, rel=1e-5)
     assert found["Loss_D"] is None and "cosine" not in found
-    assert "hint of level 0 (stride 8)" in " ".join(method.figures.entries)
+    assert "Loss_hint of level 0 (stride 8)" in method.figures.entries
     assert list(method.blocks) == ["student", "hint_adapters"]
     assert list(method.trainers) == ["student"]
     without, with_hint, gradient = (
@@ -129,11 +127,11 @@ def test_a_new_term_joins_the_gan_and_is_updated_by_the_same_adam(hint, tiny_ssd
     student, teacher = tiny_ssd(seed=1), tiny_ssd(seed=2, width="0.25")
     method = distil(student, teacher, distill="hint,gan", hint_weight=2.0)
     before = weights(method.blocks["hint_adapters"])
-    assert [term.name for term in method.steps["gan"].terms] == ["gan", "cosine", "hint"]
-    (vector,) = method.steps["gan"](make_batch(student))
+    assert [term.name for term in method.steps[DISTILLATION].terms] == ["gan", "cosine", "hint"]
+    (vector,) = method.steps[DISTILLATION](make_batch(student))
     after = weights(method.blocks["hint_adapters"])
     assert before and all((a != b).any() for a, b in zip(before, after))
-    names = ["Loss_G", "Loss_D", "Loss_D_real", "Loss_D_fake", "cosine", "hint"]
+    names = ["Loss_G", "Loss_D", "Loss_D_real", "Loss_D_fake", "cosine", "Loss_hint"]
     figures = method.figures.of_epoch(vector.asnumpy(), 1)
     assert list(figures) == [*student.loss_names, *names]
     assert np.isfinite(list(figures.values())).all()
@@ -151,5 +149,5 @@ def test_a_new_term_is_an_option_of_the_script_and_a_figure_of_its_log(
     for name in ("train.log", "metrics.jsonl"):
         records = [entry.record for entry in read(f"{tmp_path}/x_{name}").entries]
         steps = [record for record in records if hasattr(record, "batch")]
-        assert [("hint" in step.figures) for step in steps] == [True, True, False]
-        assert 0 < steps[0].figures["hint"] < 10
+        assert [("Loss_hint" in step.figures) for step in steps] == [True, True, False]
+        assert 0 < steps[0].figures["Loss_hint"] < 10

@@ -1,6 +1,7 @@
 """Methods of tiny networks, and the values of their parameters."""
 
-from gan_kd_ssd.distill.settings import SGD, DistillConfig
+from gan_kd_ssd.distill.options import SGD, DistillConfig
+from gan_kd_ssd.logs.records import DISTILLATION
 
 OPTIMIZER = SGD(lr=0.01, momentum=0.9, wd=5e-4)
 
@@ -30,5 +31,5 @@ def distil(student, teacher, ctx=None, **options):
 
 def term(method, name):
     """The term of that name in a method."""
-    (found,) = [term for term in method.steps["gan"].terms if term.name == name]
+    (found,) = [term for term in method.steps[DISTILLATION].terms if term.name == name]
     return found

@@ -1,17 +1,13 @@
-"""The distillation terms, one module each. A module in this list is all that a new term needs.
+"""The distillation terms, one module each, in the order of their updates and of their figures.
 
-Their order is the order of initialisation, of the update and of the figures. No module here imports
-MXNet before a term is built, so that ``--help`` can list the terms quickly.
+The list of modules is all that a new term needs. No module here imports MXNet before a term is built.
 """
 
-import importlib
+from importlib import import_module
 
-from gan_kd_ssd.distill.terms.base import TERMS
-
-for _module in (
-    "adversarial",
-    "cosine",
-):
-    importlib.import_module(f"{__name__}.{_module}")
+from gan_kd_ssd.distill.terms.term import TERMS
 
 __all__ = ["TERMS"]
+
+for _module in ("adversarial", "cosine"):
+    import_module(f"{__name__}.{_module}")

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gan_kd_ssd.distill.options import FREE, Options, option
-from gan_kd_ssd.distill.terms.base import PairedMaps, Setup, Term, register
+from gan_kd_ssd.distill.terms.term import FREE, Options, PairedMaps, Setup, Term, option, register
 from gan_kd_ssd.util.errors import UserError
 
 
 @dataclass(frozen=True)
-class AdversarialOptions(Options):
-    """Options of :class:`Adversarial`."""
+class ClampOptions(Options):
+    """The WGAN constraint: which parameters of the discriminators are clamped, and its bounds."""
 
-    lrD: float = option(
-        0.0005,
-        "learning rate of the discriminators (Adam)",
-        at_least=0,
-        resume=FREE,
-    )
     clamp_lower: float = option(-0.03, "lower bound of the discriminators' clamped parameters")
     clamp_upper: float = option(0.03, "upper bound of the discriminators' clamped parameters")
     clamp: str = option(
@@ -29,6 +22,23 @@ class AdversarialOptions(Options):
         choices=("conv", "all"),
         inferred="parameters of the discriminators that are clamped",
     )
+
+    def __post_init__(self) -> None:
+        if self.clamp_lower >= self.clamp_upper:
+            raise UserError(
+                f"--clamp-lower {self.clamp_lower} is not below --clamp-upper {self.clamp_upper}: "
+                "give the lower bound first, such as -0.03 and 0.03"
+            )
+
+
+@dataclass(frozen=True)
+class AdversarialOptions(Options):
+    """Options of the term."""
+
+    lrD: float = option(
+        0.0005, "learning rate of the discriminators (Adam)", at_least=0, resume=FREE
+    )
+    clamping: ClampOptions = ClampOptions()
     levels: str = option(
         "mean",
         "aggregation of the per-level scores; inferred from the size of the published scores",
@@ -58,31 +68,13 @@ class AdversarialOptions(Options):
         inferred="network whose maps the 1x1 convolution adapts",
     )
 
-    def check(self, chosen: Sequence[str]) -> None:
-        if self.clamp_lower >= self.clamp_upper:
-            raise UserError(
-                f"--clamp-lower {self.clamp_lower} is not below --clamp-upper {self.clamp_upper}: "
-                "give the lower bound first, such as -0.03 and 0.03"
-            )
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """One device's adapted maps of the student, and the scores of the discriminators' update."""
-
-    adapted: Sequence
-    real: object
-    fake: object
-
 
 @register
 class Adversarial(Term):
     """A Wasserstein GAN whose generator is the student's pyramid (arXiv 1906.08467, section 3).
 
-    A step first updates the discriminators on the scores of both networks' maps. The student then
-    minimises the updated discriminators' score of its maps, as in the reference WGAN. Adapters on the
-    teacher's side belong to the discriminators: they are trained and clamped with them, on the same
-    loss.
+    A step first updates the discriminators, and the adapters on the teacher's side with them. The student
+    then minimises the updated discriminators' score of its maps, as in the reference WGAN.
     """
 
     name = "gan"
@@ -92,19 +84,15 @@ class Adversarial(Term):
     companions = ("cosine",)
 
     def __init__(self, setup: Setup, options: AdversarialOptions):
-        from gan_kd_ssd.distill.adapter import Adapters
-        from gan_kd_ssd.distill.discriminator import CriticLoss, PyramidDiscriminator
-        from gan_kd_ssd.distill.trainer import make_trainer
+        from gan_kd_ssd.distill.adapter import Adapters, MapsGraph
+        from gan_kd_ssd.distill.discriminator import PyramidDiscriminator
         from gan_kd_ssd.util.mxnet import mx
 
         super().__init__(setup, options)
         self.level_total = options.levels
         to_teacher = options.adapter == "student"
         widths = [(pair.student_channels, pair.teacher_channels) for pair in setup.pairs]
-        shapes = [
-            (teacher if to_teacher else student, pair.side)
-            for (student, teacher), pair in zip(widths, setup.pairs)
-        ]
+        shapes = [(width[to_teacher], pair.side) for width, pair in zip(widths, setup.pairs)]
         self.discriminator = PyramidDiscriminator(
             shapes, options.d_channels, options.d_norm, setup.any_size, prefix="discriminator_"
         )
@@ -116,67 +104,53 @@ class Adversarial(Term):
         self.discriminator.initialize_by_name(setup.ctx)
         for adapters in (self.student_adapters, self.teacher_adapters):
             adapters.initialize(mx.init.Xavier(), ctx=setup.ctx)
-        self.critic = CriticLoss(self.discriminator, self.teacher_adapters)
-        for block in (self.student_adapters, self.critic):
-            block.hybridize(static_alloc=True)
+        self.student_adapters.hybridize(static_alloc=True)
+        self.critic = MapsGraph(self._scores, self.discriminator, self.teacher_adapters)
 
-        critics = [self.discriminator, self.teacher_adapters]
-        trained = [p for b in critics for p in b.collect_params().values() if p.grad_req != "null"]
-        adam = {"learning_rate": options.lrD, "beta1": setup.beta1}
-        self.trainer = make_trainer(trained, "adam", adam, setup.kvstore)
-        self.clamped = self.discriminator.clamped(options.clamp)
-        self.clamped += list(self.teacher_adapters.collect_params().values())
-
-    def blocks(self) -> dict:
-        return {
+        of_teacher = list(self.teacher_adapters.collect_params().values())
+        self.clamped = self.discriminator.trained(options.clamping.clamp) + of_teacher
+        self.trainer = setup.adam(self.discriminator.trained("all") + of_teacher, options.lrD)
+        self.trainers = {"discriminators": self.trainer}
+        self.student_parameters = list(self.student_adapters.collect_params().values())
+        self.blocks = {
             "discriminator": self.discriminator,
             "student_adapters": self.student_adapters,
             "teacher_adapters": self.teacher_adapters,
         }
 
-    def trainers(self) -> dict:
-        return {"discriminators": self.trainer}
+    def _scores(self, F, teacher, student):
+        # Two passes, so that BatchNorm sees real and fake maps separately, as in the reference WGAN.
+        real = self.discriminator(*self.teacher_adapters(*teacher))
+        return real, self.discriminator(*student)
 
-    def student_parameters(self) -> list:
-        return list(self.student_adapters.collect_params().values())
-
-    def begin(self, maps: Sequence[PairedMaps], images: int) -> list[_Begun]:
-        """Update the discriminators on the maps of a batch."""
+    def begin(self, maps: Sequence[PairedMaps], images: int) -> list[tuple]:
+        """Update the discriminators; returns the student's adapted maps and both networks' scores."""
         from gan_kd_ssd.distill.discriminator import clamp
         from gan_kd_ssd.util.mxnet import mx
 
-        adapted = [self._adapt(of_device.student) for of_device in maps]
-        clamp(self.clamped, self.options.clamp_lower, self.options.clamp_upper)
-        begun = []
-        for of_device, fakes in zip(maps, adapted):
+        clamping, begun = self.options.clamping, []
+        clamp(self.clamped, clamping.clamp_lower, clamping.clamp_upper)
+        for student, teacher, _ in maps:
             with mx.autograd.record():
-                real, fake = self.critic(*of_device.teacher, *[level.detach() for level in fakes])
+                adapted = self.student_adapters(*student) if self.student_parameters else student
+                real, fake = self.critic(*teacher, *[level.detach() for level in adapted])
                 loss = self._over_levels(real - fake) / images
             loss.backward()
-            begun.append(_Begun(fakes, real, fake))
+            begun.append((adapted, real, fake))
         self.trainer.step(1)
         return begun
 
-    def measure(self, maps: PairedMaps, begun: _Begun) -> dict:
-        # The discriminators' own graph, apart from the critic's: it is only differentiated with respect
-        # to the student's maps, so that the gradients of the discriminators are not computed.
-        scores = self.discriminator(*begun.adapted)
-        return {"Loss_D_real": begun.real, "Loss_D_fake": begun.fake, "Loss_G": scores}
+    def measure(self, maps: PairedMaps, begun: tuple) -> dict:
+        # Apart from the critic's graph: this one is only differentiated with respect to the student's
+        # maps, so that the gradients of the discriminators are not computed.
+        adapted, real, fake = begun
+        return {"Loss_D_real": real, "Loss_D_fake": fake, "Loss_G": self.discriminator(*adapted)}
 
     def loss(self, figures: dict):
         return self.options.adversarial_weight * self._over_levels(figures["Loss_G"])
 
     def logged(self, totals: dict[str, float]) -> dict[str, float]:
         return {**totals, "Loss_D": totals["Loss_D_real"] - totals["Loss_D_fake"]}
-
-    def _adapt(self, levels: Sequence) -> Sequence:
-        """The student's maps with the discriminators' numbers of channels."""
-        from gan_kd_ssd.util.mxnet import mx
-
-        if not self.student_parameters():
-            return levels
-        with mx.autograd.record():
-            return self.student_adapters(*levels)
 
     def _over_levels(self, scores):
         """Sum over images of the scores' sum or mean over levels: (B, L) -> (1,)."""

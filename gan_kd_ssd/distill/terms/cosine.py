@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gan_kd_ssd.distill.options import Options, option
-from gan_kd_ssd.distill.terms.base import LevelTerm, register
+from gan_kd_ssd.distill.terms.term import LevelTerm, Options, option, register
 from gan_kd_ssd.util.errors import UserError
 
 
 def attention(F, level):
-    """Spatial attention map of a level, the sum of squares over channels: (B, C, H, W) -> (B, H W).
-
-    The definition of Zagoruyko and Komodakis (arXiv 1612.03928), not normalised.
-    """
+    """Spatial attention map of a level, not normalised (arXiv 1612.03928): (B, C, H, W) -> (B, H W)."""
     return F.flatten(F.sum(F.square(level), axis=1))
 
 
@@ -31,7 +27,7 @@ def cosine_distance(F, a, b):
 
 @dataclass(frozen=True)
 class CosineOptions(Options):
-    """Options of :class:`CosineAttention`."""
+    """Options of the term."""
 
     cosine_attention: float = option(
         0.0,
@@ -57,10 +53,7 @@ class CosineAttention(LevelTerm):
     summary = "the cosine distance between attention maps, with weight --cosine-attention"
     options_type = CosineOptions
     figures = ("cosine",)
-
-    @property
-    def weight(self) -> float:
-        return self.options.cosine_attention
+    weight_option = "cosine_attention"
 
     def distance(self, F, student, teacher):
         return cosine_distance(F, attention(F, student), attention(F, teacher))

@@ -1,0 +1,168 @@
+"""The interface of a distillation term: its options, and named losses for each pair of levels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from gan_kd_ssd.distill.adapter import LevelPair
+
+#: What a resumed run may do with an option: keep it, change it, or ignore it after the start.
+FIXED, FREE, START = "fixed", "free", "start"
+
+
+class Declaration(NamedTuple):
+    """Properties of an option besides its name and its default, which decides its type."""
+
+    help: str  # one phrase for --help
+    at_least: float | None = None  # smallest accepted number; None accepts any finite number
+    choices: tuple[str, ...] | None = None
+    bare: float | None = None  # value of an option that is given without one; None: it needs one
+    resume: str = FIXED
+    inferred: str | None = None  # what the option decides, for the model card; None: published
+
+
+def option(default, help: str, **properties):
+    """A dataclass field that declares an option of its name, see :class:`Declaration`."""
+    return field(default=default, metadata={"declaration": Declaration(help, **properties)})
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base class of option sets: each field is an option, or another set of options."""
+
+    @classmethod
+    def declarations(cls) -> dict[str, tuple[object, Declaration]]:
+        """Default and declaration of each option by name, in the order of the fields."""
+        found = {}
+        for f in fields(cls):
+            if isinstance(f.default, Options):
+                found.update(f.default.declarations())
+            else:
+                found[f.name] = f.default, f.metadata["declaration"]
+        return found
+
+    @classmethod
+    def pick(cls, values: Mapping):
+        """The options among some values by name; missing ones have their defaults."""
+        nested = {f.name: f.default for f in fields(cls) if isinstance(f.default, Options)}
+        given = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        return cls(**given, **{name: options.pick(values) for name, options in nested.items()})
+
+    def check(self, chosen: Sequence[str]) -> None:
+        """Raise a UserError if values contradict each other; ``--distill`` gives the terms ``chosen``."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a term is built from."""
+
+    pairs: Sequence[LevelPair]  # finest first
+    ctx: Sequence
+    adam: Callable  # (parameters, learning rate) -> trainer
+    any_size: bool = False  # whether the maps differ in size from image to image
+
+
+class PairedMaps(NamedTuple):
+    """The maps of one device's images at the paired levels, finest first."""
+
+    student: Sequence  # (B, C_l, H_l, W_l), leaves of a graph of their own
+    teacher: Sequence  # (B, C'_l, H_l, W_l), without gradients
+    part: tuple  # images and targets, as the detector's ``parts`` gives them
+
+
+class Term(ABC):
+    """A loss between the paired levels of student and teacher.
+
+    A step calls :meth:`begin` once, then :meth:`measure` and :meth:`loss` for each device while MXNet
+    records. None of them may wait for a device.
+    """
+
+    name: ClassVar[str]  # in --distill
+    summary: ClassVar[str]  # in --help
+    options_type: ClassVar[type[Options]] = Options
+    #: Names of the figures that :meth:`measure` gives, in that order: letters, digits and underscores.
+    figures: ClassVar[tuple[str, ...]]
+    companions: ClassVar[tuple[str, ...]] = ()  # names of terms that run whenever this one does
+    level_total = "mean"  # how the figures of the levels become one in the log: 'mean' or 'sum'
+
+    def __init__(self, setup: Setup, options: Options):
+        self.setup, self.options = setup, options
+        self.blocks: dict = {}  # with parameters of the term's own; a training state holds them
+        self.trainers: dict = {}  # of the term's own; a training state holds them
+        self.student_parameters: list = []  # trained with the student, on the same loss
+
+    def begin(self, maps: Sequence[PairedMaps], images: int) -> list:
+        """Prepare a step, for example by an update of the term's own networks.
+
+        Args:
+            maps: maps of each device. images: size of the batch over all devices.
+
+        Returns:
+            For each device what :meth:`measure` needs besides the maps.
+        """
+        return [None] * len(maps)
+
+    @abstractmethod
+    def measure(self, maps: PairedMaps, begun) -> dict:
+        """Figures (B, L) of one device by name; ``begun`` is the device's item of :meth:`begin`."""
+
+    @abstractmethod
+    def loss(self, figures: dict):
+        """Loss of the student (1,), summed over the device's images, from :meth:`measure`'s figures."""
+
+    def logged(self, totals: dict[str, float]) -> dict[str, float]:
+        """Figures for the log, from the totals over the levels of :attr:`figures`."""
+        return totals
+
+
+class LevelTerm(Term):
+    """A term with one figure and one loss, which compares the two maps of each pair."""
+
+    #: Name of the option that is the factor of the loss; with 0 the term is measured only.
+    weight_option: ClassVar[str]
+    #: Whether 1x1 convolutions bring the student's maps to the teacher's number of channels.
+    adapts = False
+
+    def __init__(self, setup: Setup, options: Options):
+        from gan_kd_ssd.distill.adapter import Adapters, MapsGraph
+        from gan_kd_ssd.util.mxnet import mx
+
+        super().__init__(setup, options)
+        if self.adapts:
+            widths = [(pair.student_channels, pair.teacher_channels) for pair in setup.pairs]
+            adapters = Adapters(widths, prefix=f"{self.name}_adapter_")
+            adapters.initialize(mx.init.Xavier(), ctx=setup.ctx)
+            self.blocks = {f"{self.name}_adapters": adapters}
+            self.student_parameters = list(adapters.collect_params().values())
+        self._graph = MapsGraph(self._distances, *self.blocks.values())
+
+    @abstractmethod
+    def distance(self, F, student, teacher):
+        """Loss (B, 1) of maps (B, C, H, W) and (B, C', H, W); F is ``mx.nd`` or ``mx.sym``."""
+
+    def _distances(self, F, student, teacher):
+        for adapters in self.blocks.values():
+            student = adapters(*student)
+        return F.concat(*[self.distance(F, *pair) for pair in zip(student, teacher)], dim=1)
+
+    def measure(self, maps: PairedMaps, begun) -> dict:
+        return {self.figures[0]: self._graph(*maps.student, *maps.teacher)}
+
+    def loss(self, figures: dict):
+        """The mean over levels, summed over images, times the weight."""
+        weight = getattr(self.options, self.weight_option)
+        return weight * figures[self.figures[0]].sum() / len(self.setup.pairs)
+
+
+#: The registered terms by name, in the order of :mod:`gan_kd_ssd.distill.terms`.
+TERMS: dict[str, type[Term]] = {}
+
+
+def register(term: type[Term]) -> type[Term]:
+    """Class decorator that makes a term a value of ``--distill``."""
+    TERMS[term.name] = term
+    return term
