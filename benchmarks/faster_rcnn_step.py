@@ -55,6 +55,7 @@ def prepare(options):
     from gan_kd_ssd.distill.method import distilled, plain
     from gan_kd_ssd.distill.options import SGD, DistillConfig
     from gan_kd_ssd.engine import devices
+    from gan_kd_ssd.logs.records import DISCRIMINATORS, DISTILLATION
     from gan_kd_ssd.util.mxnet import mx
 
     ctx, line = devices.pick(options.gpus, options.cpu_devices)
@@ -88,8 +89,8 @@ def prepare(options):
     batch = [DevicePart(*[mx.nd.array(a[None]) for a in arrays]) for _ in ctx]
     kinds = {
         "detection alone": lambda: detection(batch),
-        "and discriminators": lambda: gan["discriminator"](batch),
-        "and adversarial update": lambda: gan["gan"](batch),
+        "and discriminators": lambda: gan[DISCRIMINATORS](batch),
+        "and adversarial update": lambda: gan[DISTILLATION](batch),
         "  teacher's pyramid": lambda: [teacher.pyramid(part.images) for part in batch],
     }
     title = f"{student.name} <- {teacher.name}, {height}x{width} pixels; {line}"

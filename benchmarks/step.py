@@ -48,6 +48,7 @@ def prepare(options) -> dict:
     from gan_kd_ssd.distill.method import distilled, plain
     from gan_kd_ssd.distill.options import SGD, DistillConfig
     from gan_kd_ssd.engine import devices
+    from gan_kd_ssd.logs.records import DISTILLATION
 
     ctx = devices.pick(options.gpus)[0][:1]  # one device: the parts add up to the step
     print(f"device: {ctx[0]}")
@@ -70,8 +71,8 @@ def prepare(options) -> dict:
     x = batch.images.as_in_context(ctx[0])
     return {
         "plain step": lambda: detection(batch),
-        "GAN-KD step, joint update": lambda: gans["joint"].steps["gan"](batch),
-        "GAN-KD step, separate updates": lambda: gans["separate"].steps["gan"](batch),
+        "GAN-KD step, joint update": lambda: gans["joint"].steps[DISTILLATION](batch),
+        "GAN-KD step, separate updates": lambda: gans["separate"].steps[DISTILLATION](batch),
         "  teacher's pyramid": lambda: teacher.pyramid(x),
         "  discriminators, both parts": discriminators(gans["joint"], teacher.pyramid(x)),
     }
@@ -96,9 +97,10 @@ def make_batch(options, anchors: int):
 
 def discriminators(method, levels):
     """What a GAN-KD step must do besides the student and the teacher, on the teacher's maps."""
+    from gan_kd_ssd.logs.records import DISTILLATION
     from gan_kd_ssd.util.mxnet import mx
 
-    gan, _cosine = method.steps["gan"].terms
+    gan, _cosine = method.steps[DISTILLATION].terms
     real = [levels[pair.teacher] for pair in method.pairs]
 
     def run():

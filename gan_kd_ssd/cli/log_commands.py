@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_kd_ssd.config.parser import Parser, positive, with_dashes
+from gan_kd_ssd.config.parser import Parser, with_dashes
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.option_fields import positive
 from gan_kd_ssd.util.tables import put
 
 #: The value of ``--reference`` for a plot without reference.

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gan_kd_ssd.config.option_fields import add_options, count, number, option, redeclared
-from gan_kd_ssd.config.parser import Parser, class_names, fraction, with_dashes
+from gan_kd_ssd.config.parser import Parser, class_names, with_dashes
 from gan_kd_ssd.config.shared_options import DataConfig, DeviceConfig
 from gan_kd_ssd.detectors.names import read_name
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.option_fields import add_options, count, fraction, number, option, redeclared
 
 PUBLISHED_DATA_SHAPE = 512  # from the Namespace line of the published SSD log
 

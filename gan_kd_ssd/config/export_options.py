@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_kd_ssd.config.parser import Parser, class_names, positive, with_dashes
+from gan_kd_ssd.config.parser import Parser, class_names, with_dashes
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.option_fields import positive
 
 
 @dataclass(frozen=True)

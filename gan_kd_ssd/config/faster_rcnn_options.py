@@ -12,10 +12,16 @@ from typing import ClassVar
 
 from gan_kd_ssd.config import shared_options as shared
 from gan_kd_ssd.config.command import FASTER_RCNN
-from gan_kd_ssd.config.option_fields import count, number, option, redeclared
-from gan_kd_ssd.config.parser import not_negative
-from gan_kd_ssd.distill.terms.term import FIXED, FREE
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.option_fields import (
+    FIXED,
+    FREE,
+    count,
+    not_negative,
+    number,
+    option,
+    redeclared,
+)
 
 
 @dataclass(frozen=True)

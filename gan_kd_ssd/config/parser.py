@@ -1,11 +1,10 @@
-"""The argument parser of all commands, and the types of its values."""
+"""The argument parser of all commands, and lists in the values of options."""
 
 from __future__ import annotations
 
 import argparse
-import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gan_kd_ssd.util.errors import UserError
 
@@ -44,28 +43,6 @@ def with_dashes(words: Sequence[str]) -> list[str]:
         else:
             names.append(word)
     return names
-
-
-def _value(kind: type, accepted: Callable[[float], bool], name: str) -> Callable[[str], float]:
-    """An argparse type that reads a finite ``kind`` and names what is expected."""
-
-    def read(text: str):
-        try:
-            value = kind(text) if kind is float or text.isdecimal() else math.nan
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and accepted(value)):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {name}")
-        return value
-
-    return read
-
-
-positive = _value(int, lambda value: value > 0, "a whole number above 0")
-not_negative = _value(int, lambda value: True, "a whole number from 0")
-rate = _value(float, lambda value: value >= 0, "a number from 0")
-fraction = _value(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
-finite = _value(float, lambda value: True, "a finite number")
 
 
 def class_names(text: str | None) -> list[str] | None:

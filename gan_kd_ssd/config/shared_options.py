@@ -8,13 +8,20 @@ in by :meth:`TrainConfig.resolved`, which returns another configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-from gan_kd_ssd.config.option_fields import (
+from gan_kd_ssd.config.parser import Parser, class_names, epoch_list, with_dashes
+from gan_kd_ssd.detectors.names import NetworkName, read_name
+from gan_kd_ssd.distill.options import SGD, DistillConfig, distill_names, option_records
+from gan_kd_ssd.distill.terms import TERMS
+from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.option_fields import (
+    FIXED,
+    FREE,
     add_options,
     count,
     decimal,
@@ -23,21 +30,6 @@ from gan_kd_ssd.config.option_fields import (
     options_in,
     pick,
 )
-from gan_kd_ssd.config.parser import (
-    Parser,
-    class_names,
-    epoch_list,
-    finite,
-    not_negative,
-    positive,
-    rate,
-    with_dashes,
-)
-from gan_kd_ssd.detectors.names import NetworkName, read_name
-from gan_kd_ssd.distill.options import SGD, DistillConfig, declared, distill_names
-from gan_kd_ssd.distill.terms import TERMS
-from gan_kd_ssd.distill.terms.term import FIXED, FREE, Declaration
-from gan_kd_ssd.util.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -250,7 +242,9 @@ class TrainConfig:
             group = parser.add_argument_group(title)
             add_options(group, record)
             if record is cls.groups["distillation"]:
-                _add_method_options(group, clamp=cls.clamp)
+                for options in option_records().values():
+                    add_options(group, options)
+        parser.set_defaults(clamp=cls.clamp)
         return parser
 
     @classmethod
@@ -348,26 +342,3 @@ class TrainConfig:
     def _of_resume(self, resume: str) -> dict:
         declared = (f for record in self.groups.values() for f in options_in(record))
         return {f.name: self.namespace[f.name] for f in declared if f.metadata["resume"] == resume}
-
-
-def _add_method_options(group, **defaults) -> None:
-    """Add the options of the method and of all terms; ``defaults`` replace the declared ones."""
-    for name, (_, default, declaration) in declared().items():
-        default = defaults.get(name, default)
-        settings = {"default": default, "help": declaration.help}
-        if declaration.choices:
-            settings["choices"] = declaration.choices
-        else:
-            settings["type"] = _type(default, declaration)
-        if declaration.bare is not None:
-            settings.update(nargs="?", const=declaration.bare, metavar="WEIGHT")
-        group.add_argument("--" + name.replace("_", "-"), **settings)
-
-
-def _type(default, declaration: Declaration) -> Callable:
-    """The function that reads and checks a value, by the type of the default and the bounds."""
-    if isinstance(default, int):
-        return positive if declaration.at_least == 1 else not_negative
-    if isinstance(default, float):
-        return finite if declaration.at_least is None else rate
-    return str

@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from gan_kd_ssd.config import shared_options as shared
 from gan_kd_ssd.config.command import SSD
-from gan_kd_ssd.config.option_fields import count, number, option
-from gan_kd_ssd.distill.terms.term import FIXED, FREE
+from gan_kd_ssd.util.option_fields import FIXED, FREE, count, number, option
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field
 
 from gan_kd_ssd.distill.terms import TERMS
-from gan_kd_ssd.distill.terms.term import FIXED, FREE, START, Declaration, Options, option
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.option_fields import FIXED, FREE, decimal, option, options_in, pick
 
 #: Training states of the first version hold the options of these terms, whatever ``--distill`` was.
 FIRST_TERMS = ("gan", "cosine")
@@ -23,23 +23,21 @@ class SGD:
 
 
 @dataclass(frozen=True)
-class MethodOptions(Options):
-    """Options that hold for every term."""
+class MethodOptions:
+    """The options that hold for every term."""
 
-    lrG: float = option(
-        0.0005, "learning rate of the student's distillation update (Adam)", at_least=0, resume=FREE
+    lrG: float = decimal(
+        0.0005, "learning rate of the student's distillation update (Adam)", resume=FREE
     )
-    beta1: float = option(
-        0.5,
-        "beta1 of both Adam optimizers; that Adam was used is inferred",
-        at_least=0,
-        resume=FREE,
+    beta1: float = decimal(
+        0.5, "beta1 of both Adam optimizers; that Adam was used is inferred", resume=FREE
     )
     update: str = option(
         "separate",
         "separate: SGD (--lr) on the detection losses and Adam (--lrG) on the distillation losses, "
         "inferred from the published options; joint: SGD on their sum L_G, the paper's formula",
         choices=("separate", "joint"),
+        resume=FIXED,
         inferred="optimizers that update the student",
     )
     student_head: str = option(
@@ -47,7 +45,6 @@ class MethodOptions(Options):
         "initial values of the student's predictors: teacher copies the teacher's where the shapes "
         "agree (caption of figure 1), scratch draws random ones",
         choices=("teacher", "scratch"),
-        resume=START,
         inferred="initial values of the student's predictors",
     )
 
@@ -75,25 +72,26 @@ class DistillConfig:
         distill = given.get("distill", "gan")
         chosen = distill_names(distill)
         wanted = {*chosen, *(name for term in chosen for name in TERMS[term].companions)}
-        values = {name: given.get(name, default) for name, (_, default, _) in declared().items()}
+        values = {name: given.get(name, f.default) for name, (_, f) in declared().items()}
         config = cls(distill, tuple(name for name in TERMS if name in wanted), values)
-        for each in (config.method, *map(config.of_term, TERMS)):
-            each.check(chosen)
+        pick(MethodOptions, values)  # checks its values
+        for name, term in TERMS.items():
+            term.check(config.of_term(name), chosen)
         return config
 
     @property
     def method(self) -> MethodOptions:
         """Options that hold for every term."""
-        return MethodOptions.pick(self.values)
+        return pick(MethodOptions, self.values)
 
     @property
     def student_head(self) -> str:
         """'teacher' or 'scratch'."""
         return self.values["student_head"]
 
-    def of_term(self, name: str) -> Options:
+    def of_term(self, name: str):
         """Options of a term, whether it runs or not."""
-        return TERMS[name].options_type.pick(self.values)
+        return pick(TERMS[name].options_type, self.values)
 
     def fixed(self) -> dict:
         """Options that a resumed run must share with the run that wrote its state."""
@@ -106,8 +104,8 @@ class DistillConfig:
     def _of_resume(self, resume: str) -> dict:
         return {
             name: self.values[name]
-            for name, (owner, _, declaration) in declared().items()
-            if declaration.resume == resume and owner in (None, *FIRST_TERMS, *self.terms)
+            for name, (term, f) in declared().items()
+            if f.metadata["resume"] == resume and term in (None, *FIRST_TERMS, *self.terms)
         }
 
 
@@ -127,16 +125,17 @@ def distill_names(text: str) -> tuple[str, ...]:
     return tuple(name for name in TERMS if name in names)
 
 
-def declared() -> dict[str, tuple[str | None, object, Declaration]]:
-    """Term (None: the method), default and declaration of each option by name, as in ``--help``."""
-    owners = [*((name, term.options_type) for name, term in TERMS.items()), (None, MethodOptions)]
-    return {
-        name: (owner, *declaration)
-        for owner, options in owners
-        for name, declaration in options.declarations().items()
-    }
+def option_records() -> dict[str | None, type]:
+    """The records of the options by term, the method's (None) last, in the order of ``--help``."""
+    return {**{name: term.options_type for name, term in TERMS.items()}, None: MethodOptions}
+
+
+def declared() -> dict[str, tuple[str | None, Field]]:
+    """Term (None: the method) and field of each option by name."""
+    return {f.name: (term, f) for term, r in option_records().items() for f in options_in(r)}
 
 
 def inferred_options() -> dict[str, str]:
     """What each option decides that the paper leaves open, by the option's name."""
-    return {name: d.inferred for name, (_, _, d) in declared().items() if d.inferred}
+    inferred = {name: f.metadata["inferred"] for name, (_, f) in declared().items()}
+    return {name: text for name, text in inferred.items() if text}

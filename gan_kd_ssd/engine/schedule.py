@@ -14,7 +14,7 @@ class Phase:
     """Consecutive epochs that train the same networks on the same losses.
 
     Attributes:
-        name: 'discriminator', 'gan' or 'detection'; the step of this name runs.
+        name: name of the phase in JSON lines; the step of this name runs.
         first, last: numbers of the first and the last epoch, both inclusive.
         validated: epochs that end with a validation.
     """

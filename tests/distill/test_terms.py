@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from gan_kd_ssd.distill.options import Options, option
 from gan_kd_ssd.distill.terms import TERMS
 from gan_kd_ssd.distill.terms.cosine import attention, cosine_distance
 from gan_kd_ssd.distill.terms.term import LevelTerm
 from gan_kd_ssd.logs.records import DISTILLATION
 from gan_kd_ssd.util.mxnet import mx
+from gan_kd_ssd.util.option_fields import decimal
 from helpers.distill import OPTIMIZER, distil, values, weights
 from helpers.runs import EPOCHS, lines
 
@@ -63,8 +63,8 @@ def test_cosine_attention_s_gradient_equals_differences_and_is_finite_at_zero():
 
 
 @dataclass(frozen=True)
-class HintOptions(Options):
-    hint_weight: float = option(1.0, "weight of the L2 hint", at_least=0, inferred="the hint")
+class HintOptions:
+    hint_weight: float = decimal(1.0, "weight of the L2 hint", inferred="the hint")
 
 
 class Hint(LevelTerm):

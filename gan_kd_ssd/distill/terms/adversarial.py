@@ -5,22 +5,60 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gan_kd_ssd.distill.terms.term import FREE, Options, PairedMaps, Setup, Term, option, register
+from gan_kd_ssd.distill.terms.term import PairedMaps, Setup, Term, register
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.option_fields import FIXED, FREE, count, decimal, finite, option
 
 
 @dataclass(frozen=True)
-class ClampOptions(Options):
-    """The WGAN constraint: which parameters of the discriminators are clamped, and its bounds."""
+class AdversarialOptions:
+    """The options of the adversarial term."""
 
-    clamp_lower: float = option(-0.03, "lower bound of the discriminators' clamped parameters")
-    clamp_upper: float = option(0.03, "upper bound of the discriminators' clamped parameters")
+    lrD: float = decimal(0.0005, "learning rate of the discriminators (Adam)", resume=FREE)
+    clamp_lower: float = option(
+        -0.03, "lower bound of the discriminators' clamped parameters", type=finite, resume=FIXED
+    )
+    clamp_upper: float = option(
+        0.03, "upper bound of the discriminators' clamped parameters", type=finite, resume=FIXED
+    )
     clamp: str = option(
         "conv",
         "parameters that are clamped: conv, the convolutions, or all, BatchNorm's as well; inferred from "
         "the size of the published scores: conv for SSD, all for Faster R-CNN",
         choices=("conv", "all"),
+        resume=FIXED,
         inferred="parameters of the discriminators that are clamped",
+    )
+    levels: str = option(
+        "mean",
+        "aggregation of the per-level scores; inferred from the size of the published scores",
+        choices=("mean", "sum"),
+        resume=FIXED,
+        inferred="aggregation of the per-level scores",
+    )
+    adversarial_weight: float = decimal(
+        1.0,
+        "factor of the adversarial loss (published: none); Adam is independent of its scale, so with "
+        "--update separate --lrG sets the strength",
+        resume=FIXED,
+    )
+    d_norm: str = option(
+        "batch",
+        "normalisation in the discriminators; inferred from the published scores",
+        choices=("batch", "instance", "none"),
+        resume=FIXED,
+        inferred="normalisation in the discriminators",
+    )
+    d_channels: int = count(
+        512, "number of channels of the discriminators (published)", resume=FIXED
+    )
+    adapter: str = option(
+        "student",
+        "network whose maps a 1x1 convolution brings to the other's number of channels; the convolution "
+        "is published, its side is inferred",
+        choices=("student", "teacher"),
+        resume=FIXED,
+        inferred="network whose maps the 1x1 convolution adapts",
     )
 
     def __post_init__(self) -> None:
@@ -29,44 +67,6 @@ class ClampOptions(Options):
                 f"--clamp-lower {self.clamp_lower} is not below --clamp-upper {self.clamp_upper}: "
                 "give the lower bound first, such as -0.03 and 0.03"
             )
-
-
-@dataclass(frozen=True)
-class AdversarialOptions(Options):
-    """Options of the term."""
-
-    lrD: float = option(
-        0.0005, "learning rate of the discriminators (Adam)", at_least=0, resume=FREE
-    )
-    clamping: ClampOptions = ClampOptions()
-    levels: str = option(
-        "mean",
-        "aggregation of the per-level scores; inferred from the size of the published scores",
-        choices=("mean", "sum"),
-        inferred="aggregation of the per-level scores",
-    )
-    adversarial_weight: float = option(
-        1.0,
-        "factor of the adversarial loss (published: none); Adam is independent of its scale, so with "
-        "--update separate --lrG sets the strength",
-        at_least=0,
-    )
-    d_norm: str = option(
-        "batch",
-        "normalisation in the discriminators; inferred from the published scores",
-        choices=("batch", "instance", "none"),
-        inferred="normalisation in the discriminators",
-    )
-    d_channels: int = option(
-        512, "number of channels of the discriminators (published)", at_least=1
-    )
-    adapter: str = option(
-        "student",
-        "network whose maps a 1x1 convolution brings to the other's number of channels; the convolution "
-        "is published, its side is inferred",
-        choices=("student", "teacher"),
-        inferred="network whose maps the 1x1 convolution adapts",
-    )
 
 
 @register
@@ -108,7 +108,7 @@ class Adversarial(Term):
         self.critic = MapsGraph(self._scores, self.discriminator, self.teacher_adapters)
 
         of_teacher = list(self.teacher_adapters.collect_params().values())
-        self.clamped = self.discriminator.trained(options.clamping.clamp) + of_teacher
+        self.clamped = self.discriminator.trained(options.clamp) + of_teacher
         self.trainer = setup.adam(self.discriminator.trained("all") + of_teacher, options.lrD)
         self.trainers = {"discriminators": self.trainer}
         self.student_parameters = list(self.student_adapters.collect_params().values())
@@ -128,8 +128,8 @@ class Adversarial(Term):
         from gan_kd_ssd.distill.discriminator import clamp
         from gan_kd_ssd.util.mxnet import mx
 
-        clamping, begun = self.options.clamping, []
-        clamp(self.clamped, clamping.clamp_lower, clamping.clamp_upper)
+        clamp(self.clamped, self.options.clamp_lower, self.options.clamp_upper)
+        begun = []
         for student, teacher, _ in maps:
             with mx.autograd.record():
                 adapted = self.student_adapters(*student) if self.student_parameters else student

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gan_kd_ssd.distill.terms.term import LevelTerm, Options, option, register
+from gan_kd_ssd.distill.terms.term import LevelTerm, register
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.option_fields import FIXED, decimal
 
 
 def attention(F, level):
@@ -26,23 +27,19 @@ def cosine_distance(F, a, b):
 
 
 @dataclass(frozen=True)
-class CosineOptions(Options):
-    """Options of the term."""
+class CosineOptions:
+    """The options of cosine attention."""
 
-    cosine_attention: float = option(
+    cosine_attention: float = decimal(
         0.0,
         "weight of the cosine distance between attention maps, 1 if no WEIGHT is given; the published "
         "log has such a figure, its definition is ours",
-        at_least=0,
-        bare=1.0,
+        nargs="?",
+        const=1.0,
+        metavar="WEIGHT",
+        resume=FIXED,
         inferred="weight of the cosine attention, whose definition is ours",
     )
-
-    def check(self, chosen: Sequence[str]) -> None:
-        if tuple(chosen) == ("cosine",) and not self.cosine_attention:
-            raise UserError(
-                "--distill cosine: the term has no weight; give one, such as --cosine-attention 1.0"
-            )
 
 
 @register
@@ -54,6 +51,13 @@ class CosineAttention(LevelTerm):
     options_type = CosineOptions
     figures = ("cosine",)
     weight_option = "cosine_attention"
+
+    @classmethod
+    def check(cls, options: CosineOptions, chosen: Sequence[str]) -> None:
+        if tuple(chosen) == ("cosine",) and not options.cosine_attention:
+            raise UserError(
+                "--distill cosine: the term has no weight; give one, such as --cosine-attention 1.0"
+            )
 
     def distance(self, F, student, teacher):
         return cosine_distance(F, attention(F, student), attention(F, teacher))

@@ -1,59 +1,14 @@
-"""The interface of a distillation term: its options, and named losses for each pair of levels."""
+"""The interface of a distillation term: named losses for each pair of levels."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from gan_kd_ssd.distill.adapter import LevelPair
-
-#: What a resumed run may do with an option: keep it, change it, or ignore it after the start.
-FIXED, FREE, START = "fixed", "free", "start"
-
-
-class Declaration(NamedTuple):
-    """Properties of an option besides its name and its default, which decides its type."""
-
-    help: str  # one phrase for --help
-    at_least: float | None = None  # smallest accepted number; None accepts any finite number
-    choices: tuple[str, ...] | None = None
-    bare: float | None = None  # value of an option that is given without one; None: it needs one
-    resume: str = FIXED
-    inferred: str | None = None  # what the option decides, for the model card; None: published
-
-
-def option(default, help: str, **properties):
-    """A dataclass field that declares an option of its name, see :class:`Declaration`."""
-    return field(default=default, metadata={"declaration": Declaration(help, **properties)})
-
-
-@dataclass(frozen=True)
-class Options:
-    """Base class of option sets: each field is an option, or another set of options."""
-
-    @classmethod
-    def declarations(cls) -> dict[str, tuple[object, Declaration]]:
-        """Default and declaration of each option by name, in the order of the fields."""
-        found = {}
-        for f in fields(cls):
-            if isinstance(f.default, Options):
-                found.update(f.default.declarations())
-            else:
-                found[f.name] = f.default, f.metadata["declaration"]
-        return found
-
-    @classmethod
-    def pick(cls, values: Mapping):
-        """The options among some values by name; missing ones have their defaults."""
-        nested = {f.name: f.default for f in fields(cls) if isinstance(f.default, Options)}
-        given = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        return cls(**given, **{name: options.pick(values) for name, options in nested.items()})
-
-    def check(self, chosen: Sequence[str]) -> None:
-        """Raise a UserError if values contradict each other; ``--distill`` gives the terms ``chosen``."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +38,22 @@ class Term(ABC):
 
     name: ClassVar[str]  # in --distill
     summary: ClassVar[str]  # in --help
-    options_type: ClassVar[type[Options]] = Options
+    #: Frozen dataclass whose fields are the term's options, see :mod:`gan_kd_ssd.util.option_fields`.
+    options_type: ClassVar[type]
     #: Names of the figures that :meth:`measure` gives, in that order: letters, digits and underscores.
     figures: ClassVar[tuple[str, ...]]
     companions: ClassVar[tuple[str, ...]] = ()  # names of terms that run whenever this one does
     level_total = "mean"  # how the figures of the levels become one in the log: 'mean' or 'sum'
 
-    def __init__(self, setup: Setup, options: Options):
+    def __init__(self, setup: Setup, options):
         self.setup, self.options = setup, options
         self.blocks: dict = {}  # with parameters of the term's own; a training state holds them
         self.trainers: dict = {}  # of the term's own; a training state holds them
         self.student_parameters: list = []  # trained with the student, on the same loss
+
+    @classmethod
+    def check(cls, options, chosen: Sequence[str]) -> None:  # noqa: B027 - most terms accept all
+        """Raise a UserError if the options contradict the terms ``chosen`` by ``--distill``."""
 
     def begin(self, maps: Sequence[PairedMaps], images: int) -> list:
         """Prepare a step, for example by an update of the term's own networks.
@@ -127,7 +87,7 @@ class LevelTerm(Term):
     #: Whether 1x1 convolutions bring the student's maps to the teacher's number of channels.
     adapts = False
 
-    def __init__(self, setup: Setup, options: Options):
+    def __init__(self, setup: Setup, options):
         from gan_kd_ssd.distill.adapter import Adapters, MapsGraph
         from gan_kd_ssd.util.mxnet import mx
 

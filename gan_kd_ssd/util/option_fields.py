@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, field, fields
 
-from gan_kd_ssd.config.parser import not_negative, positive, rate
+#: What a resumed run must do with an option: share the value of its state, or report a change.
+FIXED, FREE = "fixed", "free"
 
 
-def option(default, help: str, *, also="", group="", resume=None, **settings):
+def _value(kind: type, accepted: Callable[[float], bool], name: str) -> Callable[[str], float]:
+    """An argparse type that reads a finite ``kind`` and names what is expected."""
+
+    def read(text: str):
+        try:
+            value = kind(text) if kind is float or text.isdecimal() else math.nan
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and accepted(value)):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {name}")
+        return value
+
+    return read
+
+
+positive = _value(int, lambda value: value > 0, "a whole number above 0")
+not_negative = _value(int, lambda value: True, "a whole number from 0")
+rate = _value(float, lambda value: value >= 0, "a number from 0")
+fraction = _value(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+finite = _value(float, lambda value: True, "a finite number")
+
+
+def option(default, help: str, *, also="", group="", resume=None, inferred="", **settings):
     """A field that declares the option of the same name, with dashes for underscores.
 
     Args:
@@ -17,15 +41,15 @@ def option(default, help: str, *, also="", group="", resume=None, **settings):
         help: phrase for ``--help``.
         also: second spelling of the option.
         group: title of a new group, which starts with this option.
-        resume: 'fixed' if a resumed run must have the value of the run that wrote its state, 'free' if
-            a change is reported, None if a change has no effect on the figures.
+        resume: :data:`FIXED` or :data:`FREE`; None if a change has no effect on a resumed run's figures.
+        inferred: what the option decides, for model cards; "" if the paper decides it.
         settings: further arguments of ``add_argument``.
     """
     if isinstance(default, bool):
         settings["action"] = argparse.BooleanOptionalAction if default else "store_true"
     settings["help"] = help
-    metadata = {"also": also, "group": group, "resume": resume, "settings": settings}
-    return field(default=default, metadata=metadata)
+    metadata = {"also": also, "group": group, "resume": resume, "inferred": inferred}
+    return field(default=default, metadata={**metadata, "settings": settings})
 
 
 def count(default: int | None, help: str, **settings):
