@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from gan_kd_ssd.distill.adapter import LevelPair, align
-from gan_kd_ssd.distill.step_figures import Figures
 from gan_kd_ssd.distill.options import SGD, DistillConfig
 from gan_kd_ssd.distill.step import DetectionStep, DistillationStep
+from gan_kd_ssd.distill.step_figures import Figures
 from gan_kd_ssd.distill.terms import TERMS
 from gan_kd_ssd.distill.terms.term import Setup
 from gan_kd_ssd.logs.records import DETECTION, DISCRIMINATORS, DISTILLATION

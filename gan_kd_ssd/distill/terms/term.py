@@ -51,8 +51,8 @@ class Term(ABC):
         self.trainers: dict = {}  # of the term's own; a training state holds them
         self.student_parameters: list = []  # trained with the student, on the same loss
 
-    @classmethod
-    def check(cls, options, chosen: Sequence[str]) -> None:  # noqa: B027 - most terms accept all
+    @classmethod  # noqa: B027 - most terms accept all
+    def check(cls, options, chosen: Sequence[str]) -> None:
         """Raise a UserError if the options contradict the terms ``chosen`` by ``--distill``."""
 
     def begin(self, maps: Sequence[PairedMaps], images: int) -> list:
