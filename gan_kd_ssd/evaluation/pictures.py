@@ -1,4 +1,4 @@
-"""Pictures of detectors and runs, drawn with matplotlib and without a display."""
+"""Pictures of detections and of attention maps, drawn with matplotlib and without a display."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ import cv2
 import numpy as np
 
 from gan_kd_ssd.evaluation.metrics import detect_image
-from gan_kd_ssd.logs.read import read
-from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Unknown, Validation
-from gan_kd_ssd.logs.resume import with_resumed
-from gan_kd_ssd.logs.write import json_fields
 from gan_kd_ssd.util.errors import UserError
 
 # Colours that colour-blind people can distinguish: those of Okabe and Ito ("Color Universal Design",
@@ -25,17 +21,8 @@ CLASS_COLOURS = (
     *("#E69F00", "#56B4E9", "#D55E00", "#009E73", "#F0E442", "#0072B2", "#CC79A7"),
     *("#332288", "#DDCC77", "#882255", "#44AA99", "#999933"),
 )
-# Runs differ in colour, line style and marker, so that curves can be distinguished in grey.
-RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00")
-STYLES, MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D", "v", "P")
 DPI = 130
 
-LOSS_PANELS = (  # title, and the figures with the names of their curves
-    ("classification loss (cross-entropy)", {"CrossEntropy": ""}),
-    ("box loss (smooth L1)", {"SmoothL1": ""}),
-    ("discriminators (real down, fake up)", {"Loss_D_real": "teacher", "Loss_D_fake": "student"}),
-    ("cosine distance of the attention maps", {"cosine": ""}),
-)
 DETECTION_LEGEND = (
     "solid, coloured: detections with class and score; dashed, white: ground truth with class "
     "(dotted: difficult)"
@@ -259,146 +246,6 @@ def attention_figure(
     bar = figure.colorbar(heat, ax=grid, fraction=0.025, pad=0.01, extend="max")
     bar.set_label("attention / its root mean square", fontsize=9)
     _save(figure, out)
-
-
-def read_metrics(path: Path) -> dict[str, list[dict]]:
-    """Read the lines of a metrics file by kind, of its last run and the runs that it resumes.
-
-    Each line gets ``position``: the number of epochs since the start of the run, even if the
-    detection phase counts from 1 again, as in the published log.
-
-    Raises:
-        UserError: The file is missing, or a line is not one of a metrics file. A line that was cut
-            by a kill, or because the run is still writing, is skipped.
-    """
-    log = read(path)
-    for entry, after in zip(log.entries, [*log.entries[1:], None]):
-        if not isinstance(entry.record, Unknown):
-            continue
-        ends = after is None or isinstance(after.record, RunStart)
-        if not (ends and entry.record.text.startswith("{")):
-            raise UserError(f"{path}: line {entry.line} is not one of a metrics file")
-    kinds: dict[str, list[dict]] = {"step": [], "epoch": [], "validation": []}
-    run, before = log.last_trained, 0
-    for segment in with_resumed(log, run).segments if run else ():
-        for entry in segment.of(Step, EpochEnd, Validation):
-            line = json_fields(entry.record)
-            kinds[line["kind"]].append({**line, "position": before + line["epoch"]})
-        before += segment.epochs[1] if segment.epochs else 0
-    return kinds
-
-
-def loss_curves(runs: Mapping[str, Path], out: Path) -> None:
-    """Draw detection losses, discriminator scores and cosine loss of runs over the images seen.
-
-    Args:
-        runs: Metrics files by the names of the runs in the legend.
-        out: The picture file.
-    """
-    curves = {}
-    for name, path in runs.items():
-        kinds = read_metrics(path)
-        # Means of whole epochs; in the first epochs of a run, the running means at its steps.
-        curves[name] = (
-            kinds["epoch"] if len(kinds["epoch"]) > 1 else kinds["step"] or kinds["epoch"]
-        )
-    in_images = all(record.get("images") for records in curves.values() for record in records)
-    place = "images" if in_images else "position"
-    shown = [
-        (title, keys)
-        for title, keys in LOSS_PANELS
-        if any(_points(records, key, place) for records in curves.values() for key in keys)
-    ]
-    if not shown:
-        raise UserError(f"{', '.join(map(str, runs.values()))}: no losses to draw yet")
-    rows = math.ceil(len(shown) / 2)
-    figure = _figure(11, 3.4 * rows + 0.6)
-    for number, (title, keys) in enumerate(shown, 1):
-        axes = figure.add_subplot(rows, 2, number, sharex=figure.axes[0] if number > 1 else None)
-        _curves(axes, curves, keys, place)
-        axes.set_title(title, fontsize=11)
-    _legend(figure, list(curves))
-    _save(figure, out)
-
-
-def map_curves(runs: Mapping[str, Path], out: Path) -> None:
-    """Draw the mAP on the validation split after each epoch; arguments as for :func:`loss_curves`."""
-    curves = {name: read_metrics(path)["validation"] for name, path in runs.items()}
-    values = {
-        name: [y for _, y in _points(records, "mAP", "position")]
-        for name, records in curves.items()
-    }
-    if not any(values.values()):
-        raise UserError(f"{', '.join(map(str, runs.values()))}: no validation to draw yet")
-    figure = _figure(8, 4.8)
-    axes = figure.add_subplot()
-    _curves(axes, curves, {"mAP": ""}, "position", mark_at="bottom")
-    axes.set_ylabel("mAP@0.5, validation split")
-    axes.set_ylim(bottom=0)
-    names = [f"{name} (best {max(v):.3f})" if v else name for name, v in values.items()]
-    _legend(figure, names)
-    _save(figure, out)
-
-
-def _points(records: Sequence[Mapping], key: str, place: str) -> list[tuple[float, float]]:
-    """The finite values of a figure: inactive ones are None, diverged ones 'nan' or 'inf'."""
-    pairs = [(record[place], record.get(key)) for record in records]
-    return [(x, y) for x, y in pairs if isinstance(y, (int, float)) and math.isfinite(y)]
-
-
-def _curves(
-    axes, runs: Mapping[str, Sequence], keys: Mapping[str, str], place: str, mark_at: str = "top"
-) -> None:
-    """Draw some figures of runs, and a line where a GAN phase ends, with its name at one end."""
-    from matplotlib.ticker import EngFormatter, MaxNLocator
-
-    ends = set()
-    for number, records in enumerate(runs.values()):
-        for key, role in keys.items():
-            points = _points(records, key, place)
-            if not points:
-                continue
-            face = {"markerfacecolor": "white"} if role == "student" else {}
-            every = max(1, len(points) // 15)
-            axes.plot(*zip(*points), markevery=every, **_look(number), **face)
-            offset = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}
-            axes.annotate(role, points[-1], fontsize=9, annotation_clip=False, **offset)
-        for before, after in zip(records, records[1:]):
-            if (before.get("phase"), after.get("phase")) == ("gan", "detection"):
-                ends.add(before[place])
-    for x in ends:
-        axes.axvline(x, color="0.3", linewidth=0.8, linestyle=(0, (1, 2)))
-        where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        align = {"rotation": 90, "ha": "right", "va": mark_at, "fontsize": 8, "color": "0.3"}
-        y, offset = {"top": (1, -4), "bottom": (0, 4)}[mark_at]
-        axes.annotate("GAN ends", (x, y), (-3, offset), **where, **align)
-    axes.set_xlabel("images seen" if place == "images" else "epoch")
-    axes.grid(color="0.9", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    if place == "images":
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _look(number: int) -> dict:
-    """Colour, line style and marker of a run."""
-    look = {"color": RUN_COLOURS, "linestyle": STYLES, "marker": MARKERS}
-    return {
-        **{name: values[number % len(values)] for name, values in look.items()},
-        **{"markersize": 4, "linewidth": 1.6},
-    }
-
-
-def _legend(figure, names: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], label=name, **_look(number)) for number, name in enumerate(names)]
-    entry = 0.08 * max(map(len, names)) + 0.9  # width of the widest entry in inches
-    columns = int(np.clip(figure.get_figwidth() // entry, 1, len(names)))
-    place = {"loc": "outside lower center", "ncols": columns}
-    figure.legend(handles=handles, frameon=False, handlelength=3.5, **place)
 
 
 def _figure(width: float, height: float):

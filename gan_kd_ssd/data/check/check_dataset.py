@@ -12,7 +12,7 @@ from pathlib import Path
 from gan_kd_ssd.data.batches.workers import Workers
 from gan_kd_ssd.data.check.check_report import CheckReport, ListedImage
 from gan_kd_ssd.data.check.read_layouts import read_coco, read_voc
-from gan_kd_ssd.data.formats import catalog, coco, voc
+from gan_kd_ssd.data.formats import catalog, voc
 from gan_kd_ssd.data.formats.dataset import some
 from gan_kd_ssd.data.formats.images import read_image
 from gan_kd_ssd.util.errors import UserError
@@ -54,7 +54,7 @@ def check(
         folder, own_classes = catalog.folder_of(dataset, root)
         layout = catalog.layout(folder)
         report = CheckReport(str(folder), layout, classes or own_classes, examples)
-        there = (coco if layout == "coco" else voc).list_splits(folder)
+        there = catalog.list_splits(folder)
         if dataset == "coco":
             there = [split for split in ("train2017", "val2017") if split in there]
         chosen = _chosen(folder, splits, there)
@@ -74,8 +74,7 @@ def _read_published_voc(report: CheckReport, dataset: str, root: Path, splits) -
     """Read the years of VOC with the splits used for training and evaluation."""
     pairs = {pair: None for role in ("train", "val") for pair in catalog.VOC_SPLITS[dataset][role]}
     for year in dict.fromkeys(year for year, _ in pairs):
-        folder = root / "voc" / year
-        catalog.check_unpacked(dataset, "voc", "Pascal VOC", folder)
+        folder = catalog.voc_year(dataset, root, year)
         mine = [split for one, split in pairs if one == year and (not splits or split in splits)]
         read_voc(report, folder, mine, f"{year} ")
     if not report.splits:

@@ -24,7 +24,7 @@ from gan_kd_ssd.util.errors import UserError
 VERSION = 1  # of the pictures: increase it when picture.py draws different ones
 RECORD = "shapes.json"  # written last: a folder that holds it is complete and generated
 
-__all__ = ["CLASSES", "COUNTS", "VERSION", "ensure", "ensure_coco", "generate"]
+__all__ = ["CLASSES", "COUNTS", "VERSION", "ensure", "generate"]
 
 _CHUNK = 50
 
@@ -46,14 +46,10 @@ class Picture(NamedTuple):
     objects: list[Drawn]
 
 
-def ensure(data_root: Path) -> Path:
-    """The folder of the built-in set in VOC layout under data_root, generated on first use."""
-    return generate(Path(data_root) / f"shapes-{VERSION}")
-
-
-def ensure_coco(data_root: Path) -> Path:
-    """The folder of the same pictures in COCO layout under data_root, generated on first use."""
-    return generate(Path(data_root) / f"shapes-coco-{VERSION}", layout="coco")
+def ensure(data_root: Path, layout: str = "voc") -> Path:
+    """The folder of the built-in set under data_root, generated on first use."""
+    name = f"shapes-{VERSION}" if layout == "voc" else f"shapes-{layout}-{VERSION}"
+    return generate(Path(data_root) / name, layout=layout)
 
 
 def generate(
