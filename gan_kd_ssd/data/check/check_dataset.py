@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
+import itertools
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_kd_ssd.data.batches.workers import Workers
+from gan_kd_ssd.data.batches.workers import Workers, processors
 from gan_kd_ssd.data.check.check_report import CheckReport, ListedImage
 from gan_kd_ssd.data.check.read_layouts import read_coco, read_voc
 from gan_kd_ssd.data.formats import catalog, voc
@@ -65,7 +66,7 @@ def check(
             report.add("image_in_two_splits", clash, image.path)
     if images:
         if num_workers is None:
-            num_workers = _processors() if len(report.images) >= _MANY else 0
+            num_workers = processors() if len(report.images) >= _MANY else 0
         _check_images(report, num_workers, quiet)
     return report
 
@@ -91,11 +92,6 @@ def _chosen(folder: Path, splits, there: list[str]) -> list[str]:
     return list(splits or there)
 
 
-def _processors() -> int:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return count if count and count > 1 else 0
-
-
 def _check_images(report: CheckReport, num_workers: int, quiet: bool) -> None:
     """Read every image and report damage, other sizes and identical pictures."""
     from tqdm import tqdm
@@ -103,16 +99,15 @@ def _check_images(report: CheckReport, num_workers: int, quiet: bool) -> None:
     copies: dict[bytes, list[ListedImage]] = defaultdict(list)
     chunks = [report.images[i : i + _CHUNK] for i in range(0, len(report.images), _CHUNK)]
     paths = ([image.path for image in chunk] for chunk in chunks)
-    workers = Workers(_read_images, num_workers)
+    pause = 0.2 if sys.stderr.isatty() else 10
     bar = tqdm(
         total=len(report.images),
         unit="image",
         desc="reading images",
         disable=quiet,
-        dynamic_ncols=True,
-        mininterval=0.2 if sys.stderr.isatty() else 10,
+        mininterval=pause,
     )
-    try:
+    with bar, contextlib.closing(Workers(_read_images, num_workers)) as workers:
         for chunk, seen in zip(chunks, workers.map(paths)):
             for image, (size, digest, error) in zip(chunk, seen):
                 splits = ", ".join(image.splits)
@@ -125,9 +120,6 @@ def _check_images(report: CheckReport, num_workers: int, quiet: bool) -> None:
                     report.add("size_differs", splits, image.path, detail)
             report.images_read += len(chunk)
             bar.update(len(chunk))
-    finally:
-        workers.close()
-        bar.close()
     for same in copies.values():
         _report_copies(report, same)
 
@@ -163,16 +155,8 @@ def _clash(one: Sequence[str], other: Sequence[str]) -> str:
 
     trainval contains train and val by its name. Any other shared picture spoils a measurement.
     """
-    for a in one:
-        for b in other:
-            if a != b and not _part_of(a, b) and not _part_of(b, a):
-                return f"{a}, {b}"
+    for pair in itertools.product(one, other):
+        small, large = sorted(pair, key=lambda split: "trainval" in split)
+        if small not in (large, *(large.replace("trainval", part) for part in ("train", "val"))):
+            return ", ".join(pair)
     return ""
-
-
-def _part_of(small: str, large: str) -> bool:
-    """Whether a split is part of another: 'VOC2007 train' of 'VOC2007 trainval'."""
-    return any(
-        "trainval" in large and large.replace("trainval", part) == small
-        for part in ("train", "val")
-    )
