@@ -60,14 +60,7 @@ def class_colour(index: int) -> str:
 
 
 def draw_panel(axes, panel: Panel, classes: Sequence[str], threshold: float = 0.5) -> None:
-    """Draw an image with its detections and ground truth on matplotlib axes.
-
-    Args:
-        axes: The axes.
-        panel: What to draw.
-        classes: Class names in the order of their ids.
-        threshold: Least score of a detection that is drawn.
-    """
+    """Draw an image with its ground truth and the detections of at least a score on axes."""
     axes.imshow(panel.image)
     axes.set_axis_off()
     axes.set_title(panel.title, fontsize=9)
@@ -115,15 +108,7 @@ def detection_picture(
     threshold: float = 0.5,
     columns: int | None = None,
 ) -> None:
-    """Draw panels in a grid below a legend.
-
-    Args:
-        panels: The panels, row by row.
-        classes: Class names in the order of their ids.
-        out: The picture file.
-        threshold: Least score of a detection that is drawn.
-        columns: Panels in a row (default: about as many as rows, at most 6).
-    """
+    """Draw panels in a grid below a legend; by default with about as many columns as rows."""
     columns = min(columns or min(6, math.ceil(math.sqrt(len(panels)))), len(panels))
     rows = math.ceil(len(panels) / columns)
     width = 3.6 if columns > 1 else float(np.clip(panels[0].image.shape[1] / DPI, 5, 16))
@@ -148,9 +133,6 @@ def draw_dataset(detector, dataset, device, folder: Path, count: int, threshold:
     """Draw the detections on some images of a data set, evenly spaced, and all of them in grid.png.
 
     Args:
-        detector: The detector.
-        dataset: The data set, of the detector's classes.
-        device: The MXNet context to detect on.
         folder: The folder of the pictures, {index}_{image id}.png.
         count: The greatest number of images.
         threshold: Least score of a detection that is drawn.
@@ -183,8 +165,6 @@ def detections_figure(
         detectors: The detectors by title. Each runs on the first device that holds its parameters.
         images: uint8 (H, W, 3), RGB.
         labels: Ground truth (M, 6) of each image, in its pixels.
-        out: The picture file.
-        threshold: Least score of a detection that is drawn.
     """
     panels = [
         _panel(title, detector, image, label)
@@ -198,8 +178,7 @@ def detections_figure(
 def attention_map(level: np.ndarray) -> np.ndarray:
     """Spatial attention (H, W) of a level (C, H, W): sum of squares over channels, L2 norm 1.
 
-    The cosine attention loss compares these maps of teacher and student. arXiv 1906.08467 names the
-    loss; the sum of squares is that of arXiv 1612.03928 (inferred).
+    arXiv 1906.08467 names the cosine loss of these maps; the sum is that of arXiv 1612.03928 (inferred).
     """
     attention = np.square(level.astype(np.float64)).sum(axis=0)
     norm = np.linalg.norm(attention)
@@ -211,11 +190,7 @@ def attention_figure(
 ) -> None:
     """Draw where the finest levels of each detector are active: one row per image, the input first.
 
-    Args:
-        detectors: The detectors by title. Each runs on the first device that holds its parameters.
-        images: uint8 (H, W, 3), RGB.
-        out: The picture file.
-        levels: Number of the finest levels that are drawn.
+    Arguments are as for :func:`detections_figure`.
     """
     columns = []  # of each detector and level: heading, and one map per image
     for title, detector in detectors.items():
