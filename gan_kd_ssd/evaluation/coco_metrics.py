@@ -66,7 +66,7 @@ class COCOMetric:
         self._images, self._seen = len(dataset), 0
 
     def update(self, boxes, ids, scores, *_labels, **_more) -> None:
-        """Add boxes (B, N, 4), ids (B, N; -1 pads) and scores (B, N); ignore labels as VOC's have."""
+        """Add boxes (B, N, 4), ids (B, N; -1 pads) and scores (B, N); further arguments are unused."""
         self._metric.update(boxes, ids, scores)
         self._seen += len(boxes)
 
@@ -74,19 +74,16 @@ class COCOMetric:
         """Compute the figures; raise a ValueError unless every image has been added once."""
         if self._seen != self._images:
             raise ValueError(f"detections of {self._seen} images, the data set has {self._images}")
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+        with contextlib.redirect_stdout(io.StringIO()):
             result = self._metric._update()  # get() would round
-            printed.seek(0)
-            printed.truncate()
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
             result.summarize()
         # (IoU thresholds, recalls, classes, areas, detections per image); -1 without objects
         precision = result.eval["precision"][:, :, :, 0, -1]
         ap = {name: _mean(precision[:, :, i]) for i, name in enumerate(self.classes)}
-        figures = {
-            name: float(value) if value > -1 else math.nan
-            for name, value in zip(FIGURES, result.stats)
-        }
-        return COCOFigures(ap, figures, tuple(printed.getvalue().rstrip().splitlines()))
+        stats = [float(value) if value > -1 else math.nan for value in result.stats]
+        lines = printed.getvalue().rstrip().splitlines()
+        return COCOFigures(ap, dict(zip(FIGURES, stats)), tuple(lines))
 
 
 class _Truth:

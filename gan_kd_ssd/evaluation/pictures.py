@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from gan_kd_ssd.evaluation.metrics import detect_image
 from gan_kd_ssd.util.errors import UserError
@@ -35,18 +39,14 @@ ATTENTION_CAPTION = (
 
 
 class Panel(NamedTuple):
-    """One image with its detections and ground truth.
-
-    ``image`` is uint8 (H, W, 3), RGB. ``ids`` (N,) below 0 and ``labels`` with a class below 0 are
-    padding. ``boxes`` (N, 4) and ``labels`` (M, 6: box, class, difficult) are in pixels of the image.
-    """
+    """One image with its detections and ground truth. Boxes are in pixels of the image."""
 
     title: str
-    image: np.ndarray
-    ids: np.ndarray
-    scores: np.ndarray
-    boxes: np.ndarray
-    labels: np.ndarray
+    image: np.ndarray  # uint8 (H, W, 3), RGB
+    ids: np.ndarray  # (N,); below 0 for padding
+    scores: np.ndarray  # (N,)
+    boxes: np.ndarray  # (N, 4)
+    labels: np.ndarray  # (M, 6): box, class (below 0 for padding), difficult
 
     def shown(self, threshold: float) -> list[int]:
         """Indices of the detections with at least this score, lowest score first."""
@@ -76,10 +76,6 @@ def draw_panel(axes, panel: Panel, classes: Sequence[str], threshold: float = 0.
 
 def _box(axes, box, colour: str, text: str, style: str, at_top: bool) -> None:
     """Draw a box inside the image and its text: above the box (at_top), else below it."""
-    from matplotlib.colors import to_rgb
-    from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
-
     right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
     x0, y0, x1, y1 = np.clip(box, (0, 0, 0, 0), (right, bottom, right, bottom))
     rim = [withStroke(linewidth=3.2, foreground="0.15")]  # visible on any background
@@ -223,11 +219,8 @@ def attention_figure(
     _save(figure, out)
 
 
-def _figure(width: float, height: float):
-    """A figure of a size in inches. pyplot is not used because it needs a display."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")  # pyplot would need a display
 
 
 def _save(figure, out: Path) -> None:

@@ -192,10 +192,7 @@ def list_splits(folder: Path) -> list[str]:
 
 
 def corners(box: np.ndarray, width, height) -> np.ndarray:
-    """Convert boxes x, y, width, height (N, 4) to corners (N, 4), clipped to images of a given size.
-
-    GluonCV's convention: a box ends at its last pixel, and the last pixel of an image is width - 1.
-    """
+    """Convert boxes x, y, width, height (N, 4) to corners (N, 4) of their last pixels, clipped."""
     low = box[:, :2]
     high = low + np.maximum(box[:, 2:] - 1, 0)
     most = np.stack(np.broadcast_arrays(width, height), axis=-1).reshape(-1, 2) - 1
@@ -236,12 +233,12 @@ def find_image(folder: Path, split: str, image: ImageEntry) -> str:
 
 
 def _labels(objects: np.ndarray, sizes, summary: dict) -> list[np.ndarray]:
-    """Labels float32 (M, 6) of all images; ``summary`` counts the objects left out."""
+    """Labels (M, 6) of all images; ``summary`` counts the objects left out."""
     width, height = np.array(sizes).T[:, objects["image"]]
     found = corners(objects["box"], width, height)
     good = usable(found, objects["area"])
     summary["dropped"]["ignored"] += int(objects["ignore"].sum())
-    for entry in objects[~good & ~objects["ignore"]]:
+    for entry in objects[~(good | objects["ignore"])]:
         summary["dropped"][fault(entry["box"], entry["area"])] += 1
     good &= ~objects["ignore"]
     rows = np.column_stack([found, objects["class"], objects["crowd"]])[good].astype(np.float32)

@@ -23,27 +23,19 @@ class ImageEntry(NamedTuple):
 
 
 class ObjectEntry(NamedTuple):
-    """One entry of "annotations": box as x, y, width, height (pixels, 0-based), area in pixels.
-
-    The box of a ``crowd`` covers a group of objects. GluonCV does not train on objects marked
-    ``ignore``.
-    """
+    """One entry of "annotations"."""
 
     id: int | str
     image_id: int | str
     category_id: int | str
-    box: tuple[float, float, float, float]
-    area: float
-    crowd: bool
-    ignore: bool
+    box: tuple[float, float, float, float]  # x, y, width, height in pixels, 0-based
+    area: float  # in pixels
+    crowd: bool  # the box covers a group of objects
+    ignore: bool  # GluonCV does not train on it
 
 
 def load(path: Path) -> dict[str, list]:
-    """Load the lists "images", "annotations" and "categories" of a file; entries stay unchecked.
-
-    Raises:
-        UserError: The file is missing, is not JSON, or lacks one of the lists.
-    """
+    """Load the lists of a file, with unchecked entries; raise a UserError if it is damaged."""
     try:
         data = json.loads(path.read_bytes(), object_hook=_without_segmentation)
     except FileNotFoundError:
@@ -87,11 +79,7 @@ def parse_category(entry, path: Path) -> tuple[int | str, str]:
 
 
 def parse_object(entry, path: Path) -> ObjectEntry:
-    """Parse one entry of "annotations"; a missing area is the area of the box.
-
-    Raises:
-        UserError: The entry has no image, no category, or no box of four numbers.
-    """
+    """Parse one entry of "annotations"; raise a UserError if it has no ids or no box."""
     where = _where(entry, "annotation", path)
     for key in ("image_id", "category_id"):
         if not _is_id(entry.get(key)):

@@ -41,9 +41,7 @@ class Dataset:
         name: Name of the data set and its splits, for messages.
         layout: 'voc' or 'coco'.
         classes: Class names in the order of their ids.
-        images: The images.
-        labels: The objects of each image, float32 (M, 6): x0, y0, x1, y1 (pixels, 0-based), class,
-            difficult.
+        labels: The objects of each image, see :meth:`label`.
         summary: Counts of what was kept and left out: images, objects, images_without_objects,
             dropped (boxes by reason), unknown (objects by class name).
 
@@ -91,15 +89,14 @@ class Dataset:
     def objects(self) -> np.ndarray:
         """All objects as an array of OBJECTS, for COCO's metric.
 
-        A box includes its last pixel. Difficult objects are marked as crowds: the metric requires
-        neither to be found.
+        Difficult objects are marked as crowds: the metric requires neither to be found.
         """
         count = [len(label) for label in self._labels]
         labels = np.concatenate(self._labels).astype(np.float64)
         objects = np.zeros(len(labels), OBJECTS)
         objects["image"], objects["class"] = np.repeat(np.arange(len(count)), count), labels[:, 4]
         objects["box"][:, :2] = labels[:, :2]
-        objects["box"][:, 2:] = labels[:, 2:4] - labels[:, :2] + 1
+        objects["box"][:, 2:] = labels[:, 2:4] - labels[:, :2] + 1  # the last pixel is included
         objects["area"] = objects["box"][:, 2:].prod(axis=1)
         objects["crowd"] = labels[:, 5] > 0
         return objects
@@ -108,8 +105,7 @@ class Dataset:
         """Read image i as uint8 (H, W, 3), RGB.
 
         Raises:
-            UserError: The file is missing, truncated or not an image, or its size differs from the
-                annotated one (its boxes would be wrong).
+            UserError: The file is missing or damaged, or has another size than annotated.
         """
         _, path, size, annotation = self._images[i]
         pixels = read_image(Path(path))

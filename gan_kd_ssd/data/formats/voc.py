@@ -67,7 +67,6 @@ class VOCFolder(Dataset):
 
 
 def annotation_path(folder: Path, image_id: str) -> Path:
-    """The XML file of an image."""
     return folder / "Annotations" / f"{image_id}.xml"
 
 
@@ -78,11 +77,7 @@ def list_splits(folder: Path) -> list[str]:
 
 
 def read_split(folder: Path, split: str) -> list[str]:
-    """Read the image ids of a split: the first word of each line that is not blank.
-
-    Raises:
-        UserError: The list is missing or empty.
-    """
+    """Read the image ids of a split; raise a UserError if the list is missing or empty."""
     path = folder / "ImageSets" / "Main" / f"{split}.txt"
     try:
         lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
@@ -98,18 +93,13 @@ def read_split(folder: Path, split: str) -> list[str]:
 
 
 def find_image(folder: Path, image_id: str, filename: str) -> str:
-    """Find the file of an image; ``filename`` is its name in the annotation.
-
-    Raises:
-        UserError: There is no such file.
-    """
+    """Find the file of an image, or raise a UserError. The annotation names it ``filename``."""
     images = folder / "JPEGImages"
-    for suffix in IMAGE_SUFFIXES:
-        path = f"{images}/{image_id}{suffix}"
-        if os.path.exists(path):
+    names = [image_id + suffix for suffix in IMAGE_SUFFIXES]
+    for name in (*names, os.path.basename(filename)):
+        path = f"{images}/{name}"
+        if os.path.isfile(path):
             return path
-    if filename and os.path.isfile(images / os.path.basename(filename)):
-        return str(images / os.path.basename(filename))
     raise UserError(
         f"{images / image_id}.jpg: no such image (nor .jpeg, .png); put it there, or remove "
         f"{image_id} from the list of the split"

@@ -17,7 +17,7 @@ import numpy as np
 from gan_kd_ssd.data.batches.workers import Workers, processors
 from gan_kd_ssd.data.formats import coco, voc
 from gan_kd_ssd.data.synthetic.defaults import COUNTS, SEED, SIZE, SPLITS
-from gan_kd_ssd.data.synthetic.picture import CLASSES, Drawn, draw_picture
+from gan_kd_ssd.data.synthetic.picture import CLASSES, DrawnObject, draw_picture
 from gan_kd_ssd.util.errors import UserError
 
 VERSION = 1  # of the pictures: increase it when picture.py draws different ones
@@ -52,7 +52,7 @@ class Picture(NamedTuple):
 
     id: str
     shape: tuple[int, int, int]
-    objects: list[Drawn]
+    objects: list[DrawnObject]
 
 
 def ensure(data_root: Path, layout: str = "voc") -> Path:
