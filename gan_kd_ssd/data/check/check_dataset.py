@@ -110,14 +110,13 @@ def _check_images(report: CheckReport, num_workers: int, quiet: bool) -> None:
     with bar, contextlib.closing(Workers(_read_images, num_workers)) as workers:
         for chunk, seen in zip(chunks, workers.map(paths)):
             for image, (size, digest, error) in zip(chunk, seen):
-                splits = ", ".join(image.splits)
                 if error:
-                    report.add("damaged_image", splits, image.path, error)
+                    report.add("damaged_image", image.splits, image.path, error)
                     continue
                 copies[digest].append(image)
                 if image.size and size != image.size:
-                    detail = "{}x{} pixels, {}x{} in ".format(*size, *image.size) + image.where
-                    report.add("size_differs", splits, image.path, detail)
+                    detail = "{}x{} pixels, {}x{} in {}".format(*size, *image.size, image.where)
+                    report.add("size_differs", image.splits, image.path, detail)
             report.images_read += len(chunk)
             bar.update(len(chunk))
     for same in copies.values():
@@ -131,11 +130,11 @@ def _read_images(paths: Sequence[str]) -> list[tuple]:
         try:
             pixels = read_image(Path(path))
         except UserError as error:
-            found.append((None, None, str(error).removeprefix(f"{path}: ")))
+            found.append((None, None, str(error)))
             continue
         shape = str(pixels.shape).encode()[:16]
         digest = hashlib.blake2b(pixels.data, digest_size=16, person=shape).digest()
-        found.append(((pixels.shape[1], pixels.shape[0]), digest, None))
+        found.append((pixels.shape[1::-1], digest, None))
     return found
 
 
@@ -144,19 +143,19 @@ def _report_copies(report: CheckReport, same: list[ListedImage]) -> None:
     firsts = {tuple(same[0].splits): same[0]}  # by the splits that list them
     for image in same[1:]:
         clashes = [(other, _clash(other.splits, image.splits)) for other in firsts.values()]
-        other, clash = next((pair for pair in clashes if pair[1]), (same[0], ""))
+        other, clash = next((pair for pair in clashes if pair[1]), (same[0], ()))
         kind = "copy_in_two_splits" if clash else "copy"
-        report.add(kind, clash or ", ".join(image.splits), image.path, f"as {other.path}")
+        report.add(kind, clash or image.splits, image.path, f"as {other.path}")
         firsts.setdefault(tuple(image.splits), image)
 
 
-def _clash(one: Sequence[str], other: Sequence[str]) -> str:
-    """The first two splits that must not share a picture, or ''.
+def _clash(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
+    """The first two splits that must not share a picture, or ().
 
     trainval contains train and val by its name. Any other shared picture spoils a measurement.
     """
     for pair in itertools.product(one, other):
         small, large = sorted(pair, key=lambda split: "trainval" in split)
         if small not in (large, *(large.replace("trainval", part) for part in ("train", "val"))):
-            return ", ".join(pair)
-    return ""
+            return pair
+    return ()

@@ -105,12 +105,13 @@ class CheckReport:
         self.findings: dict[str, Finding] = {}
         self.images_read = 0
 
-    def add(self, kind: str, split: str, where, detail: str = "") -> None:
-        """Add one problem of a kind of KINDS."""
+    def add(self, kind: str, splits: Sequence[str], where, detail: object = "") -> None:
+        """Add one problem of a kind of KINDS; ``detail`` is a text or a UserError about ``where``."""
         finding = self.findings.setdefault(kind, Finding())
         finding.count += 1
         if len(finding.examples) < self._most:
-            finding.examples.append(Example(split, str(where), " ".join(detail.split())))
+            detail = " ".join(str(detail).removeprefix(f"{where}: ").split())
+            finding.examples.append(Example(", ".join(splits), str(where), detail))
 
     def add_objects(self, splits: Sequence[str], where, names: Counter) -> None:
         """Count the classes of one image's objects."""
@@ -119,10 +120,10 @@ class CheckReport:
             self.splits[split].objects += sum(names.values())
             self.splits[split].without_objects += not names
         if not names:
-            self.add("without_objects", ", ".join(splits), where)
+            self.add("without_objects", splits, where)
         for name in names.elements():
             if self._class_id_of and self._class_id_of(name) is None:
-                self.add("unknown_class", ", ".join(splits), where, name)
+                self.add("unknown_class", splits, where, name)
 
     @property
     def faults(self) -> int:

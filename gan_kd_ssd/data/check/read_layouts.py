@@ -29,33 +29,30 @@ def read_voc(report: CheckReport, folder: Path, splits: Sequence[str], prefix: s
         try:
             ids = voc.read_split(folder, split)
         except UserError as error:
-            report.add("empty_split", name, folder, str(error))
+            report.add("empty_split", [name], folder, error)
             continue
         counts = Counter(ids)
         report.splits[name].images = len(counts)
         for image_id, count in counts.items():
             splits_of.setdefault(image_id, []).append(name)
             if count > 1:
-                report.add("listed_twice", name, image_id, f"{count} times")
+                report.add("listed_twice", [name], image_id, f"{count} times")
     for image_id, names in splits_of.items():
         _read_voc_image(report, folder, image_id, names)
     _report_unlisted_of_voc(report, folder, prefix)
 
 
 def _read_voc_image(report: CheckReport, folder: Path, image_id: str, names: list[str]) -> None:
-    path, splits = voc.annotation_path(folder, image_id), ", ".join(names)
-    annotation = None
-    if not path.is_file():
-        report.add("missing_annotation", splits, path)
-    else:
-        try:
-            annotation = read_annotation(path)
-        except UserError as error:
-            report.add("damaged_annotation", splits, path, str(error).removeprefix(f"{path}: "))
+    path, annotation = voc.annotation_path(folder, image_id), None
+    try:
+        annotation = read_annotation(path)
+    except UserError as error:
+        kind = "damaged_annotation" if path.is_file() else "missing_annotation"
+        report.add(kind, names, path, error)
     try:
         image = voc.find_image(folder, image_id, annotation.filename if annotation else "")
-    except UserError:
-        report.add("missing_image", splits, folder / "JPEGImages" / f"{image_id}.jpg")
+    except UserError as error:
+        report.add("missing_image", names, folder / "JPEGImages" / f"{image_id}.jpg", error)
     else:
         size = annotation.size if annotation else None
         report.images.append(ListedImage(image, str(path), names, size))
@@ -65,7 +62,7 @@ def _read_voc_image(report: CheckReport, folder: Path, image_id: str, names: lis
             if found.fault:
                 box = " ".join(f"{value + 1:g}" for value in found.box)  # 1-based, as in the file
                 detail = "{}: {} in {}x{}".format(found.name, box, *annotation.size)
-                report.add(f"box_{found.fault}", splits, path, detail)
+                report.add(f"box_{found.fault}", names, path, detail)
 
 
 def _report_unlisted_of_voc(report: CheckReport, folder: Path, prefix: str) -> None:
@@ -81,16 +78,16 @@ def _report_unlisted_of_voc(report: CheckReport, folder: Path, prefix: str) -> N
         for stem in stems:
             listed.update(str(folder / part / f"{stem}{suffix}") for suffix in suffixes)
     folders = [folder / part for part in ("JPEGImages", "Annotations") if (folder / part).is_dir()]
-    _report_unlisted(report, folders, listed, prefix.strip())
+    _report_unlisted(report, folders, listed, prefix.split())
 
 
 def _report_unlisted(
-    report: CheckReport, folders: Iterable[Path], listed: set[str], split: str
+    report: CheckReport, folders: Iterable[Path], listed: set[str], splits: Sequence[str]
 ) -> None:
     for folder in folders:
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.is_file() and entry.name[0] != "." and entry.path not in listed:
-                report.add("unlisted_file", split, entry.path)
+                report.add("unlisted_file", splits, entry.path)
 
 
 def read_coco(report: CheckReport, folder: Path, splits: Sequence[str]) -> None:
@@ -101,7 +98,7 @@ def read_coco(report: CheckReport, folder: Path, splits: Sequence[str]) -> None:
     report.images += by_path.values()
     if set(splits) == set(coco.list_splits(folder)):
         folders = sorted({Path(path).parent for path in by_path})
-        _report_unlisted(report, folders, set(by_path), "")
+        _report_unlisted(report, folders, set(by_path), ())
 
 
 def _read_coco_split(report: CheckReport, folder: Path, split: str, by_path: dict) -> None:
@@ -109,7 +106,7 @@ def _read_coco_split(report: CheckReport, folder: Path, split: str, by_path: dic
     counts = report.splits[split] = SplitCounts()
 
     def add(kind: str, detail: object = "", where: object = path) -> None:
-        report.add(kind, split, where, str(detail).removeprefix(f"{path}: "))
+        report.add(kind, [split], where, detail)
 
     try:
         entries = coco.read_entries(path, partial(add, "damaged_annotation"))

@@ -85,9 +85,7 @@ def prepare(
         source: A folder with downloaded archives, which are used instead of the network.
         mirror: The base address of a server with copies (default: $GAN_KD_SSD_DATA_URL).
         keep: Keep downloaded archives.
-        quiet: Show no progress bars.
         say: Called with a line about each step.
-        patience: Time-outs and retries of the network.
 
     Raises:
         UserError: An archive cannot be downloaded or is the wrong one, or the disk is full.
@@ -126,26 +124,22 @@ def missing(archive: Archive, folder: Path) -> str:
     for name in archive.files:
         if not (folder / name).is_file():
             return f"no {name}"
-    if archive.split:
-        return _missing_of_split(folder, archive.split, archive.images)
     if archive.folder:
         found = sum(name.endswith(".jpg") for name in _names(folder / archive.folder))
         if found < archive.images:
             return f"{found:,} of {archive.images:,} images in {archive.folder}"
-    return ""
-
-
-def _missing_of_split(folder: Path, split: str, images: int) -> str:
-    year, _, name = split.partition("/")
-    try:
-        ids = voc.read_split(folder / year, name)
-    except UserError:
-        return f"no {year}/ImageSets/Main/{name}.txt"
-    for part, suffix in (("Annotations", ".xml"), ("JPEGImages", ".jpg")):
-        there = set(_names(folder / year / part))
-        found = sum(f"{image_id}{suffix}" in there for image_id in ids)
-        if found < max(images, len(ids)):
-            return f"{found:,} of {max(images, len(ids)):,} files of {name} in {year}/{part}"
+    if archive.split:
+        year, _, name = archive.split.partition("/")
+        try:
+            ids = voc.read_split(folder / year, name)
+        except UserError:
+            return f"no {year}/ImageSets/Main/{name}.txt"
+        needed = max(archive.images, len(ids))
+        for part, suffix in (("Annotations", ".xml"), ("JPEGImages", ".jpg")):
+            there = set(_names(folder / year / part))
+            found = sum(f"{image_id}{suffix}" in there for image_id in ids)
+            if found < needed:
+                return f"{found:,} of {needed:,} files of {name} in {year}/{part}"
     return ""
 
 

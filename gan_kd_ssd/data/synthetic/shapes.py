@@ -37,7 +37,7 @@ class Settings(NamedTuple):
     layout: str
 
     def check(self) -> None:
-        """Raise a UserError for a setting that is out of range."""
+        """Raise a UserError for a value that is out of range."""
         for split in SPLITS:
             if self.counts[split] < 1:
                 raise UserError(f"--{split} {self.counts[split]}: must be 1 or more images")
@@ -179,30 +179,28 @@ def _draw_images(task: tuple[Path, str, Sequence[int], Settings]) -> list[Pictur
 
 def _xml(picture: Picture) -> str:
     height, width, _ = picture.shape
-    lines = [
-        "<annotation>",
-        f"  <filename>{picture.id}.jpg</filename>",
-        f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
-    ]
-    for name, (x0, y0, x1, y1), difficult in picture.objects:
-        lines += [
-            "  <object>",
-            f"    <name>{name}</name>",
-            f"    <difficult>{difficult}</difficult>",
-            # VOC counts pixels from 1, and a box includes its last pixel.
-            f"    <bndbox><xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin>"
-            f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox>",
-            "  </object>",
-        ]
-    return "\n".join([*lines, "</annotation>", ""])
+    # VOC counts pixels from 1, and a box includes its last pixel.
+    objects = "".join(
+        f"""  <object>
+    <name>{name}</name>
+    <difficult>{difficult}</difficult>
+    <bndbox><xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox>
+  </object>
+"""
+        for name, (x0, y0, x1, y1), difficult in picture.objects
+    )
+    return f"""<annotation>
+  <filename>{picture.id}.jpg</filename>
+  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>
+{objects}</annotation>
+"""
 
 
 def _coco_entries(split: str, pictures: Sequence[Picture]) -> dict:
     """A split in COCO's format. Difficult objects become crowds: no metric requires either."""
     images, objects = [], []
     for number, picture in enumerate(pictures, 1):
-        height, width, _ = picture.shape
-        name = f"{picture.id}.jpg"
+        name, (height, width, _) = f"{picture.id}.jpg", picture.shape
         url = f"{split}/{name}"  # the only field from which GluonCV's COCODetection takes the file
         entry = {"id": number, "file_name": name, "coco_url": url, "width": width, "height": height}
         images.append(entry)
