@@ -14,10 +14,8 @@ class SSDTargets:
 
     An anchor is positive if (a) greedy one-to-one matching in descending order of IoU assigns it to
     an object, or (b) it is as good for its best object as that object's best anchor, or (c) its IoU
-    with its best object is at least 0.5. All other anchors are background.
-
-    Args:
-        anchors: float32 (N, 4): centre x, centre y, width, height in pixels of the input.
+    with its best object is at least 0.5. All other anchors are background. Anchors (N, 4) are centre
+    x, centre y, width and height in pixels of the input.
     """
 
     def __init__(self, anchors: np.ndarray):

@@ -1,8 +1,7 @@
 """SSD's augmentation and its validation transform, in numpy and OpenCV.
 
 Steps, probabilities and ranges are those of GluonCV's SSDDefaultTrainTransform (after arXiv
-1512.02325, section 2.2). All random numbers come from the Generator that is passed in. Three facts
-make the transform fast without changing its result:
+1512.02325, section 2.2). Three facts make the transform fast without changing its result:
 
 - Colour distortion and normalisation are affine maps of the three channels: one 3x4 matrix.
 - Resizing is a weighted mean, so it may be done before or after that matrix, whichever is cheaper.
@@ -92,8 +91,7 @@ def val_transform(image: np.ndarray, label: np.ndarray, size: int) -> tuple[np.n
 def colour_matrix(rng: np.random.Generator) -> np.ndarray:
     """A random colour distortion of RGB in 0..255 and the normalisation, as one matrix float32 (3, 4).
 
-    Brightness, contrast, saturation and hue each change with probability 1/2; contrast changes
-    before or after saturation and hue.
+    Each property changes with probability 1/2; contrast changes before or after saturation and hue.
     """
     matrix = np.eye(3, 4)
     happens = rng.random(5) > 0.5
@@ -135,8 +133,7 @@ def random_crop(
     """
     width, height = size
     if not len(label):
-        crop = _draw_crops(1, size, rng)[0]
-        return label, tuple(crop.tolist())
+        return label, tuple(_draw_crops(1, size, rng)[0].tolist())
     crops = _draw_crops(len(CROP_IOUS) * CROP_TRIALS + 1, size, rng)
     good = _least_iou(label, crops[:-1]).reshape(len(CROP_IOUS), CROP_TRIALS)
     good = good >= np.array(CROP_IOUS)[:, None]
@@ -193,18 +190,16 @@ def render_crop(image, crop, size: int, interpolation: int, colour: np.ndarray) 
     x, y, width, height = crop
     x0, y0 = max(x, 0), max(y, 0)
     part = image[y0 : max(y + height, 0), x0 : max(x + width, 0)].astype(np.float32)
-    shrinks = width * height > size * size
-    if part.shape[:2] != (height, width):
-        canvas = np.zeros((height, width, 3), np.float32)
-        if part.size:
-            rows, columns = part.shape[:2]
-            canvas[y0 - y : y0 - y + rows, x0 - x : x0 - x + columns] = recolour(part, colour)
-        part = canvas
-    elif shrinks:
+    rows, columns = part.shape[:2]
+    whole = (rows, columns) == (height, width)
+    if whole and width * height > size * size:
         return recolour(_resize(part, size, interpolation), colour)
-    else:
-        part = recolour(part, colour)
-    return _resize(part, size, interpolation)
+    pixels = recolour(part, colour) if part.size else part
+    if not whole:
+        canvas = np.zeros((height, width, 3), np.float32)
+        canvas[y0 - y : y0 - y + rows, x0 - x : x0 - x + columns] = pixels
+        pixels = canvas
+    return _resize(pixels, size, interpolation)
 
 
 def _resize(pixels: np.ndarray, size: int, interpolation: int) -> np.ndarray:

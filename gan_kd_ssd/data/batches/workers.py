@@ -24,9 +24,9 @@ def processors() -> int:
 class Workers:
     """Apply a function to items in order, in the calling process or in worker processes.
 
-    The workers are forked from a clean server process, not from this one, so they hold no MXNet, no
-    threads and no locks. They start at the first use and run until close(). An exception in a worker
-    is raised here; a worker that dies (killed, out of memory) causes a UserError.
+    The workers are forked from a clean server process, without MXNet, threads and locks. They start
+    at the first use and run until close(). An exception in a worker is raised here; a worker that
+    dies (killed, out of memory) causes a UserError.
 
     Args:
         function: Called with one item. It, the items and the results must be picklable.

@@ -39,7 +39,6 @@ def unpack(archive: Path, folder: Path, inside: str = "", quiet: bool = False) -
         archive: The tar or zip file.
         folder: The folder to unpack into.
         inside: The folder of the archive whose content is unpacked; '' for the whole archive.
-        quiet: Show no progress bar.
 
     Raises:
         UserError: The archive is missing or damaged, a member is neither a file nor a folder or

@@ -92,10 +92,7 @@ def voc_year(dataset: str, root: Path, year: str) -> Path:
 
 
 def folder_of(dataset: str, root: Path) -> tuple[Path, Sequence[str] | None]:
-    """The folder of any data set but VOC, which has two, and the classes of a named set.
-
-    Generates the built-in sets on first use. Raises a UserError if COCO is missing.
-    """
+    """The folder of any data set but VOC, which has two, and the classes of a named set."""
     if dataset == "coco":
         _unpacked(dataset, "coco", "COCO 2017", root / "coco" / "annotations")
         return root / "coco", coco.COCO_CLASSES

@@ -42,9 +42,8 @@ class COCOFolder(Dataset):
     """One split in COCO layout. Images are in the order of their ids, as in GluonCV's COCODetection.
 
     Labels follow GluonCV: corners (x, y, x + width - 1, y + height - 1), clipped to the image.
-    Objects with an empty area or an empty clipped box and objects marked "ignore" are dropped and
-    counted. Crowds are kept and marked difficult, so that VOC's metrics do not require them to be
-    found, as COCO's does not.
+    Objects that are not :func:`usable` or marked "ignore" are dropped and counted. Crowds are
+    difficult: no metric requires them to be found.
 
     Args:
         folder: The folder that holds annotations/instances_<split>.json.
