@@ -6,16 +6,12 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.evaluation.coco_metrics import COCOFigures, COCOMetric
 from gan_kd_ssd.util.tables import aligned
-
-if TYPE_CHECKING:
-    from gan_kd_ssd.detectors.base import EvaluationPart
 
 METRICS = ("voc07", "voc12")  # VOC's metrics
 METRIC_TITLES = {
@@ -145,9 +141,16 @@ def evaluate_metrics(
         parts = detector.evaluation_parts(batch, ctx)
         found = _detect_parts(detector, [part.images for part in parts])
         network_seconds = time.perf_counter() - loaded
-        for part, detections in zip(parts, found):
-            _update(meters.values(), part, detections)
-            counts += _count_objects(part.labels, len(counts))
+        for part, (ids, scores, boxes) in zip(parts, found):
+            # Arrays instead of lists: with lists of arrays of different lengths, GluonCV would lose
+            # the difficult flags. Boxes are measured in pixels of the image.
+            labels = part.labels
+            classes, difficult = labels[..., 4], labels[..., 5]
+            places = (boxes * part.scale, ids[..., 0], scores[..., 0], labels[..., :4] * part.scale)
+            for meter in meters.values():
+                meter.update(*places, classes, gt_difficults=difficult)
+            counted = classes[(classes >= 0) & (difficult <= 0)].astype(np.int64)
+            counts += np.bincount(counted, minlength=len(counts))
         ended = time.perf_counter()
         size = sum(len(part.images) for part in parts)
         spans.append((size, ended - started, network_seconds))
@@ -163,17 +166,6 @@ def evaluate_metrics(
         ap, mean_ap, coco = _read(meter, objects)
         results[name] = Evaluation(name, ap, mean_ap, images, timing, objects, coco)
     return results
-
-
-def _update(meters: Iterable, part: EvaluationPart, detections: Sequence[np.ndarray]) -> None:
-    """Add the detections of a part to metrics, in pixels of the image."""
-    ids, scores, boxes = detections
-    labels = part.labels
-    # Arrays instead of lists: with lists of arrays of different lengths, GluonCV would lose the
-    # difficult flags.
-    places = (boxes * part.scale, ids[..., 0], scores[..., 0], labels[..., :4] * part.scale)
-    for meter in meters:
-        meter.update(*places, labels[..., 4], gt_difficults=labels[..., 5])
 
 
 def _detect_parts(detector, parts: Sequence) -> list[list[np.ndarray]]:
@@ -240,12 +232,6 @@ def _read(meter, objects: dict[str, int]) -> tuple[dict[str, float], float, COCO
         return dict.fromkeys(objects, math.nan), math.nan, None
     _, values = meter.get()
     return dict(zip(objects, map(float, values))), float(values[-1]), None
-
-
-def _count_objects(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Count the objects (C,) of labels (B, M, 6) that count for recall, by class."""
-    counted = (labels[..., 4] >= 0) & (labels[..., 5] <= 0)
-    return np.bincount(labels[..., 4][counted].astype(np.int64), minlength=classes)
 
 
 def _finite(values: dict[str, float]) -> dict[str, float | None]:

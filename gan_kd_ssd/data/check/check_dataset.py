@@ -99,13 +99,13 @@ def _check_images(report: CheckReport, num_workers: int, quiet: bool) -> None:
     copies: dict[bytes, list[ListedImage]] = defaultdict(list)
     chunks = [report.images[i : i + _CHUNK] for i in range(0, len(report.images), _CHUNK)]
     paths = ([image.path for image in chunk] for chunk in chunks)
-    pause = 0.2 if sys.stderr.isatty() else 10
     bar = tqdm(
         total=len(report.images),
         unit="image",
         desc="reading images",
         disable=quiet,
-        mininterval=pause,
+        dynamic_ncols=True,
+        mininterval=0.2 if sys.stderr.isatty() else 10,
     )
     with bar, contextlib.closing(Workers(_read_images, num_workers)) as workers:
         for chunk, seen in zip(chunks, workers.map(paths)):
