@@ -2,8 +2,8 @@
 
 It trains a teacher, then the same student without and with GAN-KD, from the same seed and for the same
 number of epochs. It measures the three networks on test images that neither the trainings nor the choice
-of options have seen, and draws the results. Results of an earlier demo in this folder are used again, and
-an interrupted training is resumed.
+of options have seen, and draws what happened. Results of an earlier demo in this folder are used again,
+and an interrupted training is resumed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gan_kd_ssd.config.parser import Parser
@@ -48,16 +47,25 @@ _DATA_SECONDS, _EVAL_SECONDS, _PICTURE_SECONDS = 15, 8, 12
 
 @dataclass(frozen=True)
 class DemoNetwork:
-    """A network of the demo."""
+    """A network of the demo.
 
-    name: str  # of the folder and the files
-    title: str  # in the table and the pictures
+    Attributes:
+        name: Name of its folder and files.
+        title: Name in the table and the pictures.
+        backbone: The network.
+        seconds: Duration of the training on 2 cores.
+        options: Options of the training besides :data:`COMMON`.
+    """
+
+    name: str
+    title: str
     backbone: str
-    seconds: float  # duration of the training on 2 cores
-    options: tuple[str, ...]  # of the training, besides COMMON
+    seconds: float
+    options: tuple[str, ...]
 
-    @cached_property
+    @property
     def files(self) -> RunFiles:
+        """The files of its training. ``test.json`` joins them."""
         return RunFiles(OUT / self.name / self.name)
 
     def training(self) -> ResumableTraining:
@@ -68,8 +76,9 @@ class DemoNetwork:
         recipe = {"command": words, "data": VERSION}
         if "--teacher-params" in self.options:
             recipe["teacher"] = digests(TEACHER.files.params, ["sha256"])[0]
-        words = [*words, "--save-prefix", str(self.files.prefix)]
-        return ResumableTraining(self.files, words, recipe)
+        return ResumableTraining(
+            self.files, [*words, "--save-prefix", str(self.files.prefix)], recipe
+        )
 
     @property
     def result(self) -> Path:
@@ -154,17 +163,21 @@ def open_images(split: str):
 
 
 def draw() -> None:
-    """Draw loss and mAP curves, detections and attention maps."""
+    """Draw curves of the trainings, detections and attention maps."""
     import numpy as np
 
+    from gan_kd_ssd.analysis import plot
+    from gan_kd_ssd.analysis.analysed_run import analyse
     from gan_kd_ssd.detectors.ssd import SSD, SSDSettings
     from gan_kd_ssd.evaluation import pictures
+    from gan_kd_ssd.logs.read import read
     from gan_kd_ssd.util.mxnet import mx
 
     PICTURES.mkdir(exist_ok=True)
-    runs = {network.title: network.files.metrics for network in NETWORKS}
-    pictures.loss_curves(runs, PICTURES / "losses.png")
-    pictures.map_curves(runs, PICTURES / "map.png")
+    runs = [
+        replace(analyse(read(network.files.metrics)), name=network.title) for network in NETWORKS
+    ]
+    (PICTURES / "curves.png").write_bytes(plot.draw(runs))
     test, settings = open_images("test"), SSDSettings(DATA_SHAPE)
     detectors = {
         network.title: SSD.load_trained(
@@ -187,24 +200,33 @@ def publish() -> list[str]:
 
 def table() -> str:
     """A Markdown table of the networks: parameters, mAP on the test images, speed."""
-    rows = [["network", "backbone", "parameters", "mAP@0.5", "images/s"]]
+    rows = [("network", "backbone", "parameters", "mAP@0.5", "images/s")]
     for network in NETWORKS:
         result = json.loads(network.result.read_text())
-        size = metadata_beside(network.files.params).parameters
-        figures = f"{size:,}", f"{result['mAP']:.3f}", f"{result['network_images_per_second']:.0f}"
-        rows.append([network.title, network.backbone, *figures])
+        rows.append(
+            (
+                network.title,
+                network.backbone,
+                f"{metadata_beside(network.files.params).parameters:,}",
+                f"{result['mAP']:.3f}",
+                f"{result['network_images_per_second']:.0f}",
+            )
+        )
     return aligned(rows, right=(2, 3, 4), markdown=True)
 
 
 def explanation() -> str:
     """What the figures of the table allow to say."""
     plain, gan = (json.loads(network.result.read_text())["mAP"] for network in (PLAIN, GAN_KD))
-    small = abs(gan - plain) <= SEED_SPREAD
-    no_effect = ": this demo shows no effect beyond the noise."
-    no_proof = "; one pair of runs is still no proof of an effect."
+    gap = f"GAN-KD changes the student's mAP by {gan - plain:+.3f}"
+    spread = f"the difference of {SEED_SPREAD:.3f} between two seeds of the plain student"
+    if abs(gan - plain) <= SEED_SPREAD:
+        text = f"{gap}, which is less than {spread}: this demo shows no effect beyond the noise."
+    else:
+        text = (
+            f"{gap}, which is more than {spread}; one pair of runs is still no proof of an effect."
+        )
     return (
-        f"GAN-KD changes the student's mAP by {gan - plain:+.3f}, which is "
-        f"{'less' if small else 'more'} than the difference of {SEED_SPREAD:.3f} between two seeds of "
-        f"the plain student{no_effect if small else no_proof}\nBoth students are the same network when "
-        "they detect: a difference in images/s is noise of the machine."
+        f"{text}\nBoth students are the same network when they detect: a difference in images/s is noise "
+        "of the machine."
     )

@@ -13,14 +13,15 @@ from gan_kd_ssd.util.option_fields import not_negative, positive
 from gan_kd_ssd.util.tables import put
 
 _ROOT = "(default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)"
+_CHECK = """Read every annotation and image of a data set in VOC or COCO layout and report its problems.
+The report marks a problem with what a training does about it: 'stops' (the training ends with an error),
+'left out' (the training continues without the object), or 'kept' (the training uses the data as it is,
+and only you know whether it is meant). The exit code is 0 without faults, 1 with faults, and 2 for wrong
+options; notes are not faults."""
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command; return its exit code.
-
-    Raises:
-        UserError: The options are wrong, or files cannot be downloaded, read or written.
-    """
+    """Run one command; return its exit code."""
     options = parser().parse_args(with_dashes(words))
     return options.run(options)
 
@@ -29,35 +30,17 @@ def parser() -> Parser:
     """The parser of the command line."""
     top = Parser(prog="gan-kd data", description="Fetch, check and generate data sets.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _prepare_options(
-        commands.add_parser(
-            "prepare",
-            help="fetch a data set and lay it out as GluonCV expects it",
-            description="Download, verify, unpack and lay out a data set. Files that are already there "
-            "are kept, and an interrupted download is resumed.",
-        )
+    text = (
+        "Download, verify, unpack and lay out a data set. Files that are already there are kept, "
     )
-    _check_options(
-        commands.add_parser(
-            "check",
-            help="check a data set and report its problems",
-            description="Read every annotation and image of a data set in VOC or COCO layout and "
-            "report its problems. The report marks a problem with what a training does about it: "
-            "'stops' (the training ends with an error), 'left out' (the training continues without "
-            "the object), or 'kept' (the training uses the data as it is, and only you know whether it "
-            "is meant). "
-            "The exit code is 0 without faults, 1 with faults, and 2 for wrong options; notes are "
-            "not faults.",
-        )
-    )
-    _shapes_options(
-        commands.add_parser(
-            "shapes",
-            help="generate a data set of textured shapes",
-            description="Generate a data set of textured shapes. The same options give the same "
-            "bytes.",
-        )
-    )
+    text += "and an interrupted download is resumed."
+    short = "fetch a data set and lay it out as GluonCV expects it"
+    _prepare_options(commands.add_parser("prepare", help=short, description=text))
+    short = "check a data set and report its problems"
+    _check_options(commands.add_parser("check", help=short, description=_CHECK))
+    short = "generate a data set of textured shapes"
+    text = "Generate a data set of textured shapes. The same options give the same bytes."
+    _shapes_options(commands.add_parser("shapes", help=short, description=text))
     return top
 
 
@@ -85,26 +68,16 @@ def _shapes(options) -> int:
 def _prepare_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_prepare)
     add = command.add_argument
-    add(
-        "name",
-        choices=("voc", "coco", "shapes", "shapes_coco"),
-        help="voc: VOC 2007 and 2012 (2.9 GB); coco: COCO 2017 train and val (20 GB); shapes, "
-        "shapes_coco: the generated data set in VOC or COCO layout",
-    )
+    text = "voc: VOC 2007 and 2012 (2.9 GB); coco: COCO 2017 train and val (20 GB); shapes, "
+    text += "shapes_coco: the generated data set in VOC or COCO layout"
+    add("name", choices=("voc", "coco", "shapes", "shapes_coco"), help=text)
     add("--root", type=Path, metavar="DIR", help=f"folder of the data sets {_ROOT}")
-    add(
-        "--from",
-        dest="source",
-        type=Path,
-        metavar="DIR",
-        help="folder with downloaded archives; they are kept, and nothing is downloaded",
+    text = "folder with downloaded archives; they are kept, and nothing is downloaded"
+    add("--from", dest="source", type=Path, metavar="DIR", help=text)
+    text = (
+        "base address of a server with copies of the archives (default: $GAN_KD_SSD_DATA_URL, else "
     )
-    add(
-        "--mirror",
-        metavar="URL",
-        help="base address of a server with copies of the archives (default: $GAN_KD_SSD_DATA_URL, "
-        "else the servers of the data sets)",
-    )
+    add("--mirror", metavar="URL", help=text + "the servers of the data sets)")
     add("--keep", action="store_true", help="keep downloaded archives in DIR/NAME/downloads")
     add("--quiet", action="store_true", help="show no progress bars")
 
@@ -119,14 +92,8 @@ def _prepare(options) -> int:
         from gan_kd_ssd.data.fetch.prepare import prepare
 
         try:
-            folder = prepare(
-                options.name,
-                root,
-                source=options.source,
-                mirror=options.mirror,
-                keep=options.keep,
-                quiet=options.quiet,
-            )
+            given = {name: getattr(options, name) for name in ("source", "mirror", "keep", "quiet")}
+            folder = prepare(options.name, root, **given)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("stopped; run the same command again to resume") from None
     print(f"{options.name} is ready in {folder}")
@@ -138,24 +105,14 @@ def _check_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("dataset", metavar="DIR|NAME", help="a folder, or voc, voc07, coco, shapes, shapes_coco")
     add("--data-root", type=Path, metavar="DIR", help=f"folder of the named data sets {_ROOT}")
-    add(
-        "--classes",
-        metavar="A,B,…",
-        help="the known classes (default: those of a named data set, any class in a folder)",
-    )
+    text = "the known classes (default: those of a named data set, any class in a folder)"
+    add("--classes", metavar="A,B,…", help=text)
     add("--splits", metavar="A,B,…", help="the splits to check (default: all)")
     add("--examples", type=not_negative, default=5, help="examples shown of each kind of problem")
-    add(
-        "--images",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="read the images, not only the annotations",
-    )
-    add(
-        "--num-workers",
-        type=not_negative,
-        help="processes that read images (default: one per processor)",
-    )
+    text, either = "read the images, not only the annotations", argparse.BooleanOptionalAction
+    add("--images", action=either, default=True, help=text)
+    text = "processes that read images (default: one per processor)"
+    add("--num-workers", type=not_negative, help=text)
     add("--json", action="store_true", help="print the report as JSON")
     add("--quiet", action="store_true", help="show no progress bar")
 
@@ -164,15 +121,12 @@ def _check(options) -> int:
     from gan_kd_ssd.data.check.check_dataset import check
     from gan_kd_ssd.data.check.check_report import report_text
 
+    names = ("data_root", "examples", "images", "num_workers", "quiet")
     report = check(
         options.dataset,
-        data_root=options.data_root,
         classes=class_names(options.classes),
         splits=options.splits and [name.strip() for name in options.splits.split(",")],
-        examples=options.examples,
-        images=options.images,
-        num_workers=options.num_workers,
-        quiet=options.quiet,
+        **{name: getattr(options, name) for name in names},
     )
     put(json.dumps(report.to_json(), indent=1) + "\n" if options.json else report_text(report))
     return 1 if report.faults else 0

@@ -244,9 +244,9 @@ class FasterRCNN(Detector):
         ]
 
     def val_batches(self, dataset, batch_size: int, devices: int, num_workers: int):
-        from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, ValBatches
+        from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, val_batches
 
-        return ValBatches(dataset, InputSize(self.short, self.max_size), devices, num_workers)
+        return val_batches(dataset, InputSize(self.short, self.max_size), devices, num_workers)
 
     def evaluation_parts(self, batch: Sequence, ctx: Sequence) -> list[EvaluationPart]:
         """Place one image (1, 3, H, W), with its labels (1, M, 6) and its scale, on each device."""

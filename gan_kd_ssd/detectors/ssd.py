@@ -168,9 +168,9 @@ class SSD(Detector):
         return [(f"stride {self.strides[level]}", list(predictors[level])) for level in levels]
 
     def val_batches(self, dataset, batch_size: int, devices: int, num_workers: int):
-        from gan_kd_ssd.data.batches.ssd_batches import ValBatches
+        from gan_kd_ssd.data.batches.ssd_batches import val_batches
 
-        return ValBatches(dataset, self.data_shape, batch_size, num_workers)
+        return val_batches(dataset, self.data_shape, batch_size, num_workers)
 
     def evaluation_parts(self, batch, ctx: Sequence) -> list[EvaluationPart]:
         """Distribute images (B, 3, S, S) and labels (B, M, 6) over devices, as evenly as possible."""

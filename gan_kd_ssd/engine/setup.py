@@ -105,7 +105,7 @@ class SSDSetup(DetectorSetup):
 
     def train_batches(self, student, dataset):
         config = self.config
-        return ssd_batches.TrainBatches(
+        return ssd_batches.train_batches(
             dataset,
             student.data_shape,
             student.anchors,
@@ -145,7 +145,7 @@ class FasterRCNNSetup(DetectorSetup):
         _check_shapes(student, dataset)
         most = max(len(dataset.label(index)) for index in range(len(dataset)))
         student.make_room_for(most * (2 if config.data.mixup else 1))
-        return faster_rcnn_batches.TrainBatches(
+        return faster_rcnn_batches.train_batches(
             dataset,
             faster_rcnn_batches.InputSize(student.short, student.max_size),
             RPNTargets(student.anchor_grids(), student.strides),

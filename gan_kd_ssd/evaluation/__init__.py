@@ -1,1 +1,1 @@
-"""Measurement of a detector, and pictures of detections, runs and attention maps."""
+"""Measurement of a detector, and pictures of detections and attention maps."""

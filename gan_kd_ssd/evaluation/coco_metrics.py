@@ -50,11 +50,7 @@ class COCOMetric:
 
     The conventions are GluonCV's: detections below a score of 0.05 are left out, and a box includes
     its last pixel. GluonCV rounds its figures to a tenth of a percent; these are not rounded.
-
-    Args:
-        dataset: The data set, of any layout.
-        data_shape: Side of the square input if boxes are in its pixels; None if they are in pixels
-            of the image.
+    Boxes are in pixels of a square input of side ``data_shape``, or of the image if that is None.
     """
 
     def __init__(self, dataset: Dataset, data_shape: int | None = None):
@@ -70,10 +66,7 @@ class COCOMetric:
         self._images, self._seen = len(dataset), 0
 
     def update(self, boxes, ids, scores, *_labels, **_more) -> None:
-        """Add a batch of numpy arrays: boxes (B, N, 4), ids (B, N; -1 pads), scores (B, N).
-
-        The further arguments of VOC's metrics are ignored: the ground truth is the data set's.
-        """
+        """Add boxes (B, N, 4), ids (B, N; -1 pads) and scores (B, N); further arguments are unused."""
         self._metric.update(boxes, ids, scores)
         self._seen += len(boxes)
 
@@ -81,19 +74,16 @@ class COCOMetric:
         """Compute the figures; raise a ValueError unless every image has been added once."""
         if self._seen != self._images:
             raise ValueError(f"detections of {self._seen} images, the data set has {self._images}")
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+        with contextlib.redirect_stdout(io.StringIO()):
             result = self._metric._update()  # get() would round
-            printed.seek(0)
-            printed.truncate()
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
             result.summarize()
         # (IoU thresholds, recalls, classes, areas, detections per image); -1 without objects
         precision = result.eval["precision"][:, :, :, 0, -1]
         ap = {name: _mean(precision[:, :, i]) for i, name in enumerate(self.classes)}
-        figures = {
-            name: float(value) if value > -1 else math.nan
-            for name, value in zip(FIGURES, result.stats)
-        }
-        return COCOFigures(ap, figures, tuple(printed.getvalue().rstrip().splitlines()))
+        stats = [float(value) if value > -1 else math.nan for value in result.stats]
+        lines = printed.getvalue().rstrip().splitlines()
+        return COCOFigures(ap, dict(zip(FIGURES, stats)), tuple(lines))
 
 
 class _Truth:
@@ -105,10 +95,9 @@ class _Truth:
 
 
 def ground_truth(dataset: Dataset):
-    """Convert the annotations of a data set to pycocotools' COCO, with ids that start at 1.
+    """Convert the annotations of a data set to pycocotools' COCO.
 
-    The ids of the file are not used: GluonCV and pycocotools need images and categories in the order
-    of their ids, and treat an annotation with id 0 as missing.
+    Ids are new: GluonCV and pycocotools need them in order and treat an annotation 0 as missing.
     """
     from pycocotools.coco import COCO
 

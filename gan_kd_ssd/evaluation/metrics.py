@@ -6,16 +6,12 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gan_kd_ssd.data.formats.dataset import Dataset
 from gan_kd_ssd.evaluation.coco_metrics import COCOFigures, COCOMetric
 from gan_kd_ssd.util.tables import aligned
-
-if TYPE_CHECKING:
-    from gan_kd_ssd.detectors.base import EvaluationPart
 
 METRICS = ("voc07", "voc12")  # VOC's metrics
 METRIC_TITLES = {
@@ -37,8 +33,7 @@ class Timing:
 
     ``seconds`` is the wall time of ``images`` images, including loading and metrics;
     ``network_seconds`` is the part spent in the network and on fetching its output. The first batch
-    is left out because its time includes the tracing of the graph. If it is the only one, it is
-    included and ``warm`` is False.
+    is left out because it traces the graph, unless it is the only one: then ``warm`` is False.
     """
 
     images: int
@@ -69,8 +64,8 @@ class Evaluation:
     """Result of one metric for one pass over a split.
 
     ``ap`` holds the AP by class, nan for a class without objects that count (difficult ones do not);
-    ``mean_ap`` is the mean of the other classes, nan if there are none. ``objects`` counts the
-    objects that are not difficult, by class. ``coco`` holds all figures of COCO's metric.
+    ``mean_ap`` is the mean of the other classes. ``objects`` counts the objects that are not
+    difficult, by class. ``coco`` holds all figures of COCO's metric.
     """
 
     metric: str
@@ -87,22 +82,19 @@ class Evaluation:
 
     def to_json(self) -> dict:
         """The result in plain types for ``json.dumps``; nan becomes None."""
-        figures = {}
-        if self.coco:
-            figures["figures"] = {n: _finite(value) for n, value in self.coco.figures.items()}
         timing = self.timing
         return {
             "metric": self.metric,
             "iou_threshold": "0.50:0.95" if self.coco else IOU_THRESHOLD,
-            **figures,
-            "mAP": _finite(self.mean_ap),
-            "classes": {name: _finite(ap) for name, ap in self.ap.items()},
-            "objects": {name: int(count) for name, count in self.objects.items()},
-            "images": int(self.images),
-            "images_per_second": _finite(timing.images_per_second),
-            "network_images_per_second": _finite(timing.network_images_per_second),
-            "timed_images": int(timing.images),
-            "warm": bool(timing.warm),
+            **({"figures": _finite(self.coco.figures)} if self.coco else {}),
+            **_finite({"mAP": self.mean_ap}),
+            "classes": _finite(self.ap),
+            "objects": self.objects,
+            "images": self.images,
+            **_finite({"images_per_second": timing.images_per_second}),
+            **_finite({"network_images_per_second": timing.network_images_per_second}),
+            "timed_images": timing.images,
+            "warm": timing.warm,
             "lines": self.lines(),
         }
 
@@ -123,8 +115,7 @@ def evaluate(
         ctx: MXNet contexts. A batch is split over them, and they compute at the same time.
         metric: 'voc07' (11-point, published for VOC), 'voc12' (area under the curve) or 'coco'.
         progress: Called after each batch with its number of images (``tqdm.update`` fits).
-        dataset: The data set of the batches, which must be complete and in its order. Only the metric
-            'coco' needs it.
+        dataset: The whole data set of the batches, for the metric 'coco'.
 
     Raises:
         ValueError: The metric is unknown, or is 'coco' and the data set is missing.
@@ -143,24 +134,32 @@ def evaluate_metrics(
     """Measure several metrics in one pass over the images; arguments as for :func:`evaluate`."""
     meters = {name: _gluoncv_metric(name, detector, dataset) for name in metrics}
     counts = np.zeros(len(detector.classes), dtype=np.int64)
-    spans = []
+    spans = []  # of each batch: images, seconds since the batch before, seconds in the network
     started = time.perf_counter()
     for batch in batches:
         loaded = time.perf_counter()
         parts = detector.evaluation_parts(batch, ctx)
         found = _detect_parts(detector, [part.images for part in parts])
         network_seconds = time.perf_counter() - loaded
-        for part, detections in zip(parts, found):
-            _update(meters.values(), part, detections)
-            counts += _count_objects(part.labels, len(counts))
+        for part, (ids, scores, boxes) in zip(parts, found):
+            # Arrays instead of lists: with lists of arrays of different lengths, GluonCV would lose
+            # the difficult flags. Boxes are measured in pixels of the image.
+            labels = part.labels
+            classes, difficult = labels[..., 4], labels[..., 5]
+            places = (boxes * part.scale, ids[..., 0], scores[..., 0], labels[..., :4] * part.scale)
+            for meter in meters.values():
+                meter.update(*places, classes, gt_difficults=difficult)
+            counted = classes[(classes >= 0) & (difficult <= 0)].astype(np.int64)
+            counts += np.bincount(counted, minlength=len(counts))
         ended = time.perf_counter()
         size = sum(len(part.images) for part in parts)
-        spans.append(_Span(size, ended - started, network_seconds))
+        spans.append((size, ended - started, network_seconds))
         started = ended
         if progress is not None:
             progress(size)
-    timing = _timing(spans)
-    images = sum(span.images for span in spans)
+    timed = spans[1:] or spans or [(0, 0, 0)]
+    timing = Timing(*map(sum, zip(*timed)), warm=len(spans) > 1)
+    images = sum(size for size, *_ in spans)
     objects = dict(zip(detector.classes, counts.tolist()))
     results = {}
     for name, meter in meters.items():
@@ -169,35 +168,8 @@ def evaluate_metrics(
     return results
 
 
-class _Span(NamedTuple):
-    """Images of a batch, seconds since the batch before, and seconds in the network."""
-
-    images: int
-    seconds: float
-    network_seconds: float
-
-
-def _timing(spans: Sequence[_Span]) -> Timing:
-    timed = spans[1:] or spans
-    return Timing(*map(sum, zip(*timed)), warm=len(spans) > 1) if timed else Timing(0, 0, 0, False)
-
-
-def _update(meters: Iterable, part: EvaluationPart, detections: Sequence[np.ndarray]) -> None:
-    """Add the detections of a part to metrics, in pixels of the image."""
-    ids, scores, boxes = detections
-    labels = part.labels
-    # Arrays instead of lists: with lists of arrays of different lengths, GluonCV would lose the
-    # difficult flags.
-    places = (boxes * part.scale, ids[..., 0], scores[..., 0], labels[..., :4] * part.scale)
-    for meter in meters:
-        meter.update(*places, labels[..., 4], gt_difficults=labels[..., 5])
-
-
 def _detect_parts(detector, parts: Sequence) -> list[list[np.ndarray]]:
-    """Ids, scores and boxes of each part. All parts are queued before the first result is fetched.
-
-    Boxes are clipped to the input, as in GluonCV's evaluation.
-    """
+    """Ids, scores and boxes, clipped to the input as by GluonCV. All parts run at the same time."""
     import gan_kd_ssd.util.mxnet  # noqa: F401  isort: skip
     from gluoncv.nn.bbox import BBoxClipToImage
 
@@ -221,10 +193,7 @@ def detect_image(detector, image: np.ndarray, device):
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
-    """A table of the classes with their objects and AP in percent, and the mean.
-
-    Evaluations of the same split by several metrics are shown side by side.
-    """
+    """A table of the classes of a split: objects, AP in percent by each metric, and the mean."""
     first = evaluations[0]
 
     def row(name, count, values):
@@ -235,9 +204,7 @@ def table(evaluations: Sequence[Evaluation]) -> str:
         rows.append(row(name, first.objects.get(name, ""), [one.ap[name] for one in evaluations]))
     total = sum(first.objects.values()) if first.objects else ""
     rows.append(row("mAP", total, [one.mean_ap for one in evaluations]))
-    head, *lines, mean = aligned(
-        [[str(cell) for cell in row] for row in rows], right=range(1, len(rows[0]))
-    ).splitlines()
+    head, *lines, mean = aligned(rows, right=range(1, len(rows[0]))).splitlines()
     rule = "-" * len(head)
     return "\n".join([head, rule, *lines, rule, mean])
 
@@ -267,11 +234,5 @@ def _read(meter, objects: dict[str, int]) -> tuple[dict[str, float], float, COCO
     return dict(zip(objects, map(float, values))), float(values[-1]), None
 
 
-def _count_objects(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Count the objects (C,) of labels (B, M, 6) that count for recall, by class."""
-    counted = (labels[..., 4] >= 0) & (labels[..., 5] <= 0)
-    return np.bincount(labels[..., 4][counted].astype(np.int64), minlength=classes)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

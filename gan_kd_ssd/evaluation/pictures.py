@@ -1,4 +1,4 @@
-"""Pictures of detectors and runs, drawn with matplotlib and without a display."""
+"""Pictures of detections and of attention maps, drawn with matplotlib and without a display."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from gan_kd_ssd.evaluation.metrics import detect_image
-from gan_kd_ssd.logs.read import read
-from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Unknown, Validation
-from gan_kd_ssd.logs.resume import with_resumed
-from gan_kd_ssd.logs.write import json_fields
 from gan_kd_ssd.util.errors import UserError
 
 # Colours that colour-blind people can distinguish: those of Okabe and Ito ("Color Universal Design",
@@ -25,17 +25,8 @@ CLASS_COLOURS = (
     *("#E69F00", "#56B4E9", "#D55E00", "#009E73", "#F0E442", "#0072B2", "#CC79A7"),
     *("#332288", "#DDCC77", "#882255", "#44AA99", "#999933"),
 )
-# Runs differ in colour, line style and marker, so that curves can be distinguished in grey.
-RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00")
-STYLES, MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D", "v", "P")
 DPI = 130
 
-LOSS_PANELS = (  # title, and the figures with the names of their curves
-    ("classification loss (cross-entropy)", {"CrossEntropy": ""}),
-    ("box loss (smooth L1)", {"SmoothL1": ""}),
-    ("discriminators (real down, fake up)", {"Loss_D_real": "teacher", "Loss_D_fake": "student"}),
-    ("cosine distance of the attention maps", {"cosine": ""}),
-)
 DETECTION_LEGEND = (
     "solid, coloured: detections with class and score; dashed, white: ground truth with class "
     "(dotted: difficult)"
@@ -48,18 +39,14 @@ ATTENTION_CAPTION = (
 
 
 class Panel(NamedTuple):
-    """One image with its detections and ground truth.
-
-    ``image`` is uint8 (H, W, 3), RGB. ``ids`` (N,) below 0 and ``labels`` with a class below 0 are
-    padding. ``boxes`` (N, 4) and ``labels`` (M, 6: box, class, difficult) are in pixels of the image.
-    """
+    """One image with its detections and ground truth. Boxes are in pixels of the image."""
 
     title: str
-    image: np.ndarray
-    ids: np.ndarray
-    scores: np.ndarray
-    boxes: np.ndarray
-    labels: np.ndarray
+    image: np.ndarray  # uint8 (H, W, 3), RGB
+    ids: np.ndarray  # (N,); below 0 for padding
+    scores: np.ndarray  # (N,)
+    boxes: np.ndarray  # (N, 4)
+    labels: np.ndarray  # (M, 6): box, class (below 0 for padding), difficult
 
     def shown(self, threshold: float) -> list[int]:
         """Indices of the detections with at least this score, lowest score first."""
@@ -73,14 +60,7 @@ def class_colour(index: int) -> str:
 
 
 def draw_panel(axes, panel: Panel, classes: Sequence[str], threshold: float = 0.5) -> None:
-    """Draw an image with its detections and ground truth on matplotlib axes.
-
-    Args:
-        axes: The axes.
-        panel: What to draw.
-        classes: Class names in the order of their ids.
-        threshold: Least score of a detection that is drawn.
-    """
+    """Draw an image with its ground truth and the detections of at least a score on axes."""
     axes.imshow(panel.image)
     axes.set_axis_off()
     axes.set_title(panel.title, fontsize=9)
@@ -96,10 +76,6 @@ def draw_panel(axes, panel: Panel, classes: Sequence[str], threshold: float = 0.
 
 def _box(axes, box, colour: str, text: str, style: str, at_top: bool) -> None:
     """Draw a box inside the image and its text: above the box (at_top), else below it."""
-    from matplotlib.colors import to_rgb
-    from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
-
     right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
     x0, y0, x1, y1 = np.clip(box, (0, 0, 0, 0), (right, bottom, right, bottom))
     rim = [withStroke(linewidth=3.2, foreground="0.15")]  # visible on any background
@@ -128,15 +104,7 @@ def detection_picture(
     threshold: float = 0.5,
     columns: int | None = None,
 ) -> None:
-    """Draw panels in a grid below a legend.
-
-    Args:
-        panels: The panels, row by row.
-        classes: Class names in the order of their ids.
-        out: The picture file.
-        threshold: Least score of a detection that is drawn.
-        columns: Panels in a row (default: about as many as rows, at most 6).
-    """
+    """Draw panels in a grid below a legend; by default with about as many columns as rows."""
     columns = min(columns or min(6, math.ceil(math.sqrt(len(panels)))), len(panels))
     rows = math.ceil(len(panels) / columns)
     width = 3.6 if columns > 1 else float(np.clip(panels[0].image.shape[1] / DPI, 5, 16))
@@ -161,9 +129,6 @@ def draw_dataset(detector, dataset, device, folder: Path, count: int, threshold:
     """Draw the detections on some images of a data set, evenly spaced, and all of them in grid.png.
 
     Args:
-        detector: The detector.
-        dataset: The data set, of the detector's classes.
-        device: The MXNet context to detect on.
         folder: The folder of the pictures, {index}_{image id}.png.
         count: The greatest number of images.
         threshold: Least score of a detection that is drawn.
@@ -196,8 +161,6 @@ def detections_figure(
         detectors: The detectors by title. Each runs on the first device that holds its parameters.
         images: uint8 (H, W, 3), RGB.
         labels: Ground truth (M, 6) of each image, in its pixels.
-        out: The picture file.
-        threshold: Least score of a detection that is drawn.
     """
     panels = [
         _panel(title, detector, image, label)
@@ -211,8 +174,7 @@ def detections_figure(
 def attention_map(level: np.ndarray) -> np.ndarray:
     """Spatial attention (H, W) of a level (C, H, W): sum of squares over channels, L2 norm 1.
 
-    The cosine attention loss compares these maps of teacher and student. arXiv 1906.08467 names the
-    loss; the sum of squares is that of arXiv 1612.03928 (inferred).
+    arXiv 1906.08467 names the cosine loss of these maps; the sum is that of arXiv 1612.03928 (inferred).
     """
     attention = np.square(level.astype(np.float64)).sum(axis=0)
     norm = np.linalg.norm(attention)
@@ -224,11 +186,7 @@ def attention_figure(
 ) -> None:
     """Draw where the finest levels of each detector are active: one row per image, the input first.
 
-    Args:
-        detectors: The detectors by title. Each runs on the first device that holds its parameters.
-        images: uint8 (H, W, 3), RGB.
-        out: The picture file.
-        levels: Number of the finest levels that are drawn.
+    Arguments are as for :func:`detections_figure`.
     """
     columns = []  # of each detector and level: heading, and one map per image
     for title, detector in detectors.items():
@@ -261,151 +219,8 @@ def attention_figure(
     _save(figure, out)
 
 
-def read_metrics(path: Path) -> dict[str, list[dict]]:
-    """Read the lines of a metrics file by kind, of its last run and the runs that it resumes.
-
-    Each line gets ``position``: the number of epochs since the start of the run, even if the
-    detection phase counts from 1 again, as in the published log.
-
-    Raises:
-        UserError: The file is missing, or a line is not one of a metrics file. A line that was cut
-            by a kill, or because the run is still writing, is skipped.
-    """
-    log = read(path)
-    for entry, after in zip(log.entries, [*log.entries[1:], None]):
-        if not isinstance(entry.record, Unknown):
-            continue
-        ends = after is None or isinstance(after.record, RunStart)
-        if not (ends and entry.record.text.startswith("{")):
-            raise UserError(f"{path}: line {entry.line} is not one of a metrics file")
-    kinds: dict[str, list[dict]] = {"step": [], "epoch": [], "validation": []}
-    run, before = log.last_trained, 0
-    for segment in with_resumed(log, run).segments if run else ():
-        for entry in segment.of(Step, EpochEnd, Validation):
-            line = json_fields(entry.record)
-            kinds[line["kind"]].append({**line, "position": before + line["epoch"]})
-        before += segment.epochs[1] if segment.epochs else 0
-    return kinds
-
-
-def loss_curves(runs: Mapping[str, Path], out: Path) -> None:
-    """Draw detection losses, discriminator scores and cosine loss of runs over the images seen.
-
-    Args:
-        runs: Metrics files by the names of the runs in the legend.
-        out: The picture file.
-    """
-    curves = {}
-    for name, path in runs.items():
-        kinds = read_metrics(path)
-        # Means of whole epochs; in the first epochs of a run, the running means at its steps.
-        curves[name] = (
-            kinds["epoch"] if len(kinds["epoch"]) > 1 else kinds["step"] or kinds["epoch"]
-        )
-    in_images = all(record.get("images") for records in curves.values() for record in records)
-    place = "images" if in_images else "position"
-    shown = [
-        (title, keys)
-        for title, keys in LOSS_PANELS
-        if any(_points(records, key, place) for records in curves.values() for key in keys)
-    ]
-    if not shown:
-        raise UserError(f"{', '.join(map(str, runs.values()))}: no losses to draw yet")
-    rows = math.ceil(len(shown) / 2)
-    figure = _figure(11, 3.4 * rows + 0.6)
-    for number, (title, keys) in enumerate(shown, 1):
-        axes = figure.add_subplot(rows, 2, number, sharex=figure.axes[0] if number > 1 else None)
-        _curves(axes, curves, keys, place)
-        axes.set_title(title, fontsize=11)
-    _legend(figure, list(curves))
-    _save(figure, out)
-
-
-def map_curves(runs: Mapping[str, Path], out: Path) -> None:
-    """Draw the mAP on the validation split after each epoch; arguments as for :func:`loss_curves`."""
-    curves = {name: read_metrics(path)["validation"] for name, path in runs.items()}
-    values = {
-        name: [y for _, y in _points(records, "mAP", "position")]
-        for name, records in curves.items()
-    }
-    if not any(values.values()):
-        raise UserError(f"{', '.join(map(str, runs.values()))}: no validation to draw yet")
-    figure = _figure(8, 4.8)
-    axes = figure.add_subplot()
-    _curves(axes, curves, {"mAP": ""}, "position", mark_at="bottom")
-    axes.set_ylabel("mAP@0.5, validation split")
-    axes.set_ylim(bottom=0)
-    names = [f"{name} (best {max(v):.3f})" if v else name for name, v in values.items()]
-    _legend(figure, names)
-    _save(figure, out)
-
-
-def _points(records: Sequence[Mapping], key: str, place: str) -> list[tuple[float, float]]:
-    """The finite values of a figure: inactive ones are None, diverged ones 'nan' or 'inf'."""
-    pairs = [(record[place], record.get(key)) for record in records]
-    return [(x, y) for x, y in pairs if isinstance(y, (int, float)) and math.isfinite(y)]
-
-
-def _curves(
-    axes, runs: Mapping[str, Sequence], keys: Mapping[str, str], place: str, mark_at: str = "top"
-) -> None:
-    """Draw some figures of runs, and a line where a GAN phase ends, with its name at one end."""
-    from matplotlib.ticker import EngFormatter, MaxNLocator
-
-    ends = set()
-    for number, records in enumerate(runs.values()):
-        for key, role in keys.items():
-            points = _points(records, key, place)
-            if not points:
-                continue
-            face = {"markerfacecolor": "white"} if role == "student" else {}
-            every = max(1, len(points) // 15)
-            axes.plot(*zip(*points), markevery=every, **_look(number), **face)
-            offset = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}
-            axes.annotate(role, points[-1], fontsize=9, annotation_clip=False, **offset)
-        for before, after in zip(records, records[1:]):
-            if (before.get("phase"), after.get("phase")) == ("gan", "detection"):
-                ends.add(before[place])
-    for x in ends:
-        axes.axvline(x, color="0.3", linewidth=0.8, linestyle=(0, (1, 2)))
-        where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        align = {"rotation": 90, "ha": "right", "va": mark_at, "fontsize": 8, "color": "0.3"}
-        y, offset = {"top": (1, -4), "bottom": (0, 4)}[mark_at]
-        axes.annotate("GAN ends", (x, y), (-3, offset), **where, **align)
-    axes.set_xlabel("images seen" if place == "images" else "epoch")
-    axes.grid(color="0.9", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    if place == "images":
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _look(number: int) -> dict:
-    """Colour, line style and marker of a run."""
-    look = {"color": RUN_COLOURS, "linestyle": STYLES, "marker": MARKERS}
-    return {
-        **{name: values[number % len(values)] for name, values in look.items()},
-        **{"markersize": 4, "linewidth": 1.6},
-    }
-
-
-def _legend(figure, names: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], label=name, **_look(number)) for number, name in enumerate(names)]
-    entry = 0.08 * max(map(len, names)) + 0.9  # width of the widest entry in inches
-    columns = int(np.clip(figure.get_figwidth() // entry, 1, len(names)))
-    place = {"loc": "outside lower center", "ncols": columns}
-    figure.legend(handles=handles, frameon=False, handlelength=3.5, **place)
-
-
-def _figure(width: float, height: float):
-    """A figure of a size in inches. pyplot is not used because it needs a display."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")  # pyplot would need a display
 
 
 def _save(figure, out: Path) -> None:

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from gan_kd_ssd.data.batches import faster_rcnn_batches as rcnn_batches
 from gan_kd_ssd.data.batches import faster_rcnn_transform as rcnn_transform
-from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, TrainBatches, ValBatches
 from gan_kd_ssd.data.batches.faster_rcnn_targets import RPNTargets
 from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.util.errors import UserError
 from helpers.voc_folders import annotation, make_folder, make_random_folder, write_image
 
-SIZE = InputSize(64, 90)
+SIZE = rcnn_batches.InputSize(64, 90)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,9 @@ def grids(levels=1):
 
 def train_batches(dataset, devices=2, batch_size=2, num_workers=0, seed=3, samples=64):
     targets = RPNTargets(*grids(), samples=samples)
-    return TrainBatches(dataset, SIZE, targets, batch_size, devices, seed, num_workers)
+    return rcnn_batches.train_batches(
+        dataset, SIZE, targets, batch_size, devices, seed, num_workers
+    )
 
 
 def as_numpy(batches):
@@ -174,7 +176,7 @@ def test_seeds_and_epochs_differ(dataset):
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_validation_has_every_image_in_order_with_its_scale(dataset, num_workers):
-    batches = ValBatches(dataset, SIZE, 2, num_workers)
+    batches = rcnn_batches.val_batches(dataset, SIZE, 2, num_workers)
     lists = list(batches)
     assert [len(batch) for batch in lists] == [2, 2, 2, 1] and len(batches) == 4
     got = [part for batch in lists for part in batch]
@@ -191,7 +193,7 @@ def test_images_without_objects_train_and_validate(tmp_path):
     data = open_dataset(str(folder), "train", classes=["dog"])
     (batch,) = train_batches(data).epoch(0)
     assert sorted(bool((part.labels.asnumpy() >= 0).any()) for part in batch) == [False, True]
-    ((_, label, _),), *_ = ValBatches(data, SIZE)
+    ((_, label, _),), *_ = rcnn_batches.val_batches(data, SIZE)
     assert (label.asnumpy() == -1).all()
 
 
@@ -213,7 +215,10 @@ def test_a_mixture_is_gluoncv_s_with_a_ratio_of_one_half(sizes):
 def test_mixtures_are_of_two_images_until_their_last_epoch(dataset):
     targets = RPNTargets(*grids(), samples=64)
     args = (dataset, SIZE, targets, 7, 1, 3)
-    mixed, plain = TrainBatches(*args, mixup_before=1), TrainBatches(*args)
+    mixed, plain = (
+        rcnn_batches.train_batches(*args, mixup_before=1),
+        rcnn_batches.train_batches(*args),
+    )
     counts = []
     for batches in (mixed, plain):
         (part,) = next(iter(batches.epoch(0)))
@@ -221,23 +226,21 @@ def test_mixtures_are_of_two_images_until_their_last_epoch(dataset):
         assert set(part.weights.asnumpy()) == {0.5 if batches is mixed else 1.0}
     assert counts[0] > counts[1]
     assert_same(as_numpy(mixed.epoch(1)), as_numpy(plain.epoch(1)))
-    again = TrainBatches(*args, num_workers=2, mixup_before=1)
+    again = rcnn_batches.train_batches(*args, num_workers=2, mixup_before=1)
     assert_same(as_numpy(mixed.epoch(0)), as_numpy(again.epoch(0)))
     again.close()
 
 
 def test_a_mixture_is_of_two_different_images_and_any_may_be_the_other(dataset, monkeypatch):
-    from gan_kd_ssd.data.batches import faster_rcnn_batches as rcnn_pipeline
-
-    seen, plain = [], rcnn_pipeline.mixture
+    seen, plain = [], rcnn_batches.mixture
     shapes = [dataset.image(index).tobytes() for index in range(len(dataset))]
 
     def watched(images, labels):
         seen.append(tuple(shapes.index(image.tobytes()) for image in images))
         return plain(images, labels)
 
-    monkeypatch.setattr(rcnn_pipeline, "mixture", watched)
-    batches = TrainBatches(
+    monkeypatch.setattr(rcnn_batches, "mixture", watched)
+    batches = rcnn_batches.train_batches(
         dataset, SIZE, RPNTargets(*grids(), samples=64), 7, 1, 3, mixup_before=30
     )
     for epoch in range(30):

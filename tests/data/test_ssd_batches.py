@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_kd_ssd.data.batches.sampler import BatchSampler, sample_rng
-from gan_kd_ssd.data.batches.ssd_batches import TrainBatches, ValBatches
+from gan_kd_ssd.data.batches import ssd_batches
+from gan_kd_ssd.data.batches.loaders import sample_rng
 from gan_kd_ssd.data.batches.ssd_transform import val_transform
 from gan_kd_ssd.data.batches.workers import Workers
 from gan_kd_ssd.data.formats.catalog import open_dataset
@@ -30,7 +30,7 @@ def dataset(tmp_path_factory):
 
 def train_batches(dataset, num_workers=0, seed=3):
     anchors = random_anchors(ANCHORS, SIZE)
-    return TrainBatches(dataset, SIZE, anchors, BATCH, seed, num_workers)
+    return ssd_batches.train_batches(dataset, SIZE, anchors, BATCH, seed, num_workers)
 
 
 def as_numpy(batch):
@@ -73,11 +73,11 @@ def test_an_epoch_can_be_asked_for_at_any_time_and_from_any_batch(dataset):
 
 
 def test_left_over_samples_open_the_next_epoch_with_their_own_key(dataset):
-    sampler, batches = BatchSampler(dataset, BATCH, seed=3), train_batches(dataset)
+    batches = train_batches(dataset)
     keys = []
     for epoch in range(8):
-        of_epoch = sampler.keys(epoch)
-        assert len(of_epoch) == sampler.batches(epoch) == batches.batches(epoch)
+        of_epoch = batches.keys(epoch)
+        assert len(of_epoch) == batches.batches(epoch)
         assert {len(batch) for batch in of_epoch} == {BATCH}
         keys += [key for batch in of_epoch for key in batch]
     # 8 epochs of 11 samples are 22 whole batches: every key once, in the order of the epochs.
@@ -87,7 +87,7 @@ def test_left_over_samples_open_the_next_epoch_with_their_own_key(dataset):
 
 
 def test_order_and_draws_are_those_that_earlier_states_resume_in(dataset):
-    keys = BatchSampler(dataset, BATCH, seed=3).keys(0)
+    keys = train_batches(dataset).keys(0)
     assert [index for batch in keys for _, index in batch] == [4, 1, 7, 3, 6, 10, 8, 2]
     assert sample_rng(3, 1, 2).random() == 0.43696838798137627
 
@@ -101,12 +101,12 @@ def test_epochs_and_seeds_differ_in_order_and_augmentation(dataset):
 @pytest.mark.parametrize("batch_size", [0, 12])
 def test_a_batch_larger_than_the_data_set_is_refused(dataset, batch_size):
     with pytest.raises(UserError, match=r"--batch-size .* 11 images"):
-        TrainBatches(dataset, SIZE, random_anchors(5, SIZE), batch_size, 0)
+        ssd_batches.train_batches(dataset, SIZE, random_anchors(5, SIZE), batch_size, 0)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_validation_keeps_order_and_the_last_small_batch(dataset, num_workers):
-    batches = ValBatches(dataset, SIZE, BATCH, num_workers)
+    batches = ssd_batches.val_batches(dataset, SIZE, BATCH, num_workers)
     got = list(batches)
     assert len(got) == len(batches) == 3
     assert [len(batch.images) for batch in got] == [4, 4, 3]
@@ -125,10 +125,10 @@ def test_validation_keeps_order_and_the_last_small_batch(dataset, num_workers):
 def test_images_without_objects_train_as_background_and_validate(tmp_path):
     folder = make_folder(tmp_path / "pets", [[("cat", 5, 5, 30, 30)], [("dog", 5, 5, 30, 30)]])
     data = open_dataset(str(folder), "train", classes=["dog"])
-    batch = next(TrainBatches(data, SIZE, random_anchors(50, SIZE), 2, 0).epoch(0))
+    batch = next(ssd_batches.train_batches(data, SIZE, random_anchors(50, SIZE), 2, 0).epoch(0))
     positive = np.count_nonzero(batch.class_targets.asnumpy(), axis=1)
     assert sorted(positive > 0) == [False, True]
-    first, *_ = ValBatches(data, SIZE, 1)
+    first, *_ = ssd_batches.val_batches(data, SIZE, 1)
     assert (first.labels.asnumpy() == -1).all()
 
 
@@ -140,7 +140,7 @@ def test_a_damaged_image_gives_the_same_one_line_error_for_any_workers(tmp_path,
     path.write_bytes(path.read_bytes()[:-20])
     for batches in (
         train_batches(data, num_workers).epoch(0),
-        ValBatches(data, 32, 2, num_workers),
+        ssd_batches.val_batches(data, 32, 2, num_workers),
     ):
         with pytest.raises(UserError) as caught:
             list(batches)

@@ -64,7 +64,7 @@ def test_rendering_equals_distort_expand_crop_resize_normalise(theirs, interpola
     expected = mx.nd.image.normalize(
         mx.nd.image.to_tensor(expected), mean=augment.MEAN, std=augment.STD
     )
-    ours = augment.render_crop(image, crop, size, augment.INTERPOLATIONS[interpolation], colour)
+    ours = augment.render_crop(image, crop, size, interpolation, colour)
     np.testing.assert_allclose(planes(ours), expected.asnumpy(), atol=2e-5)
 
 

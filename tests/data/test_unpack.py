@@ -74,7 +74,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path, folder, kind):
 
 def test_links_in_a_zip_are_refused(tmp_path, folder):
     archive = make_zip(tmp_path / "a.zip", {"link": b"/etc/passwd"}, stat.S_IFLNK | 0o777)
-    assert "'link'" in refused("is not a file", archive, folder)
+    assert "'link'" in refused("is neither a file", archive, folder)
 
 
 def test_modes_and_owners_are_not_taken_over(tmp_path, folder):

@@ -49,7 +49,7 @@ def test_the_map_is_that_of_gluoncv_s_own_transform_network_and_metric(
     from gluoncv.nn.bbox import BBoxClipToImage
     from gluoncv.utils.metrics.voc_detection import VOC07MApMetric
 
-    from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, ValBatches
+    from gan_kd_ssd.data.batches.faster_rcnn_batches import InputSize, val_batches
     from gan_kd_ssd.data.batches.faster_rcnn_transform import val_transform
     from gan_kd_ssd.data.formats.catalog import open_dataset
     from gan_kd_ssd.evaluation.metrics import evaluate
@@ -62,7 +62,7 @@ def test_the_map_is_that_of_gluoncv_s_own_transform_network_and_metric(
     detector = faster_rcnn.FasterRCNN.load_trained(
         "resnet10_v1_0.25", CLASSES, settings, params, [mx.cpu()]
     )
-    ours = evaluate(detector, ValBatches(data, InputSize(64, 96)), [mx.cpu()])
+    ours = evaluate(detector, val_batches(data, InputSize(64, 96)), [mx.cpu()])
 
     metric, clip = VOC07MApMetric(iou_thresh=0.5, class_names=CLASSES), BBoxClipToImage()
     transform = FasterRCNNDefaultValTransform(64, 96)

@@ -66,7 +66,7 @@ def test_options_of_the_run_stand_in_its_first_line_and_can_be_read_back(whole):
 
 
 def test_the_teacher_s_map_is_the_teacher_s(whole, teacher_params, shapes_folder):
-    from gan_kd_ssd.data.batches.ssd_batches import ValBatches
+    from gan_kd_ssd.data.batches.ssd_batches import val_batches
     from gan_kd_ssd.data.formats.catalog import open_dataset
     from gan_kd_ssd.detectors.ssd import SSD, SSDSettings
     from gan_kd_ssd.evaluation.metrics import evaluate
@@ -75,7 +75,7 @@ def test_the_teacher_s_map_is_the_teacher_s(whole, teacher_params, shapes_folder
     data = open_dataset(str(shapes_folder), "val")
     network, settings = "resnet10_v1_0.25", SSDSettings(64)
     teacher = SSD.load_trained(network, data.classes, settings, teacher_params, [mx.cpu()])
-    expected = evaluate(teacher, ValBatches(data, 64, 8), [mx.cpu()]).mean_ap
+    expected = evaluate(teacher, val_batches(data, 64, 8), [mx.cpu()]).mean_ap
     assert run["teacher"]["mAP"] == pytest.approx(expected, abs=1e-12)
 
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+POSITIVE_IOU = 0.7  # from which an anchor is an object; the best ones of an object are at any IoU
+NEGATIVE_IOU = 0.3  # below which an anchor is background
+
 
 class RPNTargets:
     """Targets of the region proposal network for each anchor, as in GluonCV's RPNTargetGenerator.
@@ -16,32 +19,18 @@ class RPNTargets:
     Args:
         grids: Anchors of each level, (allocated H, allocated W, A, 4), corners in pixels.
         strides: Stride of each level in pixels.
-        samples: Anchors to sample from an image.
-        positive: Least IoU of an anchor that is an object. The best anchors of an object are objects
-            at any IoU.
-        negative: IoU below which an anchor is background.
-        share: Greatest share of positives among the samples.
+        samples: Anchors to sample from an image, at most half of them objects.
     """
 
-    def __init__(
-        self,
-        grids: Sequence[np.ndarray],
-        strides: Sequence[int],
-        samples: int = 256,
-        positive: float = 0.7,
-        negative: float = 0.3,
-        share: float = 0.5,
-    ):
-        self._grids, self._strides = list(grids), list(strides)
-        self._samples, self._most = samples, round(samples * share)
-        self._positive, self._negative = positive, negative
+    def __init__(self, grids: Sequence[np.ndarray], strides: Sequence[int], samples: int = 256):
+        self._grids, self._strides, self._samples = list(grids), list(strides), samples
 
     def anchors(self, height: int, width: int) -> np.ndarray:
         """Anchors of an input of this size, (A, 4), level by level in the order of the predictions."""
-        parts = []
-        for grid, stride in zip(self._grids, self._strides):
-            part = grid[: -(-height // stride), : -(-width // stride)]
-            parts.append(part.reshape(-1, 4))
+        parts = [
+            grid[: -(-height // stride), : -(-width // stride)].reshape(-1, 4)
+            for grid, stride in zip(self._grids, self._strides)
+        ]
         return np.concatenate(parts)
 
     def __call__(
@@ -60,8 +49,7 @@ class RPNTargets:
             rng: Draws the sampled anchors.
 
         Returns:
-            Classes (A,): 1 object, 0 background, -1 ignored; and encoded boxes (A, 4), which are 0
-            except for objects.
+            The rows of ``rpn_classes`` and ``rpn_boxes`` of a DevicePart.
         """
         anchors = self.anchors(*padded)
         inside = np.flatnonzero(
@@ -88,11 +76,11 @@ class RPNTargets:
         else:
             match = np.zeros(len(anchors), np.int64)
             most, is_best = np.zeros(len(anchors)), np.zeros(len(anchors), bool)
-        classes = np.where(is_best | (most >= self._positive), 1, -1)
-        classes[most < self._negative] = 0  # including the best anchor of an object, as in GluonCV
-        positives = np.flatnonzero(classes == 1)
-        _ignore(classes, positives, self._most, rng)
-        room = self._samples - min(len(positives), self._most)
+        classes = np.where(is_best | (most >= POSITIVE_IOU), 1, -1)
+        classes[most < NEGATIVE_IOU] = 0  # including the best anchor of an object, as in GluonCV
+        positives, half = np.flatnonzero(classes == 1), round(self._samples * 0.5)
+        _ignore(classes, positives, half, rng)
+        room = self._samples - min(len(positives), half)
         _ignore(classes, np.flatnonzero(classes == 0), room, rng)
         return classes, match
 

@@ -1,8 +1,4 @@
-"""Faster R-CNN's transforms, in numpy and OpenCV.
-
-They equal GluonCV's FasterRCNNDefaultTrainTransform and FasterRCNNDefaultValTransform. All random
-numbers come from the Generator that is passed in.
-"""
+"""Faster R-CNN's transforms, equal to GluonCV's FasterRCNNDefaultTrainTransform and …ValTransform."""
 
 from __future__ import annotations
 
@@ -36,18 +32,9 @@ def resize(image: np.ndarray, label: np.ndarray, short: int, max_size: int):
 def train_transform(
     image: np.ndarray, label: np.ndarray, short: int, max_size: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Resize, and flip with probability 1/2.
+    """Resize and normalise, and flip with probability 1/2.
 
-    Args:
-        image: uint8 (H, W, 3), RGB.
-        label: (M, 6): x0, y0, x1, y1 in pixels, class, difficult.
-        short: Short side of the input in pixels.
-        max_size: Greatest long side of the input in pixels.
-        rng: The random generator of the sample.
-
-    Returns:
-        The normalised image, float32 (3, H', W'), and its label, float32 (M, 6), in pixels of the
-        input.
+    Args and returns are as for SSD's transform, with :func:`short_within` for the size.
     """
     image, label = resize(image, label, short, max_size)
     if rng.random() < 0.5:
@@ -59,12 +46,9 @@ def train_transform(
 def mixture(images: Sequence[np.ndarray], labels: Sequence[np.ndarray]):
     """Mix two images, uint8 (H, W, 3), half and half on a canvas that holds both; keep all objects.
 
-    This is GluonCV's MixupDetection with a ratio of 0.5, which its Faster R-CNN script uses
-    (arXiv 1902.04103). Labels are (M, 6), in pixels.
+    This is GluonCV's MixupDetection (arXiv 1902.04103) with a ratio of 0.5, as in its script.
     """
-    canvas = np.zeros(
-        (*(max(image.shape[axis] for image in images) for axis in (0, 1)), 3), np.uint16
-    )
+    canvas = np.zeros(np.max([image.shape for image in images], axis=0), np.uint16)
     for image in images:
         canvas[: image.shape[0], : image.shape[1]] += image
     return (canvas >> 1).astype(np.uint8), np.concatenate(labels)

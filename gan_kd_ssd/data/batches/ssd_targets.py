@@ -14,10 +14,8 @@ class SSDTargets:
 
     An anchor is positive if (a) greedy one-to-one matching in descending order of IoU assigns it to
     an object, or (b) it is as good for its best object as that object's best anchor, or (c) its IoU
-    with its best object is at least 0.5. All other anchors are background.
-
-    Args:
-        anchors: float32 (N, 4): centre x, centre y, width, height in pixels of the input.
+    with its best object is at least 0.5. All other anchors are background. Anchors (N, 4) are centre
+    x, centre y, width and height in pixels of the input.
     """
 
     def __init__(self, anchors: np.ndarray):
@@ -35,15 +33,7 @@ class SSDTargets:
         return len(self._area)
 
     def __call__(self, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute the targets of one image.
-
-        Args:
-            label: (M, 5 or more): x0, y0, x1, y1 in pixels of the input, class; M may be 0.
-
-        Returns:
-            Classes float32 (N,): 0 for background, otherwise 1 + class; and boxes float32 (N, 4):
-            encoded centre and size, 0 for background.
-        """
+        """Compute the class and box targets of an image, see TrainBatch, from its label (M, 6)."""
         classes = np.zeros(len(self), np.float32)
         boxes = np.zeros((len(self), 4), np.float32)
         if not len(label):
@@ -61,10 +51,8 @@ class SSDTargets:
         return classes, boxes
 
     def _ious(self, boxes: np.ndarray) -> np.ndarray:
-        """Intersection over union of boxes (M, 4) and the anchors: (M, N), float32.
-
-        The loop handles one object at a time, so that its temporaries stay in the processor's cache.
-        """
+        """Intersection over union of boxes (M, 4) and the anchors: (M, N), float32."""
+        # One object at a time, so that temporaries stay in the processor's cache.
         x0, y0, x1, y1 = self._corners
         ious = np.empty((len(boxes), len(self)), np.float32)
         width, height = np.empty((2, len(self)), np.float32)

@@ -1,8 +1,7 @@
 """SSD's augmentation and its validation transform, in numpy and OpenCV.
 
 Steps, probabilities and ranges are those of GluonCV's SSDDefaultTrainTransform (after arXiv
-1512.02325, section 2.2). All random numbers come from the Generator that is passed in. Three facts
-make the transform fast without changing its result:
+1512.02325, section 2.2). Three facts make the transform fast without changing its result:
 
 - Colour distortion and normalisation are affine maps of the three channels: one 3x4 matrix.
 - Resizing is a weighted mean, so it may be done before or after that matrix, whichever is cheaper.
@@ -26,19 +25,11 @@ CROP_SCALE = (0.3, 1.0)
 CROP_ASPECT = 2.0
 CROP_IOUS = (0.1, 0.3, 0.5, 0.7, 0.9)  # least IoU with every object; one crop has no minimum
 CROP_TRIALS = 50
-INTERPOLATIONS = (  # by MXNet's numbers 0..4
-    cv2.INTER_NEAREST,
-    cv2.INTER_LINEAR,
-    cv2.INTER_CUBIC,
-    cv2.INTER_AREA,
-    cv2.INTER_LANCZOS4,
-)
+INTERPOLATIONS = 5  # nearest, linear, cubic, area, Lanczos: numbers 0..4 of both MXNet and OpenCV
 
 _GREY = np.array([0.299, 0.587, 0.114])
 _TO_YIQ = np.array([_GREY, [0.596, -0.274, -0.321], [0.211, -0.523, 0.311]])
 _FROM_YIQ = np.array([[1, 0.956, 0.621], [1, -0.272, -0.647], [1, -1.107, 1.705]])
-
-AUGMENTATIONS = ("ssd", "flip")
 
 
 def train_transform(
@@ -52,15 +43,15 @@ def train_transform(
 
     Args:
         image: uint8 (H, W, 3), RGB.
-        label: (M, 6): x0, y0, x1, y1 in pixels, class, difficult; M may be 0.
+        label: (M, 6): x0, y0, x1, y1 in pixels, class, difficult.
         size: Side S of the input in pixels.
         rng: The random generator of the sample.
         augmentation: 'ssd' (GluonCV's, published), or 'flip': only colour distortion and flips of
             the whole image, for runs too short to learn objects of every size.
 
     Returns:
-        The normalised image, float32 (3, S, S), and its label, float32 (M', 6), in pixels of the
-        S x S input, without the objects whose centre was cropped away.
+        The normalised image, float32 (3, S, S), and the label, float32, in pixels of the input,
+        without the objects whose centre was cropped away.
     """
     height, width = image.shape[:2]
     label = label.astype(np.float64)
@@ -76,7 +67,7 @@ def train_transform(
     x = y = 0
     if augmentation == "ssd":
         label, (x, y, width, height) = random_crop(label, (width, height), rng)
-    interpolation = INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))]
+    interpolation = int(rng.integers(INTERPOLATIONS))
     pixels = render_crop(image, (x - left, y - top, width, height), size, interpolation, colour)
     label[:, 0:4] *= np.tile((size / width, size / height), 2)
     if rng.random() < 0.5:
@@ -88,12 +79,9 @@ def train_transform(
 def val_transform(image: np.ndarray, label: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Resize and normalise like GluonCV's SSDDefaultValTransform. Shapes are those of train_transform."""
     height, width = image.shape[:2]
-    if size > height and size > width:
-        interpolation = cv2.INTER_CUBIC
-    elif size < height and size < width:
+    interpolation = cv2.INTER_CUBIC if size > max(height, width) else cv2.INTER_LINEAR
+    if size < min(height, width):
         interpolation = cv2.INTER_AREA
-    else:
-        interpolation = cv2.INTER_LINEAR
     pixels = _resize(image, size, interpolation)
     label = label.astype(np.float64)
     label[:, 0:4] *= np.tile((size / width, size / height), 2)
@@ -103,8 +91,7 @@ def val_transform(image: np.ndarray, label: np.ndarray, size: int) -> tuple[np.n
 def colour_matrix(rng: np.random.Generator) -> np.ndarray:
     """A random colour distortion of RGB in 0..255 and the normalisation, as one matrix float32 (3, 4).
 
-    Brightness, contrast, saturation and hue each change with probability 1/2; contrast changes
-    before or after saturation and hue.
+    Each property changes with probability 1/2; contrast changes before or after saturation and hue.
     """
     matrix = np.eye(3, 4)
     happens = rng.random(5) > 0.5
@@ -142,13 +129,11 @@ def random_crop(
         rng: The random generator of the sample.
 
     Returns:
-        The objects whose centre is inside, clipped and moved: (M', 6), M' >= 1 if M >= 1 and a
-        centre lies on the canvas; and the crop: x, y, width, height.
+        The objects whose centre is inside, clipped and moved, and the crop: x, y, width, height.
     """
     width, height = size
     if not len(label):
-        crop = _draw_crops(1, size, rng)[0]
-        return label, tuple(crop.tolist())
+        return label, tuple(_draw_crops(1, size, rng)[0].tolist())
     crops = _draw_crops(len(CROP_IOUS) * CROP_TRIALS + 1, size, rng)
     good = _least_iou(label, crops[:-1]).reshape(len(CROP_IOUS), CROP_TRIALS)
     good = good >= np.array(CROP_IOUS)[:, None]
@@ -205,18 +190,16 @@ def render_crop(image, crop, size: int, interpolation: int, colour: np.ndarray) 
     x, y, width, height = crop
     x0, y0 = max(x, 0), max(y, 0)
     part = image[y0 : max(y + height, 0), x0 : max(x + width, 0)].astype(np.float32)
-    shrinks = width * height > size * size
-    if part.shape[:2] != (height, width):
-        canvas = np.zeros((height, width, 3), np.float32)
-        if part.size:
-            rows, columns = part.shape[:2]
-            canvas[y0 - y : y0 - y + rows, x0 - x : x0 - x + columns] = recolour(part, colour)
-        part = canvas
-    elif shrinks:
+    rows, columns = part.shape[:2]
+    whole = (rows, columns) == (height, width)
+    if whole and width * height > size * size:
         return recolour(_resize(part, size, interpolation), colour)
-    else:
-        part = recolour(part, colour)
-    return _resize(part, size, interpolation)
+    pixels = recolour(part, colour) if part.size else part
+    if not whole:
+        canvas = np.zeros((height, width, 3), np.float32)
+        canvas[y0 - y : y0 - y + rows, x0 - x : x0 - x + columns] = pixels
+        pixels = canvas
+    return _resize(pixels, size, interpolation)
 
 
 def _resize(pixels: np.ndarray, size: int, interpolation: int) -> np.ndarray:

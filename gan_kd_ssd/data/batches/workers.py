@@ -16,12 +16,17 @@ from gan_kd_ssd.util.errors import UserError
 _AHEAD = 2  # batches per worker that are being made or waiting
 
 
+def processors() -> int:
+    """The number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Workers:
     """Apply a function to items in order, in the calling process or in worker processes.
 
-    The workers are forked from a clean server process, not from this one, so they hold no MXNet, no
-    threads and no locks. They start at the first use and run until close(). An exception in a worker
-    is raised here; a worker that dies (killed, out of memory) causes a UserError.
+    The workers are forked from a clean server process, without MXNet, threads and locks. They start
+    at the first use and run until close(). An exception in a worker is raised here; a worker that
+    dies (killed, out of memory) causes a UserError.
 
     Args:
         function: Called with one item. It, the items and the results must be picklable.
@@ -31,8 +36,7 @@ class Workers:
     def __init__(self, function: Callable, num_workers: int = 0):
         if num_workers < 0:
             raise UserError(f"--num-workers {num_workers}: must be 0 or more")
-        self._function = function
-        self._num_workers = num_workers
+        self._function, self._num_workers = function, num_workers
         self._pool: ProcessPoolExecutor | None = None
 
     def map(self, items: Iterable) -> Iterator:

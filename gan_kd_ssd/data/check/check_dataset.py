@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
+import itertools
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_kd_ssd.data.batches.workers import Workers
+from gan_kd_ssd.data.batches.workers import Workers, processors
 from gan_kd_ssd.data.check.check_report import CheckReport, ListedImage
 from gan_kd_ssd.data.check.read_layouts import read_coco, read_voc
-from gan_kd_ssd.data.formats import catalog, coco, voc
+from gan_kd_ssd.data.formats import catalog, voc
 from gan_kd_ssd.data.formats.dataset import some
 from gan_kd_ssd.data.formats.images import read_image
 from gan_kd_ssd.util.errors import UserError
@@ -54,7 +55,7 @@ def check(
         folder, own_classes = catalog.folder_of(dataset, root)
         layout = catalog.layout(folder)
         report = CheckReport(str(folder), layout, classes or own_classes, examples)
-        there = (coco if layout == "coco" else voc).list_splits(folder)
+        there = catalog.list_splits(folder)
         if dataset == "coco":
             there = [split for split in ("train2017", "val2017") if split in there]
         chosen = _chosen(folder, splits, there)
@@ -65,7 +66,7 @@ def check(
             report.add("image_in_two_splits", clash, image.path)
     if images:
         if num_workers is None:
-            num_workers = _processors() if len(report.images) >= _MANY else 0
+            num_workers = processors() if len(report.images) >= _MANY else 0
         _check_images(report, num_workers, quiet)
     return report
 
@@ -74,8 +75,7 @@ def _read_published_voc(report: CheckReport, dataset: str, root: Path, splits) -
     """Read the years of VOC with the splits used for training and evaluation."""
     pairs = {pair: None for role in ("train", "val") for pair in catalog.VOC_SPLITS[dataset][role]}
     for year in dict.fromkeys(year for year, _ in pairs):
-        folder = root / "voc" / year
-        catalog.check_unpacked(dataset, "voc", "Pascal VOC", folder)
+        folder = catalog.voc_year(dataset, root, year)
         mine = [split for one, split in pairs if one == year and (not splits or split in splits)]
         read_voc(report, folder, mine, f"{year} ")
     if not report.splits:
@@ -92,11 +92,6 @@ def _chosen(folder: Path, splits, there: list[str]) -> list[str]:
     return list(splits or there)
 
 
-def _processors() -> int:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return count if count and count > 1 else 0
-
-
 def _check_images(report: CheckReport, num_workers: int, quiet: bool) -> None:
     """Read every image and report damage, other sizes and identical pictures."""
     from tqdm import tqdm
@@ -104,7 +99,6 @@ def _check_images(report: CheckReport, num_workers: int, quiet: bool) -> None:
     copies: dict[bytes, list[ListedImage]] = defaultdict(list)
     chunks = [report.images[i : i + _CHUNK] for i in range(0, len(report.images), _CHUNK)]
     paths = ([image.path for image in chunk] for chunk in chunks)
-    workers = Workers(_read_images, num_workers)
     bar = tqdm(
         total=len(report.images),
         unit="image",
@@ -113,22 +107,18 @@ def _check_images(report: CheckReport, num_workers: int, quiet: bool) -> None:
         dynamic_ncols=True,
         mininterval=0.2 if sys.stderr.isatty() else 10,
     )
-    try:
+    with bar, contextlib.closing(Workers(_read_images, num_workers)) as workers:
         for chunk, seen in zip(chunks, workers.map(paths)):
             for image, (size, digest, error) in zip(chunk, seen):
-                splits = ", ".join(image.splits)
                 if error:
-                    report.add("damaged_image", splits, image.path, error)
+                    report.add("damaged_image", image.splits, image.path, error)
                     continue
                 copies[digest].append(image)
                 if image.size and size != image.size:
-                    detail = "{}x{} pixels, {}x{} in ".format(*size, *image.size) + image.where
-                    report.add("size_differs", splits, image.path, detail)
+                    detail = "{}x{} pixels, {}x{} in {}".format(*size, *image.size, image.where)
+                    report.add("size_differs", image.splits, image.path, detail)
             report.images_read += len(chunk)
             bar.update(len(chunk))
-    finally:
-        workers.close()
-        bar.close()
     for same in copies.values():
         _report_copies(report, same)
 
@@ -140,11 +130,11 @@ def _read_images(paths: Sequence[str]) -> list[tuple]:
         try:
             pixels = read_image(Path(path))
         except UserError as error:
-            found.append((None, None, str(error).removeprefix(f"{path}: ")))
+            found.append((None, None, str(error)))
             continue
         shape = str(pixels.shape).encode()[:16]
         digest = hashlib.blake2b(pixels.data, digest_size=16, person=shape).digest()
-        found.append(((pixels.shape[1], pixels.shape[0]), digest, None))
+        found.append((pixels.shape[1::-1], digest, None))
     return found
 
 
@@ -153,27 +143,19 @@ def _report_copies(report: CheckReport, same: list[ListedImage]) -> None:
     firsts = {tuple(same[0].splits): same[0]}  # by the splits that list them
     for image in same[1:]:
         clashes = [(other, _clash(other.splits, image.splits)) for other in firsts.values()]
-        other, clash = next((pair for pair in clashes if pair[1]), (same[0], ""))
+        other, clash = next((pair for pair in clashes if pair[1]), (same[0], ()))
         kind = "copy_in_two_splits" if clash else "copy"
-        report.add(kind, clash or ", ".join(image.splits), image.path, f"as {other.path}")
+        report.add(kind, clash or image.splits, image.path, f"as {other.path}")
         firsts.setdefault(tuple(image.splits), image)
 
 
-def _clash(one: Sequence[str], other: Sequence[str]) -> str:
-    """The first two splits that must not share a picture, or ''.
+def _clash(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
+    """The first two splits that must not share a picture, or ().
 
     trainval contains train and val by its name. Any other shared picture spoils a measurement.
     """
-    for a in one:
-        for b in other:
-            if a != b and not _part_of(a, b) and not _part_of(b, a):
-                return f"{a}, {b}"
-    return ""
-
-
-def _part_of(small: str, large: str) -> bool:
-    """Whether a split is part of another: 'VOC2007 train' of 'VOC2007 trainval'."""
-    return any(
-        "trainval" in large and large.replace("trainval", part) == small
-        for part in ("train", "val")
-    )
+    for pair in itertools.product(one, other):
+        small, large = sorted(pair, key=lambda split: "trainval" in split)
+        if small not in (large, *(large.replace("trainval", part) for part in ("train", "val"))):
+            return pair
+    return ()

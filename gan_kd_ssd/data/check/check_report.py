@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import NamedTuple
 
 from gan_kd_ssd.data.formats.dataset import class_ids
@@ -50,7 +50,8 @@ KINDS = {
 _MOST_COLUMNS = 8  # the greatest number of classes with a column each
 
 
-class Example(NamedTuple):
+@dataclass
+class Example:
     """Where a problem is: splits, a file or an entry, and details."""
 
     split: str
@@ -65,9 +66,6 @@ class Finding:
     count: int = 0
     examples: list[Example] = field(default_factory=list)
 
-    def to_json(self) -> dict:
-        return {"count": self.count, "examples": [example._asdict() for example in self.examples]}
-
 
 @dataclass
 class SplitCounts:
@@ -75,15 +73,8 @@ class SplitCounts:
 
     images: int = 0
     without_objects: int = 0
+    objects: int = 0
     classes: Counter = field(default_factory=Counter)
-
-    @property
-    def objects(self) -> int:
-        return sum(self.classes.values())
-
-    def to_json(self) -> dict:
-        counts = {"images": self.images, "without_objects": self.without_objects}
-        return {**counts, "objects": self.objects, "classes": dict(sorted(self.classes.items()))}
 
 
 @dataclass
@@ -114,24 +105,25 @@ class CheckReport:
         self.findings: dict[str, Finding] = {}
         self.images_read = 0
 
-    def add(self, kind: str, split: str, where, detail: str = "") -> None:
-        """Add one problem of a kind of KINDS."""
+    def add(self, kind: str, splits: Sequence[str], where, detail: object = "") -> None:
+        """Add one problem of a kind of KINDS; ``detail`` is a text or a UserError about ``where``."""
         finding = self.findings.setdefault(kind, Finding())
         finding.count += 1
         if len(finding.examples) < self._most:
-            finding.examples.append(Example(split, str(where), " ".join(detail.split())))
+            detail = " ".join(str(detail).removeprefix(f"{where}: ").split())
+            finding.examples.append(Example(", ".join(splits), str(where), detail))
 
     def add_objects(self, splits: Sequence[str], where, names: Counter) -> None:
         """Count the classes of one image's objects."""
         for split in splits:
             self.splits[split].classes.update(names)
+            self.splits[split].objects += sum(names.values())
             self.splits[split].without_objects += not names
         if not names:
-            self.add("without_objects", ", ".join(splits), where)
-        for name, count in names.items():
+            self.add("without_objects", splits, where)
+        for name in names.elements():
             if self._class_id_of and self._class_id_of(name) is None:
-                for _ in range(count):
-                    self.add("unknown_class", ", ".join(splits), where, name)
+                self.add("unknown_class", splits, where, name)
 
     @property
     def faults(self) -> int:
@@ -144,9 +136,12 @@ class CheckReport:
 
     def to_json(self) -> dict:
         """The report in plain types for ``json.dumps``."""
-        splits = {name: split.to_json() for name, split in self.splits.items()}
+        splits = {
+            name: {**vars(split), "classes": dict(sorted(split.classes.items()))}
+            for name, split in self.splits.items()
+        }
         findings = [
-            {"kind": kind, **KINDS[kind]._asdict(), **finding.to_json()}
+            {"kind": kind, **KINDS[kind]._asdict(), **asdict(finding)}
             for kind, finding in self.sorted_findings()
         ]
         head = {"data": self.title, "layout": self.layout, "images_read": self.images_read}
@@ -162,7 +157,7 @@ def report_text(report: CheckReport) -> str:
         mark = "fault" if fault else "note"
         lines.append(f"{mark:<5}  {effect:<8}  {finding.count:>7,}  {title}")
         for example in finding.examples:
-            lines.append(f"{'':26}{': '.join(filter(None, example))}")
+            lines.append(f"{'':26}{': '.join(filter(None, astuple(example)))}")
         if finding.count > len(finding.examples):
             lines.append(f"{'':26}… and {finding.count - len(finding.examples):,} more")
     if report.findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -22,17 +23,13 @@ _DOWNLOADS = "downloads"
 
 @dataclass(frozen=True)
 class Archive:
-    """One archive of a data set, and what the data set must hold once the archive is unpacked.
+    """One archive, and what the data set must hold once the archive is unpacked.
 
     Attributes:
-        url: The published address.
-        sha1: Hexadecimal digest.
         size: Bytes.
         inside: The folder of the archive whose content becomes the data set's.
-        split: A list of ``images`` ids, each with an annotation and an image, such as
-            VOC2007/trainval.
-        folder: A folder of ``images`` images, such as train2017.
-        images: Number of images.
+        split: A list of ``images`` ids, each with an annotation and an image (VOC2007/trainval).
+        folder: A folder of ``images`` images (train2017).
         files: Further files.
     """
 
@@ -43,72 +40,24 @@ class Archive:
     split: str = ""
     folder: str = ""
     images: int = 0
-    files: tuple[str, ...] = ()
+    files: Sequence[str] = ()
 
     @property
     def name(self) -> str:
-        """The file name."""
         return self.url.rpartition("/")[2]
 
     @property
     def expected(self) -> Expected:
-        """The known digest and size."""
         return Expected(sha1=self.sha1, size=self.size)
 
 
 # Addresses and digests are published in GluonCV's scripts/datasets, sizes by the servers, numbers of
 # images by the pages of the data sets.
-_VOC = "http://host.robots.ox.ac.uk/pascal/VOC"
-_COCO = "http://images.cocodataset.org"
-SETS: dict[str, tuple[Archive, ...]] = {
-    "voc": (
-        Archive(
-            f"{_VOC}/voc2007/VOCtrainval_06-Nov-2007.tar",
-            "34ed68851bce2a36e2a223fa52c661d592c66b3c",
-            460_032_000,
-            inside="VOCdevkit",
-            split="VOC2007/trainval",
-            images=5011,
-        ),
-        Archive(
-            f"{_VOC}/voc2007/VOCtest_06-Nov-2007.tar",
-            "41a8d6e12baa5ab18ee7f8f8029b9e11805b4ef1",
-            451_020_800,
-            inside="VOCdevkit",
-            split="VOC2007/test",
-            images=4952,
-        ),
-        Archive(
-            f"{_VOC}/voc2012/VOCtrainval_11-May-2012.tar",
-            "4e443f8a2eca6b1dac8a6c57641b67dd40621a49",
-            1_999_639_040,
-            inside="VOCdevkit",
-            split="VOC2012/trainval",
-            images=11540,
-        ),
-    ),
-    "coco": (
-        Archive(
-            f"{_COCO}/annotations/annotations_trainval2017.zip",
-            "8551ee4bb5860311e79dace7e79cb91e432e78b3",
-            252_907_541,
-            files=("annotations/instances_train2017.json", "annotations/instances_val2017.json"),
-        ),
-        Archive(
-            f"{_COCO}/zips/val2017.zip",
-            "4950dc9d00dbe1c933ee0170f5797584351d2a41",
-            815_585_330,
-            folder="val2017",
-            images=5000,
-        ),
-        Archive(
-            f"{_COCO}/zips/train2017.zip",
-            "10ad623668ab00c62c096f0ed636d6aff41faca5",
-            19_336_861_798,
-            folder="train2017",
-            images=118_287,
-        ),
-    ),
+SETS: dict[str, list[Archive]] = {
+    name: [Archive(**archive) for archive in archives]
+    for name, archives in json.loads(
+        Path(__file__).with_name("archives.json").read_text("utf-8")
+    ).items()
 }
 
 
@@ -134,12 +83,9 @@ def prepare(
         root: The folder of the data sets.
         archives: The archives (default: those of SETS).
         source: A folder with downloaded archives, which are used instead of the network.
-        mirror: The base address of a server with copies of the archives (default: the value of
-            $GAN_KD_SSD_DATA_URL).
+        mirror: The base address of a server with copies (default: $GAN_KD_SSD_DATA_URL).
         keep: Keep downloaded archives.
-        quiet: Show no progress bars.
         say: Called with a line about each step.
-        patience: Time-outs and retries of the network.
 
     Raises:
         UserError: An archive cannot be downloaded or is the wrong one, or the disk is full.
@@ -148,7 +94,11 @@ def prepare(
     folder = files.writable_folder(Path(root) / name, "--root")
     mirror = mirror or os.environ.get(MIRROR)
     with files.locked(folder / ".prepare.lock", quiet):
-        todo = [archive for archive in archives if _lacks(archive, folder, say)]
+        todo = []
+        for archive in archives:
+            lacking = missing(archive, folder)
+            say(f"{archive.name}: {lacking or 'already complete'}")
+            todo += [archive] if lacking else []
         if todo:
             _check_space(folder, todo, packed=source is None)
         for archive in todo:
@@ -169,38 +119,27 @@ def prepare(
     return folder
 
 
-def _lacks(archive: Archive, folder: Path, say: Callable[[str], object]) -> bool:
-    """Say whether content of an archive is missing, and return it."""
-    lacking = missing(archive, folder)
-    say(f"{archive.name}: {lacking or 'already complete'}")
-    return bool(lacking)
-
-
 def missing(archive: Archive, folder: Path) -> str:
     """Describe which content of an archive is missing from a data set; '' if none is."""
     for name in archive.files:
         if not (folder / name).is_file():
             return f"no {name}"
-    if archive.split:
-        return _missing_of_split(folder, archive.split, archive.images)
     if archive.folder:
         found = sum(name.endswith(".jpg") for name in _names(folder / archive.folder))
         if found < archive.images:
             return f"{found:,} of {archive.images:,} images in {archive.folder}"
-    return ""
-
-
-def _missing_of_split(folder: Path, split: str, images: int) -> str:
-    year, _, name = split.partition("/")
-    try:
-        ids = voc.read_split(folder / year, name)
-    except UserError:
-        return f"no {year}/ImageSets/Main/{name}.txt"
-    for part, suffix in (("Annotations", ".xml"), ("JPEGImages", ".jpg")):
-        there = set(_names(folder / year / part))
-        found = sum(f"{image_id}{suffix}" in there for image_id in ids)
-        if found < max(images, len(ids)):
-            return f"{found:,} of {max(images, len(ids)):,} files of {name} in {year}/{part}"
+    if archive.split:
+        year, _, name = archive.split.partition("/")
+        try:
+            ids = voc.read_split(folder / year, name)
+        except UserError:
+            return f"no {year}/ImageSets/Main/{name}.txt"
+        needed = max(archive.images, len(ids))
+        for part, suffix in (("Annotations", ".xml"), ("JPEGImages", ".jpg")):
+            there = set(_names(folder / year / part))
+            found = sum(f"{image_id}{suffix}" in there for image_id in ids)
+            if found < needed:
+                return f"{found:,} of {needed:,} files of {name} in {year}/{part}"
     return ""
 
 
@@ -212,16 +151,14 @@ def _names(folder: Path) -> list[str]:
 
 
 def _check_space(folder: Path, todo: Sequence[Archive], packed: bool) -> None:
-    """Check the free space. The largest archive needs it twice, packed and unpacked."""
     sizes = [archive.size for archive in todo]
-    needed = sum(sizes) + (max(sizes) if packed else 0)
+    needed = sum(sizes) + (max(sizes) if packed else 0)  # the largest one packed and unpacked
     downloads = folder / _DOWNLOADS
     there = sum((downloads / name).stat().st_size for name in _names(downloads))
     files.check_space(folder, needed - there, f"{folder.name} at least")
 
 
 def _given(archive: Archive, source: Path, quiet: bool) -> Path:
-    """The verified archive of a folder of downloaded ones."""
     path = source / archive.name
     if not path.is_file():
         raise UserError(f"--from {source}: has no {archive.name}; download it from {archive.url}")

@@ -43,30 +43,30 @@ def open_dataset(
     Args:
         dataset: One of NAMED, or a folder.
         split: The role.
-        data_root: The folder of the named sets (default: $MXNET_HOME/datasets, else
-            ~/.mxnet/datasets). VOC is read from {data_root}/voc/VOC2007 and VOC2012, COCO from
-            {data_root}/coco, as GluonCV lays them out; the generated sets are made on first use.
-        classes: Class names in the order of their ids. The default is the classes of a named set,
-            or the classes in the annotations of a folder.
+        data_root: See :func:`default_root`. Published sets are laid out in it as by GluonCV:
+            voc/VOC2007, voc/VOC2012, coco. The generated sets are made on first use.
+        classes: Class names in the order of their ids (default: those of a named set or those in the
+            annotations of a folder).
         train_split: The split of a folder or generated set for the role 'train' (default: train,
-            else trainval): ImageSets/Main/<split>.txt or annotations/instances_<split>.json. In
-            COCO layout a year may follow (train2017).
+            else trainval). In COCO layout a year may follow (train2017).
         val_split: The split for the role 'val' (default: val, else test). The role 'test' has no
             option: it is test, else val.
 
     Raises:
-        UserError: The name is neither a data set nor a folder, or the data set cannot be read (see
-            VOCFolder and COCOFolder).
+        UserError: The name is neither a data set nor a folder, or the data set cannot be read.
     """
     if split not in _USUAL_SPLITS:
         raise ValueError(f"split {split!r}: expected one of {sorted(_USUAL_SPLITS)}")
     root = default_root(data_root)
     if dataset in VOC_SPLITS or dataset == "coco":
-        _refuse_split_options(dataset, train_split, val_split)
+        for option, value in (("--train-split", train_split), ("--val-split", val_split)):
+            if value:
+                raise UserError(
+                    f"{option} {value}: {dataset} has published splits; leave {option} out, or "
+                    f"give the folder as --dataset"
+                )
     if dataset in VOC_SPLITS:
-        pairs = [(root / "voc" / year, name) for year, name in VOC_SPLITS[dataset][split]]
-        for folder, _ in pairs:
-            check_unpacked(dataset, "voc", "Pascal VOC", folder)
+        pairs = [(voc_year(dataset, root, year), name) for year, name in VOC_SPLITS[dataset][split]]
         return voc.VOCFolder(pairs, voc.VOC_CLASSES if classes is None else classes)
     folder, own_classes = folder_of(dataset, root)
     classes = own_classes if classes is None else classes
@@ -81,66 +81,54 @@ def open_dataset(
     return voc.VOCFolder([(folder, name)], classes)
 
 
-def _refuse_split_options(dataset: str, train_split: str | None, val_split: str | None) -> None:
-    for option, value in (("--train-split", train_split), ("--val-split", val_split)):
-        if value:
-            raise UserError(
-                f"{option} {value}: {dataset} has published splits; leave {option} out, or "
-                f"give the folder as --dataset"
-            )
+def default_root(data_root: str | os.PathLike | None = None) -> Path:
+    """The folder of the named sets: ``data_root``, else $MXNET_HOME/datasets or ~/.mxnet/datasets."""
+    return mxnet_home() / "datasets" if data_root is None else Path(data_root).expanduser()
+
+
+def voc_year(dataset: str, root: Path, year: str) -> Path:
+    """The folder of a year of VOC; raise a UserError if it is missing."""
+    return _unpacked(dataset, "voc", "Pascal VOC", root / "voc" / year)
 
 
 def folder_of(dataset: str, root: Path) -> tuple[Path, Sequence[str] | None]:
-    """The folder of any data set but VOC, which has two, and the classes of a named set.
-
-    Generates the built-in sets on first use. Raises a UserError if COCO is missing.
-    """
+    """The folder of any data set but VOC, which has two, and the classes of a named set."""
     if dataset == "coco":
-        check_unpacked(dataset, "coco", "COCO 2017", root / "coco" / "annotations")
+        _unpacked(dataset, "coco", "COCO 2017", root / "coco" / "annotations")
         return root / "coco", coco.COCO_CLASSES
     if dataset in ("shapes", "shapes_coco"):
         from gan_kd_ssd.data.synthetic import shapes
 
-        ensure = shapes.ensure if dataset == "shapes" else shapes.ensure_coco
-        return ensure(root), shapes.CLASSES
+        return shapes.ensure(root, "coco" if dataset == "shapes_coco" else "voc"), shapes.CLASSES
     return Path(dataset).expanduser(), None
 
 
-def has_split(dataset: str, role: str) -> bool:
-    """Whether a folder has a split for a role: 'train', 'val' or 'test'."""
-    folder = Path(dataset).expanduser()
-    return folder.is_dir() and bool(_candidates(folder, role))
-
-
-def default_root(data_root: str | os.PathLike | None = None) -> Path:
-    """The folder of the named sets: ``data_root``, else $MXNET_HOME/datasets or ~/.mxnet/datasets."""
-    if data_root is not None:
-        return Path(data_root).expanduser()
-    return mxnet_home() / "datasets"
+def _unpacked(dataset: str, name: str, title: str, folder: Path) -> Path:
+    if not folder.is_dir():
+        raise UserError(
+            f"{dataset}: {folder} does not exist; fetch {title} with `gan-kd data prepare {name}`, or "
+            f"name the folder that holds {name} with --data-root"
+        )
+    return folder
 
 
 def layout(folder: Path, option: str = "") -> str:
     """The layout of a folder: 'voc' or 'coco'.
 
-    Args:
-        folder: The folder.
-        option: Text that goes before the folder in messages.
-
     Raises:
-        UserError: The folder is missing or in neither layout. If a folder below is in one of them,
-            the message names it.
+        UserError: The folder is missing or in neither layout; ``option`` precedes it in the message.
+            If a folder below is in one of the layouts, the message names it.
     """
     if not folder.is_dir():
         raise UserError(
             f"{option}{folder}: no such data set or folder; give {', '.join(NAMED)}, or a folder "
             f"with {', '.join(voc.PARTS)}, or with annotations/instances_*.json"
         )
-    if coco.list_splits(folder):
-        return "coco"
-    missing = _missing_part(folder)
-    if missing is None:
-        return "voc"
-    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and _is_dataset(path)]
+    found = _layout(folder)
+    if found:
+        return found
+    missing = next(part for part in voc.PARTS if not (folder / part).is_dir())
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and _layout(path)]
     if below:
         raise UserError(
             f"{option}{folder}: has no {missing}, but {some([path.name for path in below])} below it "
@@ -152,35 +140,30 @@ def layout(folder: Path, option: str = "") -> str:
     )
 
 
-def _missing_part(folder: Path) -> str | None:
-    return next((part for part in voc.PARTS if not (folder / part).is_dir()), None)
+def _layout(folder: Path) -> str | None:
+    if coco.list_splits(folder):
+        return "coco"
+    return "voc" if all((folder / part).is_dir() for part in voc.PARTS) else None
 
 
-def _is_dataset(folder: Path) -> bool:
-    return bool(coco.list_splits(folder)) or _missing_part(folder) is None
+def list_splits(folder: Path) -> list[str]:
+    """The splits of a folder in either layout."""
+    return coco.list_splits(folder) or voc.list_splits(folder)
 
 
-def check_unpacked(dataset: str, name: str, title: str, folder: Path) -> None:
-    """Raise a UserError that says how to fetch a published data set if its folder is missing."""
-    if not folder.is_dir():
-        raise UserError(
-            f"{dataset}: {folder} does not exist; fetch {title} with `gan-kd data prepare {name}`, or "
-            f"name the folder that holds {name} with --data-root"
-        )
+def has_split(dataset: str, role: str) -> bool:
+    """Whether a folder has a split for a role: 'train', 'val' or 'test'."""
+    folder = Path(dataset).expanduser()
+    return folder.is_dir() and bool(_candidates(folder, role))
 
 
 def _candidates(folder: Path, role: str) -> list[str]:
     """The splits of a folder for a role. There are several only if they differ in their years."""
-    splits = coco.list_splits(folder)
-    if not splits:
-        lists = folder / "ImageSets" / "Main"
-        return [name for name in _USUAL_SPLITS[role] if (lists / f"{name}.txt").is_file()][:1]
+    year = r"([-_]?\d{4})?" if coco.list_splits(folder) else ""
     for name in _USUAL_SPLITS[role]:
-        if name in splits:
-            return [name]
-        with_year = [split for split in splits if re.fullmatch(rf"{name}[-_]?\d{{4}}", split)]
-        if with_year:
-            return with_year
+        found = [split for split in list_splits(folder) if re.fullmatch(name + year, split)]
+        if found:
+            return [name] if name in found else found
     return []
 
 
@@ -188,8 +171,9 @@ def _usual_split(folder: Path, role: str) -> str:
     found = _candidates(folder, role)
     if len(found) == 1:
         return found[0]
-    there = some(coco.list_splits(folder) or voc.list_splits(folder))
-    what = (
-        f"more than one {role} split" if found else f"no split {' or '.join(_USUAL_SPLITS[role])}"
+    usual = " or ".join(_USUAL_SPLITS[role])
+    what = f"more than one {role} split" if found else f"no split {usual}"
+    raise UserError(
+        f"{folder}: has {what}; name one with {_SPLIT_OPTION[role]} "
+        f"(it has: {some(list_splits(folder))})"
     )
-    raise UserError(f"{folder}: has {what}; name one with {_SPLIT_OPTION[role]} (it has: {there})")

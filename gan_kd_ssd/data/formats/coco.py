@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from gan_kd_ssd.data.formats import coco_annotation
-from gan_kd_ssd.data.formats.coco_annotation import ImageEntry
+from gan_kd_ssd.data.formats.coco_annotation import ImageEntry, ObjectEntry
 from gan_kd_ssd.data.formats.dataset import (
     BOX_FAULTS,
     OBJECTS,
@@ -18,7 +19,7 @@ from gan_kd_ssd.data.formats.dataset import (
     ImageRecord,
     check_classes,
     class_ids,
-    some,
+    no_such_split,
 )
 from gan_kd_ssd.util.errors import UserError
 
@@ -41,9 +42,8 @@ class COCOFolder(Dataset):
     """One split in COCO layout. Images are in the order of their ids, as in GluonCV's COCODetection.
 
     Labels follow GluonCV: corners (x, y, x + width - 1, y + height - 1), clipped to the image.
-    Objects with an empty area or an empty clipped box and objects marked "ignore" are dropped and
-    counted. Crowds are kept and marked difficult, so that VOC's metrics do not require them to be
-    found, as COCO's does not.
+    Objects that are not :func:`usable` or marked "ignore" are dropped and counted. Crowds are
+    difficult: no metric requires them to be found.
 
     Args:
         folder: The folder that holds annotations/instances_<split>.json.
@@ -64,98 +64,119 @@ class COCOFolder(Dataset):
         skip_empty: bool = False,
     ):
         folder = Path(folder)
-        self._path = annotation_file(folder, split)
-        if not self._path.is_file():
-            raise UserError(
-                f"{self._path}: no such split; it has: {some(list_splits(folder))} "
-                f"(--train-split, --val-split)"
-            )
-        data = coco_annotation.load(self._path)
-        entries = self._image_entries(data["images"])
-        names = self._category_names(data["categories"])
-        classes = list(names.values()) if classes is None else check_classes(classes)
-        objects, summary = self._read_objects(data["annotations"], entries, names, classes)
-        del data  # a gigabyte for the large sets
-        labels = _labels(objects, [(entry.width, entry.height) for entry in entries], summary)
+        path = annotation_file(folder, split)
+        if not path.is_file():
+            raise no_such_split(path, list_splits(folder))
+        entries = read_entries(path)
+        classes = list(entries.names.values()) if classes is None else check_classes(classes)
+        images = _sorted_images(entries, path)
+        objects, summary = _read_objects(entries, images, classes)
+        labels = _labels(objects, [image.size for image in images], summary)
         filled = np.array([len(label) > 0 for label in labels])
         summary["images_without_objects"] = int((~filled).sum())
         if skip_empty:
             summary["skipped_images"] = summary["images_without_objects"]
-            entries = [entry for entry, keep in zip(entries, filled) if keep]
+            images = [image for image, keep in zip(images, filled) if keep]
             labels = [label for label in labels if len(label)]
             objects = objects[filled[objects["image"]]]
             objects["image"] = (np.cumsum(filled) - 1)[objects["image"]]
-        summary["images"] = len(entries)
+        summary["images"] = len(images)
         self._objects = objects
-        images = [
-            ImageRecord(
-                entry.id, _existing_image(folder, split, entry), (entry.width, entry.height)
-            )
-            for entry in entries
+        records = [
+            ImageRecord(image.id, find_image(folder, split, image), image.size, path)
+            for image in images
         ]
-        super().__init__(f"{folder.name} {split}", "coco", classes, images, labels, summary)
+        super().__init__(f"{folder.name} {split}", "coco", classes, records, labels, summary)
 
     def __getstate__(self):
         # Worker processes only make batches: they do not need the ground truth of the metric.
         return {**self.__dict__, "_objects": None}
 
-    def annotation_path(self, i: int) -> Path:
-        """The JSON file."""
-        return self._path
-
     def objects(self) -> np.ndarray:
         """All objects of the known classes with their values in the file, as an array of OBJECTS."""
         return self._objects
 
-    def _image_entries(self, entries) -> list[ImageEntry]:
-        images = [coco_annotation.parse_image(entry, self._path) for entry in entries]
-        if not images:
-            raise UserError(f"{self._path}: lists no images; choose another split")
-        twice = [str(image_id) for image_id, n in Counter(i.id for i in images).items() if n > 1]
-        if twice:
-            raise UserError(f"{self._path}: image {some(twice)} stands twice; keep one of them")
-        try:
-            return sorted(images, key=lambda image: image.id)
-        except TypeError:
-            raise UserError(
-                f"{self._path}: image ids are both numbers and texts; choose one of the two"
-            ) from None
 
-    def _category_names(self, entries) -> dict:
-        """Category names by id; both must be unique."""
-        pairs = [coco_annotation.parse_category(entry, self._path) for entry in entries]
-        for part in zip(*pairs):
-            twice = [str(value) for value, n in Counter(part).items() if n > 1]
-            if twice:
-                raise UserError(f"{self._path}: category {some(twice)} stands twice; rename one")
-        return dict(pairs)
+class Entries(NamedTuple):
+    """The entries of a file: images by id, names by category, objects in one of the categories."""
 
-    def _read_objects(self, entries, images, names, classes) -> tuple[np.ndarray, dict]:
-        """The objects of known classes, ordered by image, and the counts of what was left out."""
-        index_of = {image.id: i for i, image in enumerate(images)}
-        class_id_of = class_ids(classes)
-        known = {category: class_id_of(name) for category, name in names.items()}
-        dropped = dict.fromkeys((*BOX_FAULTS, "ignored", "of an image that is not listed"), 0)
-        unknown: Counter = Counter()
-        rows = []
-        for entry in entries:
-            found = coco_annotation.parse_object(entry, self._path)
-            if found.category_id not in known:
-                raise UserError(
-                    f"{self._path}: annotation {found.id} has category {found.category_id}, which "
-                    f"is not among the categories; add it there or remove the annotation"
-                )
-            class_id = known[found.category_id]
-            if found.image_id not in index_of:
-                dropped["of an image that is not listed"] += 1
-            elif class_id is None:
-                unknown[names[found.category_id]] += 1
-            else:
-                image = index_of[found.image_id]
-                rows.append((image, class_id, found.box, found.area, found.crowd, found.ignore))
-        objects = np.array(rows, OBJECTS)
-        objects = objects[np.argsort(objects["image"], kind="stable")]
-        return objects, {"dropped": dropped, "unknown": dict(sorted(unknown.items()))}
+    images: dict[int | str, ImageEntry]
+    names: dict[int | str, str]
+    objects: Iterator[ObjectEntry]
+
+
+def _raise(error: UserError) -> None:
+    raise error
+
+
+def read_entries(path: Path, refuse: Callable[[UserError], object] = _raise) -> Entries:
+    """Read an annotation file. Entries that ``refuse`` is called with are left out.
+
+    Raises:
+        UserError: The file is missing, is not JSON, or lacks one of the lists.
+    """
+    data = coco_annotation.load(path)  # a gigabyte for the large sets
+
+    def parsed(name: str, parse: Callable) -> Iterator:
+        for entry in data.pop(name):
+            try:
+                yield parse(entry, path)
+            except UserError as error:
+                refuse(error)
+
+    images: dict = {}
+    for image in parsed("images", coco_annotation.parse_image):
+        if images.setdefault(image.id, image) is not image:
+            refuse(UserError(f"{path}: image {image.id} stands twice; keep one of them"))
+    names: dict = {}
+    for category, name in parsed("categories", coco_annotation.parse_category):
+        if category in names or name in names.values():
+            twice = category if category in names else name
+            refuse(UserError(f"{path}: category {twice} stands twice; rename one"))
+        names.setdefault(category, name)
+
+    def objects() -> Iterator[ObjectEntry]:
+        for entry in parsed("annotations", coco_annotation.parse_object):
+            if entry.category_id in names:
+                yield entry
+                continue
+            text = f"annotation {entry.id} has category {entry.category_id}, which is not among the"
+            remedy = "add it there or remove the annotation"
+            refuse(UserError(f"{path}: {text} categories; {remedy}"))
+
+    return Entries(images, names, objects())
+
+
+def _sorted_images(entries: Entries, path: Path) -> list[ImageEntry]:
+    if not entries.images:
+        raise UserError(f"{path}: lists no images; choose another split")
+    try:
+        return [entries.images[key] for key in sorted(entries.images)]
+    except TypeError:
+        raise UserError(
+            f"{path}: image ids are both numbers and texts; choose one of the two"
+        ) from None
+
+
+def _read_objects(entries: Entries, images: Sequence[ImageEntry], classes) -> tuple:
+    """Read the objects of known classes, ordered by image, and the counts of what was left out."""
+    index_of = {image.id: i for i, image in enumerate(images)}
+    class_id_of = class_ids(classes)
+    known = {category: class_id_of(name) for category, name in entries.names.items()}
+    dropped = dict.fromkeys((*BOX_FAULTS, "ignored", "of an image that is not listed"), 0)
+    unknown: Counter = Counter()
+    rows = []
+    for found in entries.objects:
+        class_id, image = known[found.category_id], index_of.get(found.image_id)
+        if image is None:
+            dropped["of an image that is not listed"] += 1
+        elif class_id is None:
+            unknown[entries.names[found.category_id]] += 1
+        else:
+            rows.append((image, class_id, found.box, found.area, found.crowd, found.ignore))
+    objects = np.array(rows, OBJECTS)
+    objects = objects[np.argsort(objects["image"], kind="stable")]
+    return objects, {"dropped": dropped, "unknown": dict(sorted(unknown.items()))}
 
 
 def annotation_file(folder: Path, split: str) -> Path:
@@ -170,10 +191,7 @@ def list_splits(folder: Path) -> list[str]:
 
 
 def corners(box: np.ndarray, width, height) -> np.ndarray:
-    """Convert boxes x, y, width, height (N, 4) to corners (N, 4), clipped to images of a given size.
-
-    GluonCV's convention: a box ends at its last pixel, and the last pixel of an image is width - 1.
-    """
+    """Convert boxes x, y, width, height (N, 4) to corners (N, 4) of their last pixels, clipped."""
     low = box[:, :2]
     high = low + np.maximum(box[:, 2:] - 1, 0)
     most = np.stack(np.broadcast_arrays(width, height), axis=-1).reshape(-1, 2) - 1
@@ -202,28 +220,24 @@ def image_places(folder: Path, split: str, image: ImageEntry) -> list[str]:
     return [*found, os.path.join(folder, "images", name), os.path.join(folder, name)]
 
 
-def find_image(folder: Path, split: str, image: ImageEntry) -> str | None:
-    """The first of :func:`image_places` that exists, or None."""
-    return next(filter(os.path.exists, image_places(folder, split, image)), None)
-
-
-def _existing_image(folder: Path, split: str, image: ImageEntry) -> str:
-    path = find_image(folder, split, image)
-    if path is None:
-        raise UserError(
-            f"{image_places(folder, split, image)[0]}: no such image; put it there, or remove image "
-            f"{image.id} from {annotation_file(folder, split)}"
-        )
-    return path
+def find_image(folder: Path, split: str, image: ImageEntry) -> str:
+    """The first of :func:`image_places` that exists; raise a UserError if there is none."""
+    places = image_places(folder, split, image)
+    for path in filter(os.path.exists, places):
+        return path
+    raise UserError(
+        f"{places[0]}: no such image; put it there, or remove image {image.id} from "
+        f"{annotation_file(folder, split)}"
+    )
 
 
 def _labels(objects: np.ndarray, sizes, summary: dict) -> list[np.ndarray]:
-    """Labels float32 (M, 6) of all images; ``summary`` counts the objects left out."""
+    """Labels (M, 6) of all images; ``summary`` counts the objects left out."""
     width, height = np.array(sizes).T[:, objects["image"]]
     found = corners(objects["box"], width, height)
     good = usable(found, objects["area"])
     summary["dropped"]["ignored"] += int(objects["ignore"].sum())
-    for entry in objects[~good & ~objects["ignore"]]:
+    for entry in objects[~(good | objects["ignore"])]:
         summary["dropped"][fault(entry["box"], entry["area"])] += 1
     good &= ~objects["ignore"]
     rows = np.column_stack([found, objects["class"], objects["crowd"]])[good].astype(np.float32)

@@ -14,37 +14,28 @@ _LISTS = ("images", "annotations", "categories")
 
 
 class ImageEntry(NamedTuple):
-    """One entry of "images"; ``url`` is its coco_url, '' if it has none."""
+    """One entry of "images": width and height in pixels; ``url`` is its coco_url or ''."""
 
     id: int | str
-    width: int
-    height: int
+    size: tuple[int, int]
     file_name: str
     url: str
 
 
 class ObjectEntry(NamedTuple):
-    """One entry of "annotations": box as x, y, width, height (pixels, 0-based), area in pixels.
-
-    The box of a ``crowd`` covers a group of objects. GluonCV does not train on objects marked
-    ``ignore``.
-    """
+    """One entry of "annotations"."""
 
     id: int | str
     image_id: int | str
     category_id: int | str
-    box: tuple[float, float, float, float]
-    area: float
-    crowd: bool
-    ignore: bool
+    box: tuple[float, float, float, float]  # x, y, width, height in pixels, 0-based
+    area: float  # in pixels
+    crowd: bool  # the box covers a group of objects
+    ignore: bool  # GluonCV does not train on it
 
 
 def load(path: Path) -> dict[str, list]:
-    """Load the lists "images", "annotations" and "categories" of a file; entries stay unchecked.
-
-    Raises:
-        UserError: The file is missing, is not JSON, or lacks one of the lists.
-    """
+    """Load the lists of a file, with unchecked entries; raise a UserError if it is damaged."""
     try:
         data = json.loads(path.read_bytes(), object_hook=_without_segmentation)
     except FileNotFoundError:
@@ -67,13 +58,16 @@ def parse_image(entry, path: Path) -> ImageEntry:
     name = entry.get("file_name")
     if not isinstance(name, str) or not name:
         raise UserError(f'{where} has no "file_name"; give the name of its file')
-    size = [_number(entry, key, where) for key in ("width", "height")]
+    size = entry.get("width"), entry.get("height")
+    for key, value in zip(("width", "height"), size):
+        if not _is_number(value):
+            raise UserError(f'{where}: its "{key}" is {value!r}, not a number; correct it')
     if any(value < 1 or value != int(value) for value in size):
         raise UserError(
             f"{where} is {size[0]:g}x{size[1]:g} pixels; give its width and height in whole pixels"
         )
     url = entry.get("coco_url")
-    return ImageEntry(entry["id"], int(size[0]), int(size[1]), name, url if _is_text(url) else "")
+    return ImageEntry(entry["id"], tuple(map(int, size)), name, url if _is_text(url) else "")
 
 
 def parse_category(entry, path: Path) -> tuple[int | str, str]:
@@ -85,11 +79,7 @@ def parse_category(entry, path: Path) -> tuple[int | str, str]:
 
 
 def parse_object(entry, path: Path) -> ObjectEntry:
-    """Parse one entry of "annotations"; a missing area is the area of the box.
-
-    Raises:
-        UserError: The entry has no image, no category, or no box of four numbers.
-    """
+    """Parse one entry of "annotations"; raise a UserError if it has no ids or no box."""
     where = _where(entry, "annotation", path)
     for key in ("image_id", "category_id"):
         if not _is_id(entry.get(key)):
@@ -102,11 +92,9 @@ def parse_object(entry, path: Path) -> ObjectEntry:
         raise UserError(
             f'{where}: its "area" is {area!r}, not a number; correct it or leave it out'
         )
-    crowd, ignore = (entry.get(key) in (1, True) for key in ("iscrowd", "ignore"))
-    box = tuple(map(float, box))
-    return ObjectEntry(
-        entry["id"], entry["image_id"], entry["category_id"], box, float(area), crowd, ignore
-    )
+    ids = (entry[key] for key in ("id", "image_id", "category_id"))
+    flags = (entry.get(key) in (1, True) for key in ("iscrowd", "ignore"))
+    return ObjectEntry(*ids, tuple(map(float, box)), float(area), *flags)
 
 
 def _without_segmentation(entry: dict) -> dict:
@@ -119,12 +107,6 @@ def _where(entry, kind: str, path: Path) -> str:
     if not isinstance(entry, Mapping) or not _is_id(entry.get("id")):
         raise UserError(f'{path}: an {kind} entry has no "id"; correct it or remove it')
     return f"{path}: {kind} {entry['id']}"
-
-
-def _number(entry, key: str, where: str) -> float:
-    if not _is_number(entry.get(key)):
-        raise UserError(f'{where}: its "{key}" is {entry.get(key)!r}, not a number; correct it')
-    return entry[key]
 
 
 def _is_number(value) -> bool:

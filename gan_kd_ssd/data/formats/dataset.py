@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,11 +26,12 @@ OBJECTS = np.dtype(
 
 
 class ImageRecord(NamedTuple):
-    """One image of a data set: id, file, and annotated width and height in pixels."""
+    """One image of a data set: id, file, annotated width and height in pixels, annotation file."""
 
     id: str | int
     path: str
     size: tuple[int, int]
+    annotation: Path
 
 
 class Dataset:
@@ -40,9 +41,7 @@ class Dataset:
         name: Name of the data set and its splits, for messages.
         layout: 'voc' or 'coco'.
         classes: Class names in the order of their ids.
-        images: The images.
-        labels: The objects of each image, float32 (M, 6): x0, y0, x1, y1 (pixels, 0-based), class,
-            difficult.
+        labels: The objects of each image, see :meth:`label`.
         summary: Counts of what was kept and left out: images, objects, images_without_objects,
             dropped (boxes by reason), unknown (objects by class name).
 
@@ -83,10 +82,6 @@ class Dataset:
         """Annotated width and height of image i in pixels."""
         return self._images[i].size
 
-    def annotation_path(self, i: int) -> Path:
-        """The file that holds the annotation of image i."""
-        raise NotImplementedError
-
     def label(self, i: int) -> np.ndarray:
         """Objects of image i, float32 (M, 6): x0, y0, x1, y1 (pixels, 0-based), class, difficult."""
         return self._labels[i].copy()
@@ -94,15 +89,14 @@ class Dataset:
     def objects(self) -> np.ndarray:
         """All objects as an array of OBJECTS, for COCO's metric.
 
-        A box includes its last pixel. Difficult objects are marked as crowds: the metric requires
-        neither to be found.
+        Difficult objects are marked as crowds: the metric requires neither to be found.
         """
         count = [len(label) for label in self._labels]
         labels = np.concatenate(self._labels).astype(np.float64)
         objects = np.zeros(len(labels), OBJECTS)
         objects["image"], objects["class"] = np.repeat(np.arange(len(count)), count), labels[:, 4]
         objects["box"][:, :2] = labels[:, :2]
-        objects["box"][:, 2:] = labels[:, 2:4] - labels[:, :2] + 1
+        objects["box"][:, 2:] = labels[:, 2:4] - labels[:, :2] + 1  # the last pixel is included
         objects["area"] = objects["box"][:, 2:].prod(axis=1)
         objects["crowd"] = labels[:, 5] > 0
         return objects
@@ -111,16 +105,15 @@ class Dataset:
         """Read image i as uint8 (H, W, 3), RGB.
 
         Raises:
-            UserError: The file is missing, truncated or not an image, or its size differs from the
-                annotated one (its boxes would be wrong).
+            UserError: The file is missing or damaged, or has another size than annotated.
         """
-        path = self.image_path(i)
-        pixels = read_image(path)
-        height, width = pixels.shape[:2]
-        if (width, height) != tuple(self.image_size(i)):
-            said = "{}x{}".format(*self.image_size(i))
+        _, path, size, annotation = self._images[i]
+        pixels = read_image(Path(path))
+        found = pixels.shape[1::-1]
+        if found != size:
+            found, said = ("{}x{}".format(*pair) for pair in (found, size))
             raise UserError(
-                f"{path}: is {width}x{height} pixels, but {self.annotation_path(i)} says {said}; "
+                f"{path}: is {found} pixels, but {annotation} says {said}; "
                 f"correct the size there or the image"
             )
         return pixels
@@ -128,17 +121,15 @@ class Dataset:
     def summary_line(self) -> str | None:
         """One line about what was left out, or None if nothing was."""
         parts = []
-        dropped = {reason: n for reason, n in self.summary["dropped"].items() if n}
-        if dropped:
-            total = sum(dropped.values())
-            reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
+        dropped, unknown = self.summary["dropped"], self.summary["unknown"]
+        total = sum(dropped.values())
+        if total:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items() if n)
             parts.append(f"dropped {total} box{'es' if total > 1 else ''} ({reasons})")
-        unknown = self.summary["unknown"]
         if unknown:
             names = some([f"{name} {n}" for name, n in unknown.items()])
             parts.append(f"left out {sum(unknown.values())} objects of unknown classes ({names})")
-        skipped = self.summary.get("skipped_images")
-        if skipped:
+        if skipped := self.summary.get("skipped_images"):
             parts.append(f"skipped {skipped} image{'s' if skipped > 1 else ''} without objects")
         return f"{self.name}: {'; '.join(parts)}" if parts else None
 
@@ -157,10 +148,19 @@ def check_classes(classes: Sequence[str]) -> list[str]:
     classes = [name.strip() for name in classes]
     if not all(classes) or not classes:
         raise UserError("--classes: a class name is empty; give names separated by commas")
-    twice = sorted(name for name, n in Counter(classes).items() if n > 1)
-    if twice:
-        raise UserError(f"--classes: {some(twice)} given twice; name each class once")
+    if twice := repeated(classes):
+        raise UserError(f"--classes: {some(sorted(twice))} given twice; name each class once")
     return classes
+
+
+def repeated(values: Iterable) -> list[str]:
+    """The values that occur more than once, as texts."""
+    return [str(value) for value, count in Counter(values).items() if count > 1]
+
+
+def no_such_split(path: Path, splits: Sequence[str]) -> UserError:
+    """The error for a missing list or annotation file of a split; ``splits`` are there."""
+    return UserError(f"{path}: no such split; it has: {some(splits)} (--train-split, --val-split)")
 
 
 def some(names: Sequence[str], most: int = 10) -> str:

@@ -14,34 +14,25 @@ _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Decode an image file into uint8 (H, W, 3), RGB.
-
-    Raises:
-        UserError: The file is missing, truncated or not an image.
-    """
+    """Decode an image file into uint8 (H, W, 3), RGB; raise a UserError if it is damaged."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); put the image back") from error
     if _truncated(data):
         raise UserError(f"{path}: is truncated ({len(data)} bytes); copy the image again")
-    pixels = None
-    if data:
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:
-            pixels = None
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # an empty file, for example
+        pixels = None
     if pixels is None:
         raise UserError(f"{path}: is not an image that OpenCV can read; replace it")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
 
 
 def _truncated(data: bytes) -> bool:
-    """Whether a JPEG or PNG file ends before its end marker.
-
-    OpenCV decodes a truncated JPEG without an error and fills the rest with grey. Bytes after the
-    end marker are accepted: some cameras and web servers add them.
-    """
+    """Whether a JPEG or PNG file, which may have further bytes, ends before its end marker."""
+    # OpenCV decodes a truncated JPEG without an error and fills the rest with grey.
     if data.startswith(_PNG):
         return _PNG_END not in data[-65536:] and _PNG_END not in data
     if data.startswith(_JPEG):
@@ -52,11 +43,8 @@ def _truncated(data: bytes) -> bool:
 
 
 def _first_scan(data: bytes) -> int | None:
-    """Offset of the first scan of a JPEG file, or None if the file ends before it.
-
-    The segments before it are skipped by their lengths: one may hold a thumbnail, which is a JPEG
-    file with its own end marker.
-    """
+    """Offset of the first scan of a JPEG file, or None if the file ends before it."""
+    # Segments are skipped by their lengths: one may hold a thumbnail with its own end marker.
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:

@@ -15,7 +15,7 @@ from gan_kd_ssd.data.formats.dataset import (
     ImageRecord,
     check_classes,
     class_ids,
-    some,
+    no_such_split,
 )
 from gan_kd_ssd.data.formats.voc_annotation import Annotation, read_annotation
 from gan_kd_ssd.util.errors import UserError
@@ -32,10 +32,10 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".we
 class VOCFolder(Dataset):
     """One or more splits in VOC layout. All annotations are read at construction.
 
-    Class names are matched exactly, else regardless of case (GluonCV lower-cases names). Objects of
-    other classes and boxes that :func:`~gan_kd_ssd.data.formats.voc_annotation.box_fault` refuses
-    are counted in ``summary`` and left out. An image without objects is kept with a label of shape
-    (0, 6): it is background in training, and in evaluation it can only have false positives.
+    Objects of unknown classes and boxes that
+    :func:`~gan_kd_ssd.data.formats.voc_annotation.box_fault` refuses are counted and left out. An
+    image without objects is kept: it is background in training, and in evaluation it can only have
+    false positives.
 
     Args:
         folders: Pairs of folder and split; a split is a file ImageSets/Main/<split>.txt.
@@ -48,15 +48,13 @@ class VOCFolder(Dataset):
 
     def __init__(self, folders: Sequence[tuple[Path, str]], classes: Sequence[str] | None = None):
         folders = [(Path(folder), split) for folder, split in folders]
-        self._annotation_paths: list[Path] = []
         images, annotations = [], []
         for folder, split in folders:
             for image_id in read_split(folder, split):
                 path = annotation_path(folder, image_id)
                 annotation = read_annotation(path)
-                self._annotation_paths.append(path)
                 file = find_image(folder, image_id, annotation.filename)
-                images.append(ImageRecord(image_id, file, (annotation.width, annotation.height)))
+                images.append(ImageRecord(image_id, file, annotation.size, path))
                 annotations.append(annotation)
         if classes is None:
             found = (o for annotation in annotations for o in annotation.objects)
@@ -67,13 +65,8 @@ class VOCFolder(Dataset):
         name = " + ".join(f"{folder.name} {split}" for folder, split in folders)
         super().__init__(name, "voc", classes, images, labels, summary)
 
-    def annotation_path(self, i: int) -> Path:
-        """The XML file of image i."""
-        return self._annotation_paths[i]
-
 
 def annotation_path(folder: Path, image_id: str) -> Path:
-    """The XML file of an image."""
     return folder / "Annotations" / f"{image_id}.xml"
 
 
@@ -84,18 +77,12 @@ def list_splits(folder: Path) -> list[str]:
 
 
 def read_split(folder: Path, split: str) -> list[str]:
-    """Read the image ids of a split: the first word of each line that is not blank.
-
-    Raises:
-        UserError: The list is missing or empty.
-    """
+    """Read the image ids of a split; raise a UserError if the list is missing or empty."""
     path = folder / "ImageSets" / "Main" / f"{split}.txt"
     try:
         lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:
-        raise UserError(
-            f"{path}: no such split; it has: {some(list_splits(folder))} (--train-split, --val-split)"
-        ) from None
+        raise no_such_split(path, list_splits(folder)) from None
     ids = [words[0] for words in map(str.split, lines) if words]
     if not ids:
         raise UserError(
@@ -106,18 +93,13 @@ def read_split(folder: Path, split: str) -> list[str]:
 
 
 def find_image(folder: Path, image_id: str, filename: str) -> str:
-    """Find the file of an image; ``filename`` is its name in the annotation.
-
-    Raises:
-        UserError: There is no such file.
-    """
+    """Find the file of an image, or raise a UserError. The annotation names it ``filename``."""
     images = folder / "JPEGImages"
-    for suffix in IMAGE_SUFFIXES:
-        path = f"{images}/{image_id}{suffix}"
-        if os.path.exists(path):
+    names = [image_id + suffix for suffix in IMAGE_SUFFIXES]
+    for name in (*names, os.path.basename(filename)):
+        path = f"{images}/{name}"
+        if os.path.isfile(path):
             return path
-    if filename and os.path.isfile(images / os.path.basename(filename)):
-        return str(images / os.path.basename(filename))
     raise UserError(
         f"{images / image_id}.jpg: no such image (nor .jpeg, .png); put it there, or remove "
         f"{image_id} from the list of the split"

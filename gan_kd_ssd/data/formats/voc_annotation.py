@@ -14,11 +14,7 @@ from gan_kd_ssd.util.errors import UserError
 
 
 class Object(NamedTuple):
-    """One <object> of an annotation file.
-
-    ``box`` is x0, y0, x1, y1 in pixels, 0-based. ``fault`` says why the box cannot be used (one of
-    ``dataset.BOX_FAULTS``); it is None for a usable box.
-    """
+    """One <object>: box as x0, y0, x1, y1 (pixels, 0-based), and its :func:`box_fault`."""
 
     name: str
     box: tuple[float, float, float, float]
@@ -27,16 +23,15 @@ class Object(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """The content of one annotation file: size in pixels, file name ('' if not given), objects."""
+    """The content of one annotation file: width and height in pixels, file name or '', objects."""
 
-    width: int
-    height: int
+    size: tuple[int, int]
     filename: str
     objects: list[Object]
 
 
 def box_fault(box, width: float, height: float) -> str | None:
-    """Return why a 0-based box (x0, y0, x1, y1) cannot be used, or None if it can.
+    """Return why a box cannot be used, one of ``dataset.BOX_FAULTS``, or None if it can.
 
     The rule is that of GluonCV's VOCDetection: 0 <= x0 < width and x0 < x1 <= width, and the same
     for y. A box with several faults is named reversed before empty before outside.
@@ -54,8 +49,6 @@ def box_fault(box, width: float, height: float) -> str | None:
 def read_annotation(path: Path) -> Annotation:
     """Read one annotation file and convert its 1-based boxes to 0-based ones.
 
-    An object without <difficult> is not difficult.
-
     Raises:
         UserError: The file is missing, is not XML, declares a document type or entities, or lacks a
             size, a name or a box.
@@ -69,7 +62,7 @@ def read_annotation(path: Path) -> Annotation:
         raise UserError(f"{path}: <size> is {width:g}x{height:g}; give the image's size in pixels")
     objects = [_object(element, width, height, path) for element in root.iter("object")]
     filename = (root.findtext("filename") or "").strip()
-    return Annotation(int(width), int(height), filename, objects)
+    return Annotation((int(width), int(height)), filename, objects)
 
 
 def _parse(path: Path) -> Element:

@@ -34,7 +34,7 @@ CLASSES = ("cross", "disc", "ring", "square", "star", "triangle")
 _SHIFT = 4  # fractional bits of the coordinates passed to OpenCV
 
 
-class Drawn(NamedTuple):
+class DrawnObject(NamedTuple):
     """One object: class name, box in pixels (0-based, end excluded), whether it is difficult."""
 
     name: str
@@ -42,7 +42,7 @@ class Drawn(NamedTuple):
     difficult: int
 
 
-def draw_picture(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[Drawn]]:
+def draw_picture(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[DrawnObject]]:
     """Draw a picture with at least one object. All lengths scale with size / 160.
 
     Args:
@@ -77,24 +77,14 @@ def draw_picture(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[
 
 def outline(name: str) -> list[np.ndarray]:
     """The polygons (n, 2) of a shape of radius 1 around the origin; the second one is a hole."""
-    if name == "disc":
-        return [_regular(40)]
-    if name == "ring":
-        return [_regular(40), 0.55 * _regular(40)]
-    if name == "square":
-        return [_regular(4)]
-    if name == "triangle":
-        return [_regular(3)]
     if name == "star":
-        star = _regular(10)
-        star[1::2] *= 0.42
-        return [star]
+        return [_regular(10) * np.tile([[1], [0.42]], (5, 1))]
     if name == "cross":
-        arm = 0.3
-        corner = np.array([[1, -arm], [1, arm], [arm, arm]])
+        corner = np.array([[1, -0.3], [1, 0.3], [0.3, 0.3]])
         turn = np.array([[0, 1], [-1, 0]])
         return [np.concatenate([corner @ np.linalg.matrix_power(turn, k) for k in range(4)])]
-    raise ValueError(f"no shape {name!r}")
+    corners = {"disc": 40, "ring": 40, "square": 4, "triangle": 3}[name]
+    return [_regular(corners), *([0.55 * _regular(40)] if name == "ring" else [])]
 
 
 def _regular(n: int) -> np.ndarray:
@@ -124,7 +114,7 @@ def _place(owner: np.ndarray, unit: float, rng) -> tuple[str, list[np.ndarray]] 
     return None
 
 
-def describe(i: int, shape, owner: np.ndarray) -> Drawn | None:
+def describe(i: int, shape, owner: np.ndarray) -> DrawnObject | None:
     name, polygons = shape
     height, width = owner.shape
     x, y = polygons[0].T
@@ -136,7 +126,7 @@ def describe(i: int, shape, owner: np.ndarray) -> Drawn | None:
     x1, y1 = min(round(x.max()) + 1, width), min(round(y.max()) + 1, height)
     if visible < INVISIBLE or x1 - x0 < 4 or y1 - y0 < 4:
         return None
-    return Drawn(name, (x0, y0, x1, y1), int(visible < DIFFICULT))
+    return DrawnObject(name, (x0, y0, x1, y1), int(visible < DIFFICULT))
 
 
 def _area(polygon: np.ndarray) -> float:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import multiprocessing
 import os
-import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from gan_kd_ssd.data.batches.workers import Workers, processors
 from gan_kd_ssd.data.formats import coco, voc
 from gan_kd_ssd.data.synthetic.defaults import COUNTS, SEED, SIZE, SPLITS
-from gan_kd_ssd.data.synthetic.picture import CLASSES, Drawn, draw_picture
+from gan_kd_ssd.data.synthetic.picture import CLASSES, DrawnObject, draw_picture
 from gan_kd_ssd.util.errors import UserError
 
 VERSION = 1  # of the pictures: increase it when picture.py draws different ones
 RECORD = "shapes.json"  # written last: a folder that holds it is complete and generated
 
-__all__ = ["CLASSES", "COUNTS", "VERSION", "ensure", "ensure_coco", "generate"]
+__all__ = ["CLASSES", "COUNTS", "VERSION", "ensure", "generate"]
 
 _CHUNK = 50
 
@@ -37,23 +36,29 @@ class Settings(NamedTuple):
     seed: int
     layout: str
 
+    def check(self) -> None:
+        """Raise a UserError for a value that is out of range."""
+        for split in SPLITS:
+            if self.counts[split] < 1:
+                raise UserError(f"--{split} {self.counts[split]}: must be 1 or more images")
+        if not 64 <= self.size <= 2048:
+            raise UserError(f"--size {self.size}: must be from 64 to 2048 pixels")
+        if self.seed < 0:
+            raise UserError(f"--seed {self.seed}: must be 0 or more")
+
 
 class Picture(NamedTuple):
     """One generated image: its id, shape (H, W, 3) and objects."""
 
     id: str
     shape: tuple[int, int, int]
-    objects: list[Drawn]
+    objects: list[DrawnObject]
 
 
-def ensure(data_root: Path) -> Path:
-    """The folder of the built-in set in VOC layout under data_root, generated on first use."""
-    return generate(Path(data_root) / f"shapes-{VERSION}")
-
-
-def ensure_coco(data_root: Path) -> Path:
-    """The folder of the same pictures in COCO layout under data_root, generated on first use."""
-    return generate(Path(data_root) / f"shapes-coco-{VERSION}", layout="coco")
+def ensure(data_root: Path, layout: str = "voc") -> Path:
+    """The folder of the built-in set under data_root, generated on first use."""
+    name = f"shapes-{VERSION}" if layout == "voc" else f"shapes-{layout}-{VERSION}"
+    return generate(Path(data_root) / name, layout=layout)
 
 
 def generate(
@@ -82,43 +87,29 @@ def generate(
     """
     folder = Path(folder).expanduser()
     settings = Settings(dict(COUNTS if counts is None else counts), size, seed, layout)
-    _check(settings)
+    settings.check()
     record = {"version": VERSION, "seed": seed, "size": size, "counts": settings.counts}
     if layout == "coco":
         record["layout"] = layout
     if _is_ready(folder, record):
         return folder
-    draft = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        _fill_folder(draft, settings, progress)
-        (draft / RECORD).write_text(json.dumps(record) + "\n")
-        draft.chmod(0o755)  # mkdtemp lets only the owner in
-        try:
-            os.rename(draft, folder)
-        except OSError:
-            if not _is_ready(folder, record):  # otherwise another process was faster
-                raise
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            draft = Path(temporary) / "data"
+            _fill_folder(draft, settings, progress)
+            (draft / RECORD).write_text(json.dumps(record) + "\n")
+            try:
+                os.rename(draft, folder)
+            except OSError:
+                if not _is_ready(folder, record):  # otherwise another process was faster
+                    raise
     except OSError as error:
         raise UserError(
             f"{folder}: the shapes cannot be written there ({error.strerror or error}); choose "
             f"another folder (--data-root) or make room"
         ) from error
-    finally:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
     return folder
-
-
-def _check(settings: Settings) -> None:
-    for split in SPLITS:
-        if settings.counts[split] < 1:
-            raise UserError(f"--{split} {settings.counts[split]}: must be 1 or more images")
-    if not 64 <= settings.size <= 2048:
-        raise UserError(f"--size {settings.size}: must be from 64 to 2048 pixels")
-    if settings.seed < 0:
-        raise UserError(f"--seed {settings.seed}: must be 0 or more")
 
 
 def _is_ready(folder: Path, record: dict) -> bool:
@@ -150,13 +141,11 @@ def _fill_folder(folder: Path, settings: Settings, progress: bool | None) -> Non
         for first in range(0, settings.counts[split], _CHUNK)
     ]
     pictures: dict[str, list[Picture]] = {split: [] for split in SPLITS}
-    with tqdm(
-        total=sum(settings.counts.values()),
-        desc="generating shapes",
-        unit="image",
-        disable=not sys.stderr.isatty() if progress is None else not progress,
-    ) as bar:
-        for (_, split, *_), drawn in zip(tasks, _run(tasks)):
+    quiet = not sys.stderr.isatty() if progress is None else not progress
+    total, count = sum(settings.counts.values()), min(processors(), 8) if len(tasks) > 3 else 0
+    bar = tqdm(total=total, desc="generating shapes", unit="image", disable=quiet)
+    with bar, contextlib.closing(Workers(_draw_images, count)) as workers:
+        for (_, split, *_), drawn in zip(tasks, workers.map(tasks)):
             pictures[split] += drawn
             bar.update(len(drawn))
     for split, drawn in pictures.items():
@@ -166,16 +155,6 @@ def _fill_folder(folder: Path, settings: Settings, progress: bool | None) -> Non
         else:
             ids = "".join(f"{picture.id}\n" for picture in drawn)
             (folder / "ImageSets" / "Main" / f"{split}.txt").write_text(ids)
-
-
-def _run(tasks: list[tuple]) -> Iterator[list[Picture]]:
-    processes = min(len(os.sched_getaffinity(0)), 8) if hasattr(os, "sched_getaffinity") else 1
-    if processes == 1 or len(tasks) < 4:
-        yield from map(_draw_images, tasks)
-        return
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        yield from pool.map(_draw_images, tasks)
 
 
 def _draw_images(task: tuple[Path, str, Sequence[int], Settings]) -> list[Picture]:
@@ -200,30 +179,28 @@ def _draw_images(task: tuple[Path, str, Sequence[int], Settings]) -> list[Pictur
 
 def _xml(picture: Picture) -> str:
     height, width, _ = picture.shape
-    lines = [
-        "<annotation>",
-        f"  <filename>{picture.id}.jpg</filename>",
-        f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
-    ]
-    for name, (x0, y0, x1, y1), difficult in picture.objects:
-        lines += [
-            "  <object>",
-            f"    <name>{name}</name>",
-            f"    <difficult>{difficult}</difficult>",
-            # VOC counts pixels from 1, and a box includes its last pixel.
-            f"    <bndbox><xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin>"
-            f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox>",
-            "  </object>",
-        ]
-    return "\n".join([*lines, "</annotation>", ""])
+    # VOC counts pixels from 1, and a box includes its last pixel.
+    objects = "".join(
+        f"""  <object>
+    <name>{name}</name>
+    <difficult>{difficult}</difficult>
+    <bndbox><xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox>
+  </object>
+"""
+        for name, (x0, y0, x1, y1), difficult in picture.objects
+    )
+    return f"""<annotation>
+  <filename>{picture.id}.jpg</filename>
+  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>
+{objects}</annotation>
+"""
 
 
 def _coco_entries(split: str, pictures: Sequence[Picture]) -> dict:
     """A split in COCO's format. Difficult objects become crowds: no metric requires either."""
     images, objects = [], []
     for number, picture in enumerate(pictures, 1):
-        height, width, _ = picture.shape
-        name = f"{picture.id}.jpg"
+        name, (height, width, _) = f"{picture.id}.jpg", picture.shape
         url = f"{split}/{name}"  # the only field from which GluonCV's COCODetection takes the file
         entry = {"id": number, "file_name": name, "coco_url": url, "width": width, "height": height}
         images.append(entry)
