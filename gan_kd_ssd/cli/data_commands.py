@@ -31,30 +31,29 @@ def parser() -> Parser:
     _prepare_options(
         commands.add_parser(
             "prepare",
-            help="fetch a data set and lay it out as GluonCV expects it",
-            description="Download, verify, unpack and lay out a data set. Files that are already there "
-            "are kept, and an interrupted download is resumed.",
+            help="download a data set into the folders that GluonCV expects",
+            description="Download, verify and unpack a data set into the folders that GluonCV expects. "
+            "Existing files are kept, and an interrupted download is resumed.",
         )
     )
     _check_options(
         commands.add_parser(
             "check",
-            help="check a data set and report its problems",
+            help="find problems in a data set",
             description="Read every annotation and image of a data set in VOC or COCO layout and "
-            "report its problems. The report marks a problem with what a training does about it: "
-            "'stops' (the training ends with an error), 'left out' (the training continues without "
-            "the object), or 'kept' (the training uses the data as it is, and only you know whether it "
-            "is meant). "
-            "The exit code is 0 without faults, 1 with faults, and 2 for wrong options; notes are "
-            "not faults.",
+            "report its problems. The report states the effect of each problem on a training: 'stops' "
+            "(the training ends with an error), 'left out' (the training continues without the "
+            "object) or 'kept' (the training uses the data as they are, which may be intended). The "
+            "exit code is 0 without faults, 1 with faults, and 2 if the check cannot be carried out; "
+            "notes are not faults.",
         )
     )
     _shapes_options(
         commands.add_parser(
             "shapes",
             help="generate a data set of textured shapes",
-            description="Generate a data set of textured shapes. The same options give the same "
-            "bytes.",
+            description="Generate a data set of images with textured shapes. The same options give "
+            "identical files.",
         )
     )
     return top
@@ -63,13 +62,14 @@ def parser() -> Parser:
 def _shapes_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_shapes)
     add = command.add_argument
-    add("folder", type=Path, metavar="DIR", help="the folder to create")
+    add("folder", type=Path, metavar="DIR", help="folder to create")
+    names = {"train": "training", "val": "validation", "test": "test"}
     for split, count in COUNTS.items():
-        add(f"--{split}", type=positive, default=count, help=f"number of {split} images")
-    size = "approximate side of an image in pixels, from 64 to 2048"
+        add(f"--{split}", type=positive, default=count, help=f"number of {names[split]} images")
+    size = "approximate side length of an image in pixels, from 64 to 2048"
     add("--size", type=positive, default=SIZE, help=size)
-    add("--seed", type=not_negative, default=SEED, help="seed of the pictures")
-    add("--layout", choices=("voc", "coco"), default="voc", help="layout of the files")
+    add("--seed", type=not_negative, default=SEED, help="seed of the image generator")
+    add("--layout", choices=("voc", "coco"), default="voc", help="layout of the data set")
 
 
 def _shapes(options) -> int:
@@ -87,8 +87,8 @@ def _prepare_options(command: argparse.ArgumentParser) -> None:
     add(
         "name",
         choices=("voc", "coco", "shapes", "shapes_coco"),
-        help="voc: VOC 2007 and 2012 (2.9 GB); coco: COCO 2017 train and val (20 GB); shapes, "
-        "shapes_coco: the generated data set in VOC or COCO layout",
+        help="voc: VOC 2007 and 2012 (2.9 GB); coco: COCO 2017 train and val (20 GB); shapes and "
+        "shapes_coco: the generated data set in VOC and COCO layout",
     )
     add("--root", type=Path, metavar="DIR", help=f"folder of the data sets {_ROOT}")
     add(
@@ -96,15 +96,15 @@ def _prepare_options(command: argparse.ArgumentParser) -> None:
         dest="source",
         type=Path,
         metavar="DIR",
-        help="folder with downloaded archives; they are kept, and nothing is downloaded",
+        help="folder with archives that have already been downloaded; nothing is downloaded",
     )
     add(
         "--mirror",
         metavar="URL",
         help="base address of a server with copies of the archives (default: $GAN_KD_SSD_DATA_URL, "
-        "else the servers of the data sets)",
+        "else the original servers)",
     )
-    add("--keep", action="store_true", help="keep downloaded archives in DIR/NAME/downloads")
+    add("--keep", action="store_true", help="keep the downloaded archives in ROOT/NAME/downloads")
     add("--quiet", action="store_true", help="show no progress bars")
 
 
@@ -135,25 +135,33 @@ def _prepare(options) -> int:
 def _check_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_check)
     add = command.add_argument
-    add("dataset", metavar="DIR|NAME", help="a folder, or voc, voc07, coco, shapes, shapes_coco")
+    add(
+        "dataset", metavar="DIR|NAME", help="folder, or name: voc, voc07, coco, shapes, shapes_coco"
+    )
     add("--data-root", type=Path, metavar="DIR", help=f"folder of the named data sets {_ROOT}")
     add(
         "--classes",
         metavar="A,B,…",
-        help="the known classes (default: those of a named data set, any class in a folder)",
+        help="known classes; objects of other classes are reported (default: the classes of a named "
+        "data set; every class in a folder is known)",
     )
-    add("--splits", metavar="A,B,…", help="the splits to check (default: all)")
-    add("--examples", type=not_negative, default=5, help="examples shown of each kind of problem")
+    add("--splits", metavar="A,B,…", help="splits to check (default: all)")
+    add(
+        "--examples",
+        type=not_negative,
+        default=5,
+        help="number of examples of each kind of problem",
+    )
     add(
         "--images",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="read the images, not only the annotations",
+        help="check the images as well as the annotations",
     )
     add(
         "--num-workers",
         type=not_negative,
-        help="processes that read images (default: one per processor)",
+        help="number of processes that read images (default: one per processor)",
     )
     add("--json", action="store_true", help="print the report as JSON")
     add("--quiet", action="store_true", help="show no progress bar")
