@@ -7,8 +7,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_kd_ssd.config.parser import Parser, class_names, not_negative, positive, with_dashes
+from gan_kd_ssd.config.parser import Parser, class_names, with_dashes
 from gan_kd_ssd.data.synthetic.defaults import COUNTS, SEED, SIZE, SPLITS
+from gan_kd_ssd.util.option_fields import not_negative, positive
 from gan_kd_ssd.util.tables import put
 
 _ROOT = "(default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)"

@@ -1,7 +1,10 @@
 """gan-kd zoo: what it prints, and its exit codes."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,6 +130,21 @@ def test_show_tells_the_files_of_a_network(repository, root, capsys):
         assert text in out
     found = json.loads(call(capsys, "show", NAME, "--json")[1])
     assert [v["sha1"] for v in found["versions"]] == [ENTRY["sha1"]]
+
+
+@pytest.mark.parametrize("words", [["list"], ["show", "mobilenet1.0-resnet50-cos"]])
+def test_the_zoo_of_an_installed_package_works_from_any_folder(root, tmp_path, words):
+    package = Path(__file__).resolve().parents[2] / "gan_kd_ssd"
+    shutil.copytree(package, tmp_path / "site" / "gan_kd_ssd")
+    done = subprocess.run(
+        [sys.executable, "-m", "gan_kd_ssd", "zoo", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ssd_512_mobilenet1.0_voc_gkd_resnet50_v1_cos" in done.stdout
 
 
 def test_show_leads_from_a_name_without_cosine_attention_to_the_paper_s(root, capsys):

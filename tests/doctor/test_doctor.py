@@ -41,6 +41,7 @@ class Machine:
     """A machine to examine: packages, programs and libraries in folders of its own."""
 
     def __init__(self, folder):
+        self.cwd = ROOT
         self.site, self.bin, self.lib, self.home = (
             folder / name for name in ("site", "bin", "lib", "home")
         )
@@ -104,7 +105,7 @@ class Machine:
         }
         command = [sys.executable, "-m", "gan_kd_ssd", "doctor", *words]
         done = subprocess.run(
-            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120
+            command, cwd=self.cwd, env=env, capture_output=True, text=True, timeout=120
         )
         assert "Traceback" not in done.stdout + done.stderr
         return done
@@ -166,6 +167,19 @@ def test_two_builds_of_mxnet_fail(pc):
     assert code == 1
     assert rows["MXNet"]["found"] == "mxnet and mxnet-cu112"
     assert "rm -r .venv" in rows["MXNet"]["remedy"]
+
+
+def test_an_installed_package_works_from_any_folder_and_its_remedies_are_by_pip(pc):
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "gan_kd_ssd", pc.site / "gan_kd_ssd", ignore=ignored)
+    pc.cwd = pc.bin
+    assert pc.run().returncode == 0
+    pc.mxnet(CPU_MXNET, builds=("mxnet", "mxnet-cu112"))
+    pc.package("cv2", "raise ImportError('broken')")
+    pc.distribution("opencv-python", "4.8")
+    code, rows = pc.examine()
+    assert code == 1 and "`pip uninstall mxnet mxnet-cu112`" in rows["MXNet"]["remedy"]
+    assert rows["OpenCV"]["remedy"] == "run `pip install opencv-python`"
 
 
 def test_a_machine_without_mxnet_says_what_to_install(monkeypatch):
