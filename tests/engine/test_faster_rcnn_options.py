@@ -288,7 +288,7 @@ def test_student_and_teacher_are_built_with_the_options_of_both(settings_asked_f
             build()
     (student, _), (teacher, _) = settings_asked_for
     for settings in (student, teacher):
-        assert (settings.fpn, settings.roi_mode, settings.devices) == (True, "pool", 2)
+        assert (settings.use_fpn, settings.roi_mode, settings.devices) == (True, "pool", 2)
         assert (settings.short, settings.max_size) == (400, 500)
     # The teacher has the normalisation of the run that trained it, of which nothing is known here.
     assert (student.norm_layer, teacher.norm_layer) == ("bn", None)
