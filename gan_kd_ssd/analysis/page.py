@@ -10,8 +10,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gan_kd_ssd.analysis.analysed_run import AnalysedRun
-from gan_kd_ssd.analysis.compare import CLASSES, Comparison, Row, Verdict
 from gan_kd_ssd.analysis.compare_arguments import SAME
+from gan_kd_ssd.analysis.comparison import CLASSES, Comparison, Row, Verdict
 from gan_kd_ssd.analysis.report import SPEED_NOTE, argument_cells, cells
 from gan_kd_ssd.analysis.summary import mean_ap, phase_speed
 from gan_kd_ssd.analysis.wording import count, printable

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gan_kd_ssd.analysis.compare import Comparison, Row
 from gan_kd_ssd.analysis.compare_arguments import SAME, Argument
+from gan_kd_ssd.analysis.comparison import Comparison, Row
 from gan_kd_ssd.analysis.wording import count, printable
 from gan_kd_ssd.util.tables import aligned
 

@@ -128,7 +128,7 @@ def _references(runs, name: str | None) -> list:
 
 def _compare(options) -> int:
     from gan_kd_ssd.analysis.analysed_run import analyse
-    from gan_kd_ssd.analysis.compare import compare
+    from gan_kd_ssd.analysis.comparison import compare
     from gan_kd_ssd.analysis.report import markdown_text, table_text
     from gan_kd_ssd.analysis.wording import to_json
     from gan_kd_ssd.logs.read import read
@@ -176,7 +176,7 @@ def _plot(options) -> int:
 
 def _page(log, mine, reference, picture: bytes) -> bytes:
     from gan_kd_ssd.analysis.arguments import command_of
-    from gan_kd_ssd.analysis.compare import compare
+    from gan_kd_ssd.analysis.comparison import compare
     from gan_kd_ssd.analysis.page import Appendix, page
 
     command = command_of(log, mine.run).line() if mine.run.start else None

@@ -3,7 +3,7 @@
 import math
 
 from gan_kd_ssd.analysis.analysed_run import analyse
-from gan_kd_ssd.analysis.compare import Verdict, compare
+from gan_kd_ssd.analysis.comparison import Verdict, compare
 from gan_kd_ssd.analysis.epoch_size import epoch_size
 from gan_kd_ssd.analysis.figures import ACTIVE, DIVERGED, INACTIVE, run_figures
 from gan_kd_ssd.analysis.show import summarise

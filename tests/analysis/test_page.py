@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gan_kd_ssd.analysis.analysed_run import analyse
-from gan_kd_ssd.analysis.compare import compare
+from gan_kd_ssd.analysis.comparison import compare
 from gan_kd_ssd.analysis.page import Appendix, page
 from gan_kd_ssd.logs.parse import parse
 from helpers.log_runs import entries_text, run

@@ -3,7 +3,7 @@
 import pytest
 
 from gan_kd_ssd.analysis.analysed_run import analyse, remarks_on
-from gan_kd_ssd.analysis.compare import Verdict, compare
+from gan_kd_ssd.analysis.comparison import Verdict, compare
 from gan_kd_ssd.analysis.curves import Key, epoch_lines, points_of
 from gan_kd_ssd.analysis.figures import LOSS, epochs_before, run_figures
 from gan_kd_ssd.analysis.plot import picture

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gan_kd_ssd.analysis.analysed_run import analyse
-from gan_kd_ssd.analysis.compare import Verdict, compare
+from gan_kd_ssd.analysis.comparison import Verdict, compare
 from gan_kd_ssd.analysis.figures import ACTIVE, DIVERGED, INACTIVE, run_figures
 from gan_kd_ssd.analysis.invariants import check_invariants
 from gan_kd_ssd.analysis.plot import draw

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gan_kd_ssd.analysis.analysed_run import analyse
-from gan_kd_ssd.analysis.compare import compare
+from gan_kd_ssd.analysis.comparison import compare
 from gan_kd_ssd.analysis.page import Appendix, page
 from gan_kd_ssd.analysis.report import table_text
 from gan_kd_ssd.analysis.show import show_text, summarise
