@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from gan_kd_ssd.analysis.analysed_run import AnalysedRun
 from gan_kd_ssd.analysis.compare_arguments import SAME
 from gan_kd_ssd.analysis.comparison import CLASSES, Comparison, Row, Verdict
 from gan_kd_ssd.analysis.report import SPEED_NOTE, argument_cells, cells
 from gan_kd_ssd.analysis.summary import mean_ap, phase_speed
-from gan_kd_ssd.analysis.wording import count, printable
+from gan_kd_ssd.analysis.wording import count, printable, render
 from gan_kd_ssd.logs.log import Entry
 
 #: How many rows that are outside are listed at the top, and how many lines that were not understood.
@@ -40,10 +38,9 @@ def page(
     mine: AnalysedRun, reference: AnalysedRun, comparison: Comparison, appendix: Appendix
 ) -> str:
     """Return the page as text."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
     rows, unknown = comparison.rows, appendix.unknown
-    return environment.get_template("page.html").render(
+    return render(
+        "page.html",
         name=Path(mine.name).name,
         reference=reference,
         comparison=comparison,
