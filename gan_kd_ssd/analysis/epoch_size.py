@@ -66,13 +66,10 @@ def narrower(a: EpochSize, b: EpochSize) -> EpochSize:
 
 
 def epoch_size(run: Run) -> EpochSize | None:
-    """Find the number of images per epoch.
+    """Find the number of images per epoch; None without a batch size, or if nothing shows the number.
 
     It comes from the metadata of the run, else from counts of images in its records, else from the
     last batch of its complete epochs.
-
-    Returns:
-        None if the run records no batch size, or has neither such counts nor a complete epoch.
     """
     options = run.namespace
     batch, interval = options.get("batch_size"), options.get("log_interval")

@@ -23,14 +23,11 @@ _OF_DISCRIMINATORS = ("Loss_D", "Loss_D_real", "Loss_D_fake")
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a figure in its run and in the log.
+    """The place of a figure in its run and in the log, with segments and lines counted from 1.
 
     Attributes:
         record: Type of its record: Step, EpochEnd or Validation.
-        images: Images seen since the start of the run. This is an estimate if the log does not count
-            them, and None if they are unknown.
-        segment: Number of the segment, from 1.
-        line: Number of the line in the file, from 1.
+        images: Images seen since the start of the run; an estimate if the log does not count them.
         whole: Whether the epoch is complete; False in the last epoch of an unfinished run.
     """
 
@@ -138,11 +135,7 @@ def _segment_figures(
 
 
 def run_figures(run: Run, size: EpochSize | None = None) -> list[Figure]:
-    """All figures of a run. Each segment continues the count of images of the one before.
-
-    Args:
-        size: Images per epoch, if more is known than the run records.
-    """
+    """All figures of a run, counted with ``size`` if more is known than the run records."""
     size, before, found = size or epoch_size(run), epochs_before(run), []
     seen = before * size.images if size else None if before else 0
     for number, segment in enumerate(run.segments, start=1):

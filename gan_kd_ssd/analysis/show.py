@@ -41,9 +41,7 @@ def summarise(log: Log, last: int = 5) -> dict:
         "lines": sum(entry.count for entry in log.entries),
         "namespaces": len(namespaces),
         "runs": [_run(log, number, last) for number in range(1, len(log.runs) + 1)],
-        "not_understood": [
-            {"line": entry.line, **vars(entry.record)} for entry in log.unknown
-        ],
+        "not_understood": [{"line": entry.line, **vars(entry.record)} for entry in log.unknown],
     }
 
 

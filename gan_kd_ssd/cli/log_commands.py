@@ -1,4 +1,4 @@
-"""``gan-kd logs``: its commands and their options. What a command needs is imported when it runs."""
+"""``gan-kd logs``: its commands and their options. Drawing libraries are imported where they draw."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gan_kd_ssd.analysis.analysed_run import analyse, run_of
+from gan_kd_ssd.analysis.arguments import command_of
+from gan_kd_ssd.analysis.comparison import compare
+from gan_kd_ssd.analysis.report import markdown_text, table_text
+from gan_kd_ssd.analysis.show import show_text, summarise
+from gan_kd_ssd.analysis.wording import to_json
 from gan_kd_ssd.config.parser import Parser, with_dashes
+from gan_kd_ssd.logs.log import encode
+from gan_kd_ssd.logs.published import REFERENCES
+from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.files import write_atomically
 from gan_kd_ssd.util.option_fields import positive
 from gan_kd_ssd.util.tables import put
 
@@ -82,29 +92,18 @@ def _add_reference(parser: Parser, more: str) -> None:
 
 
 def _write(options) -> int:
-    from gan_kd_ssd.logs.log import encode
-    from gan_kd_ssd.logs.read import read
-
     sys.stdout.flush()
     sys.stdout.buffer.write(encode(read(options.log, figures=False).text()))
     return 0
 
 
 def _show(options) -> int:
-    from gan_kd_ssd.analysis.show import show_text, summarise
-    from gan_kd_ssd.analysis.wording import to_json
-    from gan_kd_ssd.logs.read import read
-
     summary = summarise(read(options.log), options.last)
     put(to_json(summary) if options.json else show_text(summary))
     return 0
 
 
 def _args(options) -> int:
-    from gan_kd_ssd.analysis.analysed_run import run_of
-    from gan_kd_ssd.analysis.arguments import command_of
-    from gan_kd_ssd.logs.read import read
-
     log = read(options.log)
     command = command_of(log, run_of(log, options.number) if options.number else None)
     for remark in command.remarks:
@@ -115,10 +114,6 @@ def _args(options) -> int:
 
 def _references(runs, name: str | None) -> list:
     """The reference that is named, else the published run of each detector."""
-    from gan_kd_ssd.analysis.analysed_run import analyse
-    from gan_kd_ssd.logs.published import REFERENCES
-    from gan_kd_ssd.logs.read import read
-
     names = [name] if name else list(dict.fromkeys(run.detector for run in runs))
     if None in names:
         log = next(run.name for run in runs if run.detector is None)
@@ -127,12 +122,6 @@ def _references(runs, name: str | None) -> list:
 
 
 def _compare(options) -> int:
-    from gan_kd_ssd.analysis.analysed_run import analyse
-    from gan_kd_ssd.analysis.comparison import compare
-    from gan_kd_ssd.analysis.report import markdown_text, table_text
-    from gan_kd_ssd.analysis.wording import to_json
-    from gan_kd_ssd.logs.read import read
-
     mine = analyse(read(options.log), options.number)
     (reference,) = _references([mine], options.reference)
     found = compare(mine, reference, options.last)
@@ -149,45 +138,32 @@ def _plot(options) -> int:
         raise UserError(f"--html: shows one run, but {len(options.logs)} logs are named")
     if options.html and options.reference == NONE:
         raise UserError("--html: compares a run with a reference: name one by --reference")
-    out = Path(
-        options.out or Path(options.logs[0]).with_suffix(".html" if options.html else ".png")
-    )
     suffixes = (".html", ".htm") if options.html else (".png", ".svg")
+    out = Path(options.out or Path(options.logs[0]).with_suffix(suffixes[0]))
     if out.suffix.lower() not in suffixes:
         raise UserError(f"--out {out}: name a file that ends in {' or '.join(suffixes)}")
     if any(out.resolve() == Path(log).resolve() for log in options.logs):
         raise UserError(f"--out {out}: this is one of the logs: name another file")
 
-    from gan_kd_ssd.analysis.analysed_run import analyse
+    from gan_kd_ssd.analysis.page import page
     from gan_kd_ssd.analysis.plot import draw
-    from gan_kd_ssd.logs.read import read
-    from gan_kd_ssd.util.files import write_atomically
 
     logs = [read(path) for path in options.logs]
     runs = [analyse(log, options.number) for log in logs]
     references = [] if options.reference == NONE else _references(runs, options.reference)
     content = draw(runs, references, "svg" if options.html else out.suffix.lower()[1:])
     if options.html:
-        content = _page(logs[0], runs[0], references[0], content)
+        (log,), (mine,), (reference,) = logs, runs, references
+        command = command_of(log, mine.run).line() if mine.run.start else None
+        found = compare(mine, reference)
+        text = page(found, mine, reference, content, command, log.unknown)
+        content = text.encode("utf-8", "backslashreplace")
     write_atomically(out, lambda file: file.write_bytes(content))
     put(f"{out}\n")
     return 0
 
 
-def _page(log, mine, reference, picture: bytes) -> bytes:
-    from gan_kd_ssd.analysis.arguments import command_of
-    from gan_kd_ssd.analysis.comparison import compare
-    from gan_kd_ssd.analysis.page import Appendix, page
-
-    command = command_of(log, mine.run).line() if mine.run.start else None
-    appendix = Appendix(picture, command, log.unknown)
-    return page(mine, reference, compare(mine, reference), appendix).encode(
-        "utf-8", "backslashreplace"
-    )
-
-
 def _tables(options) -> int:
-    from gan_kd_ssd.analysis.wording import to_json
     from gan_kd_ssd.paper.paper_tables import best_runs, runs_in, tables_as_dict, tables_text
 
     found = best_runs(runs_in(options.folder)) if options.folder else {}
@@ -196,10 +172,7 @@ def _tables(options) -> int:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command.
-
-    Returns:
-        The exit code.
+    """Run one command and return its exit code.
 
     Raises:
         UserError: The command was used wrongly, or a file cannot be read.

@@ -33,17 +33,14 @@ def _read_text(path: str | Path) -> str:
 
 
 def read(path: str | Path, figures: bool = True) -> Log:
-    """Parse a log.
-
-    The metadata of a text log's runs is read from the JSON lines next to it, if they exist.
+    """Parse a log, with the metadata in the JSON lines next to a text log.
 
     Args:
         path: A text log, a ``*_metrics.jsonl``, or ``ssd`` or ``faster_rcnn`` for a published log.
         figures: Require lines of a training log; False accepts any text.
 
     Raises:
-        UserError: The file cannot be read, is not text, or (with ``figures``) has no line of a
-            training log.
+        UserError: The file cannot be read, or is not the log that is required.
     """
     if str(path) in REFERENCES:
         return reference(str(path))

@@ -29,12 +29,10 @@ class TeacherMetadata:
 
 @dataclass(frozen=True)
 class DistillationMetadata:
-    """What a distilled run records.
+    """What a distilled run records: the strides in pixels of the distilled levels, and the teacher.
 
-    Attributes:
-        strides: Strides in pixels of the levels that are distilled.
-        inherited_head: Parts of the student's head that were copied from the teacher's; None if
-            nothing was to be copied.
+    ``inherited_head`` names the parts of the student's head that were copied from the teacher's. It is
+    None if nothing was to be copied.
     """
 
     strides: list[int]
@@ -49,9 +47,7 @@ class RunMetadata:
     Attributes:
         namespace: The options of the script.
         versions: Versions of this package, its git revision, Python, MXNet, GluonCV and numpy.
-        devices: Names of the devices.
         parameters: The number of trained parameters.
-        classes: Class names in order.
         data: For 'train' and 'val': name, numbers of images and objects, dropped boxes.
         distillation: None without a teacher.
     """
@@ -133,12 +129,9 @@ def metadata_beside(params: str | Path) -> RunMetadata | None:
 
 
 def classes_beside(params: str | Path) -> list[str] | None:
-    """Class names that a ``.params`` file was trained on, from its sidecar file; None without one.
-
-    The parameter file itself stores the number of classes, not their names.
-    """
+    """Class names that a ``.params`` file was trained on, from its sidecar file; None without one."""
     found = metadata_beside(params)
-    return None if found is None or found.classes is None else list(found.classes)
+    return found and found.classes
 
 
 def check_classes(params: str | Path, classes: Sequence[str], option: str) -> None:
