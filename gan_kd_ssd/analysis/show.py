@@ -9,7 +9,7 @@ from gan_kd_ssd.analysis.analysed_run import AnalysedRun, analyse, remarks_on
 from gan_kd_ssd.analysis.figures import DIVERGED, INACTIVE, MAP, SPEED, Figure, run_figures
 from gan_kd_ssd.analysis.phases import PUBLISHED_COST
 from gan_kd_ssd.analysis.summary import MeanAP, mean_ap, phase_costs, phase_speed
-from gan_kd_ssd.analysis.wording import count, printable, render
+from gan_kd_ssd.analysis.wording import printable, render
 from gan_kd_ssd.logs.log import Log, Segment
 from gan_kd_ssd.logs.records import LearningRate, Step
 from gan_kd_ssd.logs.resume import resumed
@@ -129,13 +129,10 @@ def spans(numbers) -> str:
 
 def show_text(summary: dict) -> str:
     """Format the result of :func:`summarise` for a terminal."""
-    groups = [(trained, list(of)) for trained, of in groupby(summary["runs"], key=_trained)]
-    helpers = {"inactive": _inactive, "speed": _speed, "shown": _shown, "most": SHOWN}
+    runs = groupby(summary["runs"], lambda run: bool(run["segments"]))
+    groups = [(trained, list(of)) for trained, of in runs]
+    helpers = {"inactive": _inactive, "published": PUBLISHED_COST, "shown": _shown, "most": SHOWN}
     return render("show.j2", groups=groups, **helpers, **summary)
-
-
-def _trained(run: dict) -> bool:
-    return bool(run["segments"])
 
 
 def _inactive(segment: dict) -> list[tuple[str, list[str]]]:
@@ -144,21 +141,6 @@ def _inactive(segment: dict) -> list[tuple[str, list[str]]]:
     for name, epochs in segment["inactive"].items():
         by_epochs.setdefault(epochs, []).append(name)
     return list(by_epochs.items())
-
-
-def _speed(run: dict, phase: str) -> str:
-    of = run["phases"][phase]
-    parts = [f"{phase}: {count(of['epochs'], 'epoch')}"]
-    if of["samples_per_second"] is not None:
-        parts.append(f"{of['samples_per_second']:.3g} samples/s")
-    if of["seconds_per_epoch"] is not None:
-        parts.append(f"{of['seconds_per_epoch']:.0f} s per epoch")
-    cost = run["phase_costs"].get(phase)
-    if cost is not None:
-        published = PUBLISHED_COST.get(run["detector"] or "", {}).get(phase)
-        aside = f" (published: {published:.2f}x)" if published else ""
-        parts.append(f"{cost:.2f}x of detection only{aside}")
-    return ", ".join(parts)
 
 
 def _shown(text: str) -> str:
