@@ -44,7 +44,7 @@ LOSSES, MEAN_AP, CLASSES, INVARIANTS = "losses", "mAP", "classes", "invariants"
 
 
 @dataclass(frozen=True)
-class ComparedFigure:
+class ComparedRow:
     """One figure of both runs.
 
     Attributes:
@@ -88,7 +88,7 @@ class Comparison:
     reference: str
     remarks: list[str]
     arguments: list[Argument]
-    rows: list[ComparedFigure]
+    rows: list[ComparedRow]
     origins: dict[str, str]
 
     @property
@@ -133,13 +133,13 @@ def compare(mine: AnalysedRun, reference: AnalysedRun, last: int = 5) -> Compari
     return Comparison(mine.name, reference.name, remarks, arguments, rows, origins)
 
 
-def _invariants(mine: AnalysedRun) -> list[ComparedFigure]:
+def _invariants(mine: AnalysedRun) -> list[ComparedRow]:
     verdicts = {None: Verdict.NOT_COMPARABLE, True: Verdict.WITHIN, False: Verdict.OUTSIDE}
     rows = []
     for check in mine.invariants:
         where = f", first in line {check.line}" if check.line else ""
         rows.append(
-            ComparedFigure(INVARIANTS, check.name, verdicts[check.holds], check.detail + where)
+            ComparedRow(INVARIANTS, check.name, verdicts[check.holds], check.detail + where)
         )
     return rows
 
@@ -155,7 +155,7 @@ class _Comparer:
         self.blocked_losses = disagreement(mine, reference, need["adversarial"])
         self.blocked_map = self.blocked or disagreement(mine, reference, need["mAP"])
 
-    def _judge(self, row: ComparedFigure, kind: str, slack: float = 0.0) -> ComparedFigure:
+    def _judge(self, row: ComparedRow, kind: str, slack: float = 0.0) -> ComparedRow:
         """Give a row with both figures its verdict; ``slack`` is added to its tolerance."""
         limit = tolerance(kind, row.name, self.mine.detector)
         if limit is None:
@@ -166,7 +166,7 @@ class _Comparer:
         verdict = Verdict.WITHIN if within else Verdict.OUTSIDE
         return replace(row, allowed=allowed, verdict=verdict)
 
-    def losses(self) -> list[ComparedFigure]:
+    def losses(self) -> list[ComparedRow]:
         """A row for each loss and phase, and one for each loss that diverged."""
         mine, reference, by_epoch = self.mine.figures, self.reference.figures, False
         if self.mine.images_seen is None and self.reference.images_seen is None:
@@ -176,7 +176,7 @@ class _Comparer:
             why = "no complete epoch has step lines" if known else "the log records no batch size"
             why += ", so its images cannot be counted"
             return [
-                ComparedFigure(LOSSES, "losses", Verdict.NOT_COMPARABLE, why),
+                ComparedRow(LOSSES, "losses", Verdict.NOT_COMPARABLE, why),
                 *self._diverged(),
             ]
         ours, theirs = _losses_of(mine), _losses_of(reference)
@@ -188,16 +188,16 @@ class _Comparer:
             if key.phase in phases
         ]
         rows += [
-            ComparedFigure(
+            ComparedRow(
                 LOSSES, "losses", Verdict.NOT_COMPARABLE, "this run has no such phase", phase
             )
             for phase in dict.fromkeys(key.phase for key in theirs if key.phase not in phases)
         ]
         return rows + self._diverged()
 
-    def _loss(self, key: Key, epochs, theirs: dict, known: bool, by_epoch: bool) -> ComparedFigure:
+    def _loss(self, key: Key, epochs, theirs: dict, known: bool, by_epoch: bool) -> ComparedRow:
         mean = fmean(lines[-1].value for lines in epochs[-self.last :]) if epochs else None
-        row = ComparedFigure(LOSSES, key.name, Verdict.NO_REFERENCE, phase=key.phase, mine=mean)
+        row = ComparedRow(LOSSES, key.name, Verdict.NO_REFERENCE, phase=key.phase, mine=mean)
         if not known:
             return row
         pairs = self._pairs(epochs, theirs.get(key, []), by_epoch)
@@ -245,7 +245,7 @@ class _Comparer:
             found = figure
         return found
 
-    def _diverged(self) -> list[ComparedFigure]:
+    def _diverged(self) -> list[ComparedRow]:
         """A row for each figure that diverged, independent of the reference."""
         first: dict[Key, Figure] = {}
         for f in self.mine.figures:
@@ -255,16 +255,16 @@ class _Comparer:
         for key, f in first.items():
             why = f"diverged: {f.value} in line {f.place.line}"
             rows.append(
-                ComparedFigure(LOSSES, key.name, Verdict.OUTSIDE, why, key.phase, mine=f.value)
+                ComparedRow(LOSSES, key.name, Verdict.OUTSIDE, why, key.phase, mine=f.value)
             )
         return rows
 
-    def mean_ap(self) -> list[ComparedFigure]:
+    def mean_ap(self) -> list[ComparedRow]:
         """The best, the last and the mean of the last mAPs, and the mAP after as many images."""
         ours = mean_ap(self.mine.figures, self.last)
         theirs = mean_ap(self.reference.figures, self.last)
         if ours is None:
-            return [ComparedFigure(MEAN_AP, "mAP", Verdict.NOT_COMPARABLE, "no validation yet")]
+            return [ComparedRow(MEAN_AP, "mAP", Verdict.NOT_COMPARABLE, "no validation yet")]
         if theirs is not None:  # the means are of as many validations
             few = min(ours.counted, theirs.counted)
             ours, theirs = (mean_ap(run.figures, few) for run in (self.mine, self.reference))
@@ -279,14 +279,14 @@ class _Comparer:
             for of in (ours, theirs)
         )
         rows = (
-            ComparedFigure(MEAN_AP, name, Verdict.NO_REFERENCE, why) for name, why in where.items()
+            ComparedRow(MEAN_AP, name, Verdict.NO_REFERENCE, why) for name, why in where.items()
         )
         rows = [self._final(row, *pair, MAP) for row, *pair in zip(rows, *values)]
         return rows + self._map_so_far()
 
     def _final(
-        self, row: ComparedFigure, mine: float, reference: float | None, kind: str
-    ) -> ComparedFigure:
+        self, row: ComparedRow, mine: float, reference: float | None, kind: str
+    ) -> ComparedRow:
         """Compare a figure that depends on the whole training."""
         row = replace(row, mine=mine, reference=reference)
         if reference is None:
@@ -308,7 +308,7 @@ class _Comparer:
         later = self.reference.counted(needed)
         return f"{self.mine.counted(seen)} images seen, the reference's best is after {later}"
 
-    def _map_so_far(self) -> list[ComparedFigure]:
+    def _map_so_far(self) -> list[ComparedRow]:
         """Compare the last validation with the reference after as many images."""
         found = [f for f in self.mine.figures if f.kind == MAP and f.state == ACTIVE]
         found = [f for f in found if f.place.images]
@@ -320,7 +320,7 @@ class _Comparer:
         reach = self.reference.size.images
         there = value_at(curve, here.images, reach)
         name = f"mAP after {self.mine.counted(here.images)} images"
-        row = ComparedFigure(
+        row = ComparedRow(
             MEAN_AP, name, Verdict.NOT_COMPARABLE, mine=found[-1].value, reference=there
         )
         if there is None:
@@ -331,11 +331,11 @@ class _Comparer:
         why = f"line {here.line}; the change of the reference within an epoch is allowed, too"
         return [self._judge(replace(row, why=why), MAP, slack)]
 
-    def classes(self) -> list[ComparedFigure]:
+    def classes(self) -> list[ComparedRow]:
         """The AP of each class at the best mAP of each run."""
         theirs, rows = _best_classes(self.reference), []
         for name, value in _best_classes(self.mine).items():
-            row = ComparedFigure(CLASSES, name, Verdict.NO_REFERENCE, "at the best mAP")
+            row = ComparedRow(CLASSES, name, Verdict.NO_REFERENCE, "at the best mAP")
             rows.append(self._final(row, value, theirs.get(name), CLASS_AP))
         return rows
 

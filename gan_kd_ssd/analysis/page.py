@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gan_kd_ssd.analysis.analysed_run import AnalysedRun
 from gan_kd_ssd.analysis.compare_arguments import SAME
-from gan_kd_ssd.analysis.comparison import CLASSES, ComparedFigure, Comparison, Verdict
+from gan_kd_ssd.analysis.comparison import CLASSES, ComparedRow, Comparison, Verdict
 from gan_kd_ssd.analysis.report import SPEED_NOTE, argument_cells, cells
 from gan_kd_ssd.analysis.summary import mean_ap, phase_speed
 from gan_kd_ssd.analysis.wording import count, printable, render
@@ -56,7 +56,7 @@ def page(
     )
 
 
-def _listed(outside: list[ComparedFigure]) -> list[str]:
+def _listed(outside: list[ComparedRow]) -> list[str]:
     """The rows that are outside, in words."""
     listed = []
     for row in outside[:_MOST_OUTSIDE]:

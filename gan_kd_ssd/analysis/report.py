@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gan_kd_ssd.analysis.compare_arguments import SAME, Argument
-from gan_kd_ssd.analysis.comparison import ComparedFigure, Comparison
+from gan_kd_ssd.analysis.comparison import ComparedRow, Comparison
 from gan_kd_ssd.analysis.wording import count, printable
 from gan_kd_ssd.util.tables import aligned
 
@@ -18,7 +18,7 @@ _NUMBERS = (1, 2, 3, 4)
 _WIDEST = 46
 
 
-def cells(row: ComparedFigure) -> list[str]:
+def cells(row: ComparedRow) -> list[str]:
     """Format a row under :data:`HEAD`."""
     values = ["-" if v is None else f"{v:.4f}" for v in (row.mine, row.reference)]
     gap = "-" if row.gap is None else f"{row.gap:+.4f}"

@@ -25,6 +25,25 @@ from gan_kd_ssd.util.tables import put
 NONE = "none"
 
 _LOG = "a text log, a *_metrics.jsonl, or ssd or faster_rcnn for a published log"
+_REFERENCE = "log to compare with (default: the published log of the same detector{})"
+#: Arguments of several commands.
+_SHARED = {
+    "log": {"metavar": "LOG", "help": _LOG},
+    "--json": {"action": "store_true", "help": "print JSON"},
+    "--last": {
+        "type": positive,
+        "default": 5,
+        "metavar": "K",
+        "help": "number of last epochs and validations that are averaged",
+    },
+    "--run": {
+        "dest": "number",
+        "type": positive,
+        "metavar": "N",
+        "help": "number of the run in the log, as in `logs show` (default: the last run with figures)",
+    },
+    "--reference": {"metavar": "LOG", "help": _REFERENCE.format("")},
+}
 
 
 def parser() -> Parser:
@@ -35,60 +54,37 @@ def parser() -> Parser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, run, text: str, log: str = "") -> Parser:
+    def command(name: str, run, text: str, *shared: str):
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(run=run)
-        if log:
-            added.add_argument("log", metavar=log, help=_LOG)
-        return added
+        for argument in shared:
+            added.add_argument(argument, **_SHARED[argument])
+        return added.add_argument
 
     text = "print a log as a text log, byte for byte; JSON lines are converted"
-    command("write", _write, text, log="LOG")
-
+    command("write", _write, text, "log")
     text = "summarise a log: runs, phases, mAP, speed, and lines that were not understood"
-    added = command("show", _show, text, log="LOG")
-    _add_last(added)
-    added.add_argument("--json", action="store_true", help="print JSON")
-
-    _add_run(command("args", _args, "print the command line that repeats a run", log="LOG"))
+    command("show", _show, text, "log", "--last", "--json")
+    command("args", _args, "print the command line that repeats a run", "log", "--run")
 
     text = "compare a run with a reference; exit code: 0 within, 1 outside, 3 not comparable"
-    added = command("compare", _compare, text, log="LOG")
-    _add_reference(added, "")
-    _add_run(added)
-    _add_last(added)
-    form = added.add_argument
-    form("--format", choices=("table", "markdown", "json"), default="table", help="output format")
-    form("--all", action="store_true", help="list arguments that are the same, too")
+    add = command("compare", _compare, text, "log", "--reference", "--run", "--last")
+    add("--format", choices=("table", "markdown", "json"), default="table", help="output format")
+    add("--all", action="store_true", help="list arguments that are the same, too")
 
-    added = command("plot", _plot, "plot losses, mAP and speed of runs over a reference")
-    added.add_argument("logs", nargs="+", metavar="LOG", help=_LOG)
-    _add_reference(added, f"; {NONE}: draw only the given logs")
-    _add_run(added)
-    added.add_argument("--out", metavar="FILE", help="output file (default: next to the first log)")
+    add = command("plot", _plot, "plot losses, mAP and speed of runs over a reference")
+    add("logs", nargs="+", metavar="LOG", help=_LOG)
+    text = _REFERENCE.format(f"; {NONE}: draw only the given logs")
+    add("--reference", metavar="LOG", help=text)
+    add("--run", **_SHARED["--run"])
+    add("--out", metavar="FILE", help="output file (default: next to the first log)")
     text = "write an HTML page of one run: verdicts, curves, classes, arguments"
-    added.add_argument("--html", action="store_true", help=text)
+    add("--html", action="store_true", help=text)
 
-    added = command("tables", _tables, "print the paper's tables with your runs and the commands")
-    text = "folder that is searched for *_train.log files"
-    added.add_argument("folder", nargs="?", metavar="FOLDER", help=text)
-    added.add_argument("--json", action="store_true", help="print JSON")
+    text = "print the paper's tables with your runs and the commands"
+    add = command("tables", _tables, text, "--json")
+    add("folder", nargs="?", metavar="FOLDER", help="folder that is searched for *_train.log files")
     return top
-
-
-def _add_last(parser: Parser) -> None:
-    text = "number of last epochs and validations that are averaged"
-    parser.add_argument("--last", type=positive, default=5, metavar="K", help=text)
-
-
-def _add_run(parser: Parser) -> None:
-    text = "number of the run in the log, as in `logs show` (default: the last run with figures)"
-    parser.add_argument("--run", dest="number", type=positive, metavar="N", help=text)
-
-
-def _add_reference(parser: Parser, more: str) -> None:
-    text = f"log to compare with (default: the published log of the same detector{more})"
-    parser.add_argument("--reference", metavar="LOG", help=text)
 
 
 def _write(options) -> int:
