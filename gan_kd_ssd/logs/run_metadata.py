@@ -95,12 +95,11 @@ def metadata_from_json(fields: Mapping) -> RunMetadata:
     distilled = of_type({"strides": list, "teacher": Mapping, "inherited_head": list})
     distillation = None
     if "strides" in distilled or "teacher" in distilled:
-        teacher = distilled.get("teacher")
-        known = teacher and TeacherMetadata(
-            str(teacher.get("file", "")), str(teacher.get("sha256", "")), teacher.get("mAP")
-        )
-        head = distilled.get("inherited_head")
-        distillation = DistillationMetadata(distilled.get("strides", []), head, known)
+        teacher, head = distilled.get("teacher"), distilled.get("inherited_head")
+        if teacher is not None:
+            file, sha256 = (str(teacher.get(name, "")) for name in ("file", "sha256"))
+            teacher = TeacherMetadata(file, sha256, teacher.get("mAP"))
+        distillation = DistillationMetadata(distilled.get("strides", []), head, teacher)
     return RunMetadata(**of_type(_TYPES), distillation=distillation)
 
 
