@@ -8,8 +8,8 @@ from functools import cached_property
 
 from gan_kd_ssd.analysis.arguments import command_of
 from gan_kd_ssd.analysis.epoch_size import EpochSize, agree, epoch_size, narrower
-from gan_kd_ssd.analysis.figures import Figure, epochs_before, images_seen, run_figures
 from gan_kd_ssd.analysis.invariants import Invariant, check_invariants
+from gan_kd_ssd.analysis.logged_figures import Figure, epochs_before, images_seen, run_figures
 from gan_kd_ssd.analysis.summary import detector_of
 from gan_kd_ssd.analysis.wording import count
 from gan_kd_ssd.detectors.names import read_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gan_kd_ssd.analysis.figures import INACTIVE, MAP, run_figures
+from gan_kd_ssd.analysis.logged_figures import INACTIVE, MAP, run_figures
 from gan_kd_ssd.config.command import FASTER_RCNN, SSD, Command
 from gan_kd_ssd.detectors.names import BACKBONE, kind_of, read_name
 from gan_kd_ssd.logs.log import Log, Run

@@ -13,7 +13,7 @@ from statistics import fmean
 from gan_kd_ssd.analysis.analysed_run import AnalysedRun, disagreement, with_common_size
 from gan_kd_ssd.analysis.compare_arguments import Argument, compare_arguments
 from gan_kd_ssd.analysis.curves import Key, LinesOfEpochs, epoch_lines, value_at
-from gan_kd_ssd.analysis.figures import (
+from gan_kd_ssd.analysis.logged_figures import (
     ACTIVE,
     CLASS_AP,
     DIVERGED,

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gan_kd_ssd.analysis.figures import ACTIVE, SECONDS, SPEED, Figure
+from gan_kd_ssd.analysis.logged_figures import ACTIVE, SECONDS, SPEED, Figure
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Invariant:
 
 
 def check_invariants(run: Run, figures) -> list[Invariant]:
-    """Check a run and its :func:`~gan_kd_ssd.analysis.figures.run_figures`."""
+    """Check a run and its :func:`~gan_kd_ssd.analysis.logged_figures.run_figures`."""
     limits = settings()["invariants"]
     return [
         _difference(run, limits["Loss_D"]["tolerance"]),

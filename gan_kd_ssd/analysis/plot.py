@@ -24,7 +24,14 @@ from matplotlib.ticker import MaxNLocator
 
 from gan_kd_ssd.analysis.analysed_run import AnalysedRun, with_common_size
 from gan_kd_ssd.analysis.curves import epoch_lines, points_of
-from gan_kd_ssd.analysis.figures import INACTIVE, LOSS, MAP, Figure, counted_by_epoch, epochs_before
+from gan_kd_ssd.analysis.logged_figures import (
+    INACTIVE,
+    LOSS,
+    MAP,
+    Figure,
+    counted_by_epoch,
+    epochs_before,
+)
 from gan_kd_ssd.analysis.summary import phase_speed
 from gan_kd_ssd.analysis.wording import printable
 from gan_kd_ssd.util.errors import UserError

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from itertools import groupby
 
 from gan_kd_ssd.analysis.analysed_run import AnalysedRun, analyse, remarks_on
-from gan_kd_ssd.analysis.figures import DIVERGED, INACTIVE, MAP, SPEED, Figure, run_figures
+from gan_kd_ssd.analysis.logged_figures import DIVERGED, INACTIVE, MAP, SPEED, Figure, run_figures
 from gan_kd_ssd.analysis.phases import PUBLISHED_COST
 from gan_kd_ssd.analysis.summary import MeanAP, mean_ap, phase_costs, phase_speed
 from gan_kd_ssd.analysis.wording import printable, render

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from gan_kd_ssd.analysis.figures import ACTIVE, DIVERGED, MAP, SECONDS, SPEED, Figure
+from gan_kd_ssd.analysis.logged_figures import ACTIVE, DIVERGED, MAP, SECONDS, SPEED, Figure
 from gan_kd_ssd.detectors.names import kind_of
 from gan_kd_ssd.logs.log import Run
 from gan_kd_ssd.logs.records import EpochEnd, Step, Validation

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gan_kd_ssd.analysis.figures import LOSS
+from gan_kd_ssd.analysis.logged_figures import LOSS
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def tolerance(kind: str, name: str, detector: str | None) -> Tolerance | None:
     """The tolerance of a figure; None if it has none.
 
     Args:
-        kind: LOSS, MAP or CLASS_AP of :mod:`gan_kd_ssd.analysis.figures`.
+        kind: LOSS, MAP or CLASS_AP of :mod:`gan_kd_ssd.analysis.logged_figures`.
         name: Name of the loss.
     """
     known = settings()
