@@ -8,8 +8,8 @@ from functools import cached_property
 
 from gan_kd_ssd.analysis.arguments import command_of
 from gan_kd_ssd.analysis.epoch_size import EpochSize, agree, epoch_size, narrower
-from gan_kd_ssd.analysis.figures import Figure, epochs_before, images_seen, run_figures
 from gan_kd_ssd.analysis.invariants import Invariant, check_invariants
+from gan_kd_ssd.analysis.logged_figures import Figure, epochs_before, images_seen, run_figures
 from gan_kd_ssd.analysis.summary import detector_of
 from gan_kd_ssd.analysis.wording import count
 from gan_kd_ssd.detectors.names import read_name
@@ -27,7 +27,7 @@ class AnalysedRun:
         name: The name of the log.
         size: The number of images per epoch.
         options: The options in the spelling of the training scripts.
-        published: Whether the log is one of the published logs.
+        published: Whether the log is a published one, which is called so when it is the reference.
         remarks: Sentences that a reader of its figures should know.
     """
 
@@ -73,18 +73,13 @@ class AnalysedRun:
 
     def counted(self, images: int) -> str:
         """Format a number of images of this run: ``5,011``, or ``about 5,000`` if it is an estimate."""
-        return (
-            f"{images:,}"
-            if self.counts_exactly
-            else f"about {round(images, 2 - len(str(images))):,}"
-        )
+        if self.counts_exactly:
+            return f"{images:,}"
+        return f"about {round(images, 2 - len(str(images))):,}"
 
 
 def run_of(log: Log, number: int | None = None) -> Run:
-    """Find a run of a log.
-
-    Args:
-        number: Position of the run, from 1. The default is the last run that has figures.
+    """Find a run of a log by its number (from 1); the default is the last run that has figures.
 
     Raises:
         UserError: There is no such run.
@@ -100,11 +95,7 @@ def run_of(log: Log, number: int | None = None) -> Run:
 
 
 def analyse(log: Log, number: int | None = None, published: bool = False) -> AnalysedRun:
-    """Analyse a run of a log, together with the earlier runs of the file that it resumes.
-
-    Args:
-        number: Position of the run, from 1. The default is the last run that has figures.
-        published: Whether the log is one of the published logs.
+    """Analyse the run that :func:`run_of` finds, together with the earlier runs that it resumes.
 
     Raises:
         UserError: There is no such run, or it has no figures.
@@ -118,15 +109,8 @@ def analyse(log: Log, number: int | None = None, published: bool = False) -> Ana
         remarks += (f"{lines} not understood (`logs show` lists them)",)
     run = with_resumed(log, run)
     options = dict(command_of(log, run).options) if run.start else {}
-    return AnalysedRun(
-        name=log.source,
-        run=run,
-        figures=run_figures(run),
-        size=epoch_size(run),
-        options=options,
-        published=published,
-        remarks=remarks,
-    )
+    size, figures = epoch_size(run), run_figures(run)
+    return AnalysedRun(log.source, run, figures, size, options, published, remarks)
 
 
 def remarks_on(log: Log, run: Run) -> tuple[str, ...]:
@@ -151,9 +135,9 @@ def with_common_size(runs: Sequence[AnalysedRun]) -> list[AnalysedRun]:
     for one in runs:
         size = one.size
         for other in runs:
-            if size is not None and other.size is not None and agree(size, other.size):
+            if size and other.size and agree(size, other.size):
                 size = narrower(size, other.size)
-        if size is not None and size.span != one.size.span:
+        if size and size.span != one.size.span:
             one = replace(one, size=size, figures=run_figures(one.run, size))
         found.append(one)
     return found
@@ -164,10 +148,7 @@ _DEFAULT_SIZES = {"short": 600, "max_size": 1000}
 
 
 def disagreement(mine: AnalysedRun, reference: AnalysedRun, names: list[str]) -> str | None:
-    """Describe the first of ``names`` on which two runs differ; None if they agree.
-
-    A value that either run does not record is skipped.
-    """
+    """Describe the first of ``names`` that both runs record and on which they differ."""
     for name in names:
         a, b = _recorded(mine, name), _recorded(reference, name)
         if a is None or b is None or _agree(name, a, b):

@@ -17,10 +17,9 @@ _SIZE = "images per epoch"
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of two runs.
+    """An argument of two runs, with its values as text; None for a run that does not have it.
 
     Attributes:
-        mine: Its value as text; None if the run does not have it.
         observed: Whether the value is read from the lines of the log and is not an option.
     """
 

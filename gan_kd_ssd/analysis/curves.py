@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gan_kd_ssd.analysis.figures import ACTIVE, SECONDS, SPEED, Figure
+from gan_kd_ssd.analysis.logged_figures import ACTIVE, SECONDS, SPEED, Figure
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,7 @@ class Key:
 def epoch_lines(figures: list[Figure]) -> dict[Key, list[list[Figure]]]:
     """Group the active losses and APs of a run: for each key its epochs, each with its lines in order.
 
-    The last line of an epoch gives its value, because a mean since the start of the epoch is complete
-    there.
+    The last line gives the value of an epoch: a mean since its start is complete there.
     """
     found: dict[Key, dict[tuple[int, int], list[Figure]]] = {}
     for f in figures:
@@ -48,9 +47,8 @@ def points_of(epochs: Iterable[list[Figure]]) -> list[Figure]:
 def value_at(points: list[Figure], images: float, reach: float) -> float | None:
     """Interpolate a curve linearly.
 
-    Args:
-        reach: Distance in images, before the first and after the last point, within which the value
-            of that point is taken. Further away, the result is None.
+    Up to ``reach`` images before its first and after its last point, the value is that of this point;
+    further away, it is None.
     """
     places = [f.place.images for f in points]
     if not points or not places[0] - reach <= images <= places[-1] + reach:

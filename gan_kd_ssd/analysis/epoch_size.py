@@ -20,8 +20,7 @@ class EpochSize:
     """The number of images per epoch, as far as a log shows it.
 
     Attributes:
-        low: Least possible number.
-        high: Greatest possible number.
+        low: Least possible number; ``high`` is the greatest.
         batches: Least and greatest number of batches.
         name: The known split, if only one fits.
     """
@@ -67,13 +66,10 @@ def narrower(a: EpochSize, b: EpochSize) -> EpochSize:
 
 
 def epoch_size(run: Run) -> EpochSize | None:
-    """Find the number of images per epoch.
+    """Find the number of images per epoch; None without a batch size, or if nothing shows the number.
 
     It comes from the metadata of the run, else from counts of images in its records, else from the
     last batch of its complete epochs.
-
-    Returns:
-        None if the run records no batch size, or has neither such counts nor a complete epoch.
     """
     options = run.namespace
     batch, interval = options.get("batch_size"), options.get("log_interval")
@@ -83,16 +79,12 @@ def epoch_size(run: Run) -> EpochSize | None:
     recorded = _recorded(run, batch, known)
     if recorded:
         return recorded
-    last: dict[tuple[int, int], int] = {}
-    whole = set()
-    for number, segment in enumerate(run.segments):
-        steps = [entry.record for entry in segment.of(Step)]
-        for step in steps:
-            last[number, step.epoch] = step.batch
-        final = max((step.epoch for step in steps), default=0)
-        whole |= {(number, step.epoch) for step in steps if step.epoch < final}
-        whole |= {(number, e.record.epoch) for e in segment.of(EpochEnd, Validation)}
-    seen = [batch_index + 1 for key, batch_index in last.items() if key in whole]
+    seen: list[int] = []
+    for segment in run.segments:
+        last = {entry.record.epoch: entry.record.batch for entry in segment.of(Step)}
+        ended = {entry.record.epoch for entry in segment.of(EpochEnd, Validation)}
+        final = max(last, default=0)
+        seen += [n + 1 for epoch, n in last.items() if epoch < final or epoch in ended]
     if not seen:
         return None
     few = max(seen)

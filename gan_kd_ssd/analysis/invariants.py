@@ -16,12 +16,7 @@ from gan_kd_ssd.logs.records import BestMap, EpochEnd, NewBest, Step, Validation
 
 @dataclass(frozen=True)
 class Invariant:
-    """The result of a check.
-
-    Attributes:
-        holds: None if the log has nothing to check.
-        line: The first line that breaks it.
-    """
+    """The result of a check: None if the log has nothing to check, and the first line that breaks it."""
 
     name: str
     holds: bool | None
@@ -30,11 +25,7 @@ class Invariant:
 
 
 def check_invariants(run: Run, figures) -> list[Invariant]:
-    """Check a run.
-
-    Args:
-        figures: The :func:`~gan_kd_ssd.analysis.figures.run_figures` of ``run``.
-    """
+    """Check a run and its :func:`~gan_kd_ssd.analysis.logged_figures.run_figures`."""
     limits = settings()["invariants"]
     return [
         _difference(run, limits["Loss_D"]["tolerance"]),

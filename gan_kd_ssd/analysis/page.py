@@ -4,59 +4,51 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from gan_kd_ssd.analysis.analysed_run import AnalysedRun
-from gan_kd_ssd.analysis.compare import CLASSES, Comparison, Row, Verdict
 from gan_kd_ssd.analysis.compare_arguments import SAME
+from gan_kd_ssd.analysis.comparison import CLASSES, ComparedRow, Comparison, Verdict
 from gan_kd_ssd.analysis.report import SPEED_NOTE, argument_cells, cells
 from gan_kd_ssd.analysis.summary import mean_ap, phase_speed
-from gan_kd_ssd.analysis.wording import count, printable
+from gan_kd_ssd.analysis.wording import count, printable, render
 from gan_kd_ssd.logs.log import Entry
 
 #: How many rows that are outside are listed at the top, and how many lines that were not understood.
 _MOST_OUTSIDE, _MOST_LINES = 8, 50
 
 
-@dataclass(frozen=True)
-class Appendix:
-    """What the page shows besides the comparison.
+def page(
+    comparison: Comparison,
+    mine: AnalysedRun,
+    reference: AnalysedRun,
+    plot: bytes,
+    command: str | None = None,
+    unknown: Sequence[Entry] = (),
+) -> str:
+    """Return the page as text.
 
-    Attributes:
+    Args:
         plot: The curves as SVG.
         command: The command that repeats the run; None if the log does not record its options.
         unknown: The lines of the log that were not understood.
     """
-
-    plot: bytes
-    command: str | None = None
-    unknown: Sequence[Entry] = ()
-
-
-def page(
-    mine: AnalysedRun, reference: AnalysedRun, comparison: Comparison, appendix: Appendix
-) -> str:
-    """Return the page as text."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
-    rows, unknown = comparison.rows, appendix.unknown
-    return environment.get_template("page.html").render(
+    rows = comparison.rows
+    return render(
+        "page.html",
         name=Path(mine.name).name,
         reference=reference,
         comparison=comparison,
         outside=_listed([row for row in rows if row.verdict is Verdict.OUTSIDE]),
         reason=_main_reason(comparison),
         overview=[_overview("this run", mine), _overview(reference.role, reference)],
-        plot=base64.b64encode(appendix.plot).decode(),
+        plot=base64.b64encode(plot).decode(),
         rows=[(cells(row), row.verdict) for row in rows if row.group != CLASSES],
         classes=[(row, cells(row)) for row in rows if row.group == CLASSES],
         bar=lambda value: f"{100 * min(max(value, 0.0), 1.0):.1f}%",
         differing=[argument_cells(a) for a in comparison.arguments if a.verdict != SAME],
         same=[argument_cells(a) for a in comparison.arguments if a.verdict == SAME],
-        command=appendix.command,
+        command=command,
         unknown=[(e.line, printable(e.record.text[:300])) for e in unknown[:_MOST_LINES]],
         unknown_lines=count(len(unknown), "line"),
         more_unknown=max(0, len(unknown) - _MOST_LINES),
@@ -64,7 +56,7 @@ def page(
     )
 
 
-def _listed(outside: list[Row]) -> list[str]:
+def _listed(outside: list[ComparedRow]) -> list[str]:
     """The rows that are outside, in words."""
     listed = []
     for row in outside[:_MOST_OUTSIDE]:

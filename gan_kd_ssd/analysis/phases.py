@@ -61,7 +61,7 @@ def _phase(records, namespace: dict, epoch: int, before: str | None) -> str:
     recorded = next((record.phase for record in records if record.phase), None)
     if recorded:
         return recorded
-    pairs = [(name, value) for record in records for name, value in record.figures.items()]
+    pairs = [pair for record in records for pair in record.figures.items()]
     adversarial = [v for name, v in pairs if name in GAN_FIGURES]
     if not adversarial:
         return "detection"

@@ -24,7 +24,14 @@ from matplotlib.ticker import MaxNLocator
 
 from gan_kd_ssd.analysis.analysed_run import AnalysedRun, with_common_size
 from gan_kd_ssd.analysis.curves import epoch_lines, points_of
-from gan_kd_ssd.analysis.figures import INACTIVE, LOSS, MAP, Figure, counted_by_epoch, epochs_before
+from gan_kd_ssd.analysis.logged_figures import (
+    INACTIVE,
+    LOSS,
+    MAP,
+    Figure,
+    counted_by_epoch,
+    epochs_before,
+)
 from gan_kd_ssd.analysis.summary import phase_speed
 from gan_kd_ssd.analysis.wording import printable
 from gan_kd_ssd.util.errors import UserError
@@ -50,12 +57,7 @@ HEADINGS = {"ssd": "SSD", "faster_rcnn": "Faster R-CNN", None: "Other losses"}
 
 @dataclass(frozen=True)
 class Style:
-    """The style of a run.
-
-    Attributes:
-        line: The linestyle of matplotlib.
-        hatch: The hatch of its bars; the bars of the reference are filled.
-    """
+    """The style of a run, in terms of matplotlib. The bars of the reference have no hatch."""
 
     colour: str
     width: float
@@ -76,7 +78,7 @@ _MARKERS = 9  # per curve
 
 
 @dataclass(frozen=True)
-class Drawn:
+class _Drawn:
     """A run with its style and the figures to draw."""
 
     run: AnalysedRun
@@ -97,10 +99,8 @@ class Drawn:
     @cached_property
     def end_of_gan(self) -> float | None:
         """The horizontal position at which the GAN stage ended; None if that is not in the log."""
-        trained = [f for f in self.figures if f.kind == LOSS and f.place.images is not None]
-        ends: dict[bool, float] = {}
-        for f in trained:
-            ends[f.place.phase == "gan"] = f.place.images
+        trained = [f.place for f in self.figures if f.kind == LOSS and f.place.images is not None]
+        ends = {place.phase == "gan": place.images for place in trained}
         if set(ends) != {True, False} or ends[False] < ends[True]:
             return None
         return ends[True]
@@ -109,14 +109,7 @@ class Drawn:
 def draw(
     runs: Sequence[AnalysedRun], references: Sequence[AnalysedRun] = (), kind: str = "png"
 ) -> bytes:
-    """Draw runs over references.
-
-    Args:
-        kind: ``png`` or ``svg``.
-
-    Raises:
-        UserError: There are more runs than styles.
-    """
+    """Draw the :func:`picture` of runs over references as ``png`` or ``svg``."""
     out = io.BytesIO()
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "gan-kd"}):
         warnings.simplefilter("ignore", UserWarning)  # a name may have characters the font lacks
@@ -155,7 +148,7 @@ class _Block:
         by_epoch = any(run.images_seen is None for run, _ in runs)
         self.heading = heading
         self.drawn = [
-            Drawn(run, style, counted_by_epoch(run.figures) if by_epoch else run.figures)
+            _Drawn(run, style, counted_by_epoch(run.figures) if by_epoch else run.figures)
             for run, style in runs
         ]
         self.axis = _HorizontalAxis(self.drawn, by_epoch)
@@ -177,25 +170,22 @@ class _Block:
         """Draw the panels and the legend."""
         if self.heading:
             part.suptitle(self.heading, x=0.01, ha="left", fontweight="bold")
-        grid = part.add_gridspec(self.rows, self.columns)
-        cells = [(row, column) for row in range(self.rows) for column in range(self.columns)]
-        for name, cell in zip(self.losses, cells):
-            title, label = LOSS_PANELS.get(name, (name, "loss"))
-            self._curves(part.add_subplot(grid[cell]), LOSS, name, printable(title), label)
+        losses, cells = len(self.losses), self.rows * self.columns
         # mAP takes a cell that is left over
-        first, last = cells[len(self.losses)], cells[-1]
-        place = grid[first[0], first[1] : last[1]] if self.rows > 1 else grid[first]
-        self._mean_ap(part.add_subplot(place))
-        self._speed(part.add_subplot(grid[last]))
+        numbers = [*range(losses), *[losses] * (cells - losses - 1), losses + 1]
+        rows = [numbers[at : at + self.columns] for at in range(0, cells, self.columns)]
+        *panels, mean_ap, speed = part.subplot_mosaic(rows).values()
+        for name, axes in zip(self.losses, panels):
+            title, label = LOSS_PANELS.get(name, (name, "loss"))
+            self._curves(axes, LOSS, name, printable(title), label)
+        self._mean_ap(mean_ap)
+        self._speed(speed)
         self._legend(part)
 
     def _curves(self, axes: Axes, kind: str, name: str, title: str, label: str) -> None:
-        axes.set_title(title, fontsize=9.5, parse_math=False)
-        axes.set_ylabel(label, fontsize=9)
-        axes.set_xlabel(self.axis.label, fontsize=9)
+        _describe(axes, title, self.axis.label, label)
         axes.set_xlim(0, self.axis.limit)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        axes.tick_params(labelsize=8)
         axes.grid(color="#e4e4e4", linewidth=0.7)
         axes.set_axisbelow(True)
         empty = True
@@ -207,15 +197,12 @@ class _Block:
                 empty &= not self._curve(axes, one, points, number)
             end = one.end_of_gan
             if end is not None and self.axis.x(one, end) <= self.axis.limit:
-                axes.axvline(
-                    self.axis.x(one, end), color=one.style.colour, linewidth=0.9, linestyle=":"
-                )
+                axes.axvline(self.axis.x(one, end), color=one.style.colour, lw=0.9, ls=":")
         if empty:
-            axes.text(
-                0.5, 0.5, "no figures", transform=axes.transAxes, ha="center", color="#595959"
-            )
+            place = {"transform": axes.transAxes, "ha": "center"}
+            axes.text(0.5, 0.5, "no figures", color="#595959", **place)
 
-    def _curve(self, axes: Axes, one: Drawn, points: list[Figure], number: int) -> bool:
+    def _curve(self, axes: Axes, one: _Drawn, points: list[Figure], number: int) -> bool:
         """Draw a curve up to the end of the axis; return whether it has any points."""
         drawn = [(self.axis.x(one, f.place.images), f.value) for f in points]
         drawn = [(x, y) for x, y in drawn if x <= self.axis.limit]
@@ -225,8 +212,8 @@ class _Block:
         axes.plot(
             *zip(*drawn),
             color=one.style.colour,
-            linewidth=one.style.width,
-            linestyle=one.style.line,
+            lw=one.style.width,
+            ls=one.style.line,
             marker=one.style.marker or ("o" if len(drawn) == 1 else None),
             markersize=4,
             # markers of different runs stand at different points
@@ -241,14 +228,12 @@ class _Block:
             if values and one.style is REFERENCE_STYLE:
                 best = max(values)
                 title += f" (dotted: {one.run.role} best, {best:.4f})"
-                axes.axhline(best, color=one.style.colour, linewidth=1, linestyle=":")
+                axes.axhline(best, color=one.style.colour, lw=1, ls=":")
         self._curves(axes, MAP, MAP, title, "mAP")
 
     def _speed(self, axes: Axes) -> None:
-        axes.set_title("Training speed by phase (not compared)", fontsize=9.5)
-        axes.set_ylabel("samples per second", fontsize=9)
-        axes.set_xlabel("phase", fontsize=9)
-        axes.tick_params(labelsize=8)
+        title = "Training speed by phase (not compared)"
+        _describe(axes, title, "phase", "samples per second")
         speeds = [phase_speed(one.run.figures) for one in self.drawn]
         phases = [phase for phase in PHASES if any(phase in of for of in speeds)]
         width = 0.8 / len(self.drawn)
@@ -270,22 +255,16 @@ class _Block:
         axes.margins(y=0.12)
 
     def _legend(self, part: SubFigure) -> None:
-        lines, names = [], self._names()
-        for one in self.drawn:
-            style = {"color": one.style.colour, "linewidth": one.style.width}
-            lines.append(Line2D([], [], linestyle=one.style.line, marker=one.style.marker, **style))
+        names = self._names()
+        lines = [
+            Line2D([], [], color=of.colour, lw=of.width, ls=of.line, marker=of.marker)
+            for of in (one.style for one in self.drawn)
+        ]
         if any(one.end_of_gan is not None for one in self.drawn):
-            lines.append(Line2D([], [], color="#595959", linewidth=0.9, linestyle=":"))
+            lines.append(Line2D([], [], color="#595959", lw=0.9, ls=":"))
             names.append("vertical: end of the GAN stage")
-        legend = part.legend(
-            lines,
-            names,
-            loc="outside lower left",
-            fontsize=9,
-            frameon=False,
-            handlelength=6,
-            numpoints=2,
-        )
+        look = {"fontsize": 9, "frameon": False, "handlelength": 6, "numpoints": 2}
+        legend = part.legend(lines, names, loc="outside lower left", **look)
         for text in legend.get_texts():
             text.set_parse_math(False)
 
@@ -306,14 +285,21 @@ class _Block:
         return names
 
 
+def _describe(axes: Axes, title: str, horizontal: str, vertical: str) -> None:
+    axes.set_title(title, fontsize=9.5, parse_math=False)
+    axes.set_xlabel(horizontal, fontsize=9)
+    axes.set_ylabel(vertical, fontsize=9)
+    axes.tick_params(labelsize=8)
+
+
 class _HorizontalAxis:
     """Images seen, or epochs if any log does not show its images.
 
-    The axis ends a little after the longest run, so that a short run is not squeezed by a long
-    reference. If the reference has hardly begun there, each run is drawn over its own length.
+    The axis ends a little after the longest run, because a long reference would squeeze a short run.
+    If the reference has hardly begun there, each run is drawn over its own length.
     """
 
-    def __init__(self, drawn: Sequence[Drawn], by_epoch: bool):
+    def __init__(self, drawn: Sequence[_Drawn], by_epoch: bool):
         reference = next((one for one in drawn if one.style is REFERENCE_STYLE), None)
         own = [one for one in drawn if one is not reference] or drawn
         longest = max(one.end for one in own) or 1
@@ -338,12 +324,12 @@ class _HorizontalAxis:
             self.label += f"\n(the {reference.run.role} run has {more})"
 
     @staticmethod
-    def _begun(reference: Drawn, limit: float) -> int:
+    def _begun(reference: _Drawn, limit: float) -> int:
         """The number of points up to the limit in the longest curve of the reference."""
         curves = epoch_lines(reference.figures).values()
         return max(sum(f.place.images <= limit for f in points_of(of)) for of in curves)
 
-    def x(self, one: Drawn, images: float) -> float:
+    def x(self, one: _Drawn, images: float) -> float:
         """The horizontal position of a figure of a run."""
         if self.relative:
             return 100 * images / (one.end or 1)

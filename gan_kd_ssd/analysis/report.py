@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gan_kd_ssd.analysis.compare import Comparison, Row
 from gan_kd_ssd.analysis.compare_arguments import SAME, Argument
+from gan_kd_ssd.analysis.comparison import ComparedRow, Comparison
 from gan_kd_ssd.analysis.wording import count, printable
 from gan_kd_ssd.util.tables import aligned
 
@@ -12,11 +12,13 @@ ARGUMENT_HEAD = ["argument", "here", "reference", ""]
 
 #: A note for all forms of a comparison.
 SPEED_NOTE = "speed is not compared, because it depends on the machine"
+#: Columns of numbers under :data:`HEAD`.
+_NUMBERS = (1, 2, 3, 4)
 #: Widest column of a table for a terminal, except the last one.
 _WIDEST = 46
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: ComparedRow) -> list[str]:
     """Format a row under :data:`HEAD`."""
     values = ["-" if v is None else f"{v:.4f}" for v in (row.mine, row.reference)]
     gap = "-" if row.gap is None else f"{row.gap:+.4f}"
@@ -30,28 +32,25 @@ def argument_cells(argument: Argument) -> list[str]:
     return [argument.label, *shown, argument.verdict]
 
 
-def _arguments(comparison: Comparison, everything: bool) -> tuple[list[list[str]], list[str]]:
-    """The rows of the table of arguments, and a note on those that it leaves out."""
+def _arguments(comparison: Comparison, everything: bool, table) -> list[str]:
+    """The table of arguments, and a note on those that it leaves out."""
     shown = [a for a in comparison.arguments if everything or a.verdict != SAME]
     same = len(comparison.arguments) - len(shown)
     verb = "is" if same == 1 else "are"
+    tables = [table([ARGUMENT_HEAD, *map(argument_cells, shown)])] if shown else []
     notes = [f"{count(same, 'argument')} {verb} the same (see --all)"] if same else []
-    return [argument_cells(a) for a in shown], notes
+    return tables + notes
 
 
 def table_text(comparison: Comparison, everything: bool = False) -> str:
-    """Format a comparison for a terminal.
-
-    Args:
-        everything: Show arguments that are the same, too.
-    """
-    arguments, notes = _arguments(comparison, everything)
-    out = [f"{comparison.mine} against {comparison.reference}", *comparison.remarks, ""]
-    if arguments:
-        out.append(_table([ARGUMENT_HEAD, *arguments]))
-    out += [*notes, "", _table([HEAD, *map(cells, comparison.rows)], right=(1, 2, 3, 4)), ""]
-    out += [f"tolerance of {name}: {origin}" for name, origin in comparison.origins.items()]
-    out += [SPEED_NOTE, "", f"verdict: {comparison.verdict.value} ({comparison.counts})"]
+    """Format a comparison for a terminal, with ``everything`` also the arguments that are the same."""
+    rows = [HEAD, *map(cells, comparison.rows)]
+    out = [
+        *(f"{comparison.mine} against {comparison.reference}", *comparison.remarks, ""),
+        *(*_arguments(comparison, everything, _table), "", _table(rows, _NUMBERS), ""),
+        *(f"tolerance of {name}: {origin}" for name, origin in comparison.origins.items()),
+        *(SPEED_NOTE, "", f"verdict: {comparison.verdict.value} ({comparison.counts})"),
+    ]
     return "\n".join(map(printable, "\n".join(out).split("\n"))) + "\n"
 
 
@@ -63,15 +62,17 @@ def _table(rows: list[list[str]], right=()) -> str:
 
 def markdown_text(comparison: Comparison, everything: bool = False) -> str:
     """Format a comparison in Markdown; see :func:`table_text`."""
-    arguments, notes = _arguments(comparison, everything)
-    out = [f"# {_escape(comparison.mine)} against {_escape(comparison.reference)}", ""]
-    out.append(f"**{comparison.verdict.value}**: {comparison.counts}.")
-    out += [f"- {_escape(remark)}" for remark in comparison.remarks]
-    if arguments:
-        out += ["", _markdown([ARGUMENT_HEAD, *arguments])]
-    out += ["", *notes, "", _markdown([HEAD, *map(cells, comparison.rows)], right=(1, 2, 3, 4)), ""]
-    out += [f"- tolerance of {name}: {origin}" for name, origin in comparison.origins.items()]
-    return "\n".join([*out, f"- {SPEED_NOTE}"]) + "\n"
+    arguments = _arguments(comparison, everything, _markdown)
+    rows = [HEAD, *map(cells, comparison.rows)]
+    out = [
+        f"# {_escape(comparison.mine)} against {_escape(comparison.reference)}",
+        *("", f"**{comparison.verdict.value}**: {comparison.counts}."),
+        *(f"- {_escape(remark)}" for remark in comparison.remarks),
+        *("", *(f"{part}\n" for part in arguments), _markdown(rows, _NUMBERS), ""),
+        *(f"- tolerance of {name}: {origin}" for name, origin in comparison.origins.items()),
+        f"- {SPEED_NOTE}\n",
+    ]
+    return "\n".join(out)
 
 
 def _markdown(rows: list[list[str]], right=()) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import groupby
 
 from gan_kd_ssd.analysis.analysed_run import AnalysedRun, analyse, remarks_on
-from gan_kd_ssd.analysis.figures import DIVERGED, INACTIVE, MAP, SPEED, Figure, run_figures
+from gan_kd_ssd.analysis.logged_figures import DIVERGED, INACTIVE, MAP, SPEED, Figure, run_figures
 from gan_kd_ssd.analysis.phases import PUBLISHED_COST
 from gan_kd_ssd.analysis.summary import MeanAP, mean_ap, phase_costs, phase_speed
-from gan_kd_ssd.analysis.wording import count, printable
+from gan_kd_ssd.analysis.wording import printable, render
 from gan_kd_ssd.logs.log import Log, Segment
-from gan_kd_ssd.logs.records import LearningRate, RunStart, Step
+from gan_kd_ssd.logs.records import LearningRate, Step
 from gan_kd_ssd.logs.resume import resumed
 
 #: How many lines that were not understood are printed.
@@ -26,27 +27,21 @@ _NEVER_RESET = ("RPNAcc", "RPNL1Loss", "RCNNAcc", "RCNNL1Loss")
 
 
 def summarise(log: Log, last: int = 5) -> dict:
-    """Collect everything that ``logs show`` prints, as plain data.
+    """Collect everything that ``logs show`` prints, as plain data; ``last`` validations are averaged.
 
     Phases and mAP of a run that resumes an earlier run of the file are those of both together.
-
-    Args:
-        last: How many of the last validations are averaged.
     """
     namespaces: list[dict] = []
-    for entry in log.entries:
-        if isinstance(entry.record, RunStart) and entry.record.namespace not in namespaces:
-            namespaces.append(entry.record.namespace)
+    for run in log.runs:
+        if run.start and run.namespace not in namespaces:
+            namespaces.append(run.namespace)
     return {
         "source": log.source,
         "sha256": log.sha256,
         "lines": sum(entry.count for entry in log.entries),
         "namespaces": len(namespaces),
         "runs": [_run(log, number, last) for number in range(1, len(log.runs) + 1)],
-        "not_understood": [
-            {"line": entry.line, "text": entry.record.text, "cut": entry.record.cut}
-            for entry in log.unknown
-        ],
+        "not_understood": [{"line": entry.line, **vars(entry.record)} for entry in log.unknown],
     }
 
 
@@ -83,10 +78,7 @@ def _reached(reached: MeanAP) -> dict:
     return {
         **{"best": best.value, "best_epoch": best.place.epoch, "best_line": best.place.line},
         **{"last": last.value, "last_epoch": last.place.epoch},
-        "mean_of_last": reached.mean_of_last,
-        "deviation_of_last": reached.deviation_of_last,
-        "counted": reached.counted,
-        "validations": reached.validations,
+        **{name: value for name, value in vars(reached).items() if name not in ("best", "last")},
     }
 
 
@@ -137,115 +129,20 @@ def spans(numbers) -> str:
 
 def show_text(summary: dict) -> str:
     """Format the result of :func:`summarise` for a terminal."""
-    runs = summary["runs"]
-    out = [
-        f"{summary['source']}: {count(summary['lines'], 'line')}, {count(len(runs), 'run')},"
-        f" {count(summary['namespaces'], 'different Namespace')}",
-        f"sha256 {summary['sha256']}",
-    ]
-    waiting: list[dict] = []
-    for run in runs:
-        if run["segments"]:
-            out += _untrained(waiting) + _run_text(run)
-            waiting = []
-        else:
-            waiting.append(run)
-    out += _untrained(waiting)
-    out += _not_understood(summary["not_understood"])
-    return "\n".join(out) + "\n"
+    runs = groupby(summary["runs"], lambda run: bool(run["segments"]))
+    groups = [(trained, list(of)) for trained, of in runs]
+    helpers = {"inactive": _inactive, "published": PUBLISHED_COST, "shown": _shown, "most": SHOWN}
+    return render("show.j2", groups=groups, **helpers, **summary)
 
 
-def _untrained(runs: list[dict]) -> list[str]:
-    if not runs:
-        return []
-    first, last = runs[0], runs[-1]
-    number = str(first["run"]) if first is last else f"{first['run']}..{last['run']}"
-    return ["", f"run {number}  lines {first['lines'][0]}..{last['lines'][1]}  no figures"]
-
-
-def _run_text(run: dict) -> list[str]:
-    a, b = run["lines"]
-    options = "  ".join(f"{name}={value}" for name, value in run["options"].items())
-    if run["namespace"]:
-        options += "  (`logs args` prints all of them)"
-    else:
-        options = "none: the log has no Namespace line"
-    facts = [
-        ("options", options),
-        ("images", f"{run['images_per_epoch'] or 'unknown number'} per epoch"),
-        *(("note", remark) for remark in run["remarks"]),
-    ]
-    out = ["", f"run {run['run']}  lines {a}..{b}  {run['detector'] or 'other losses'}"]
-    out += [f"  {name:<10}{text}" for name, text in facts]
-    for number, segment in enumerate(run["segments"], start=1):
-        out += _segment_text(number, segment)
-    for phase in run["phases"]:
-        out.append(f"  {'phase':<10}{_phase(run, phase)}")
-    out.append(f"  {'mAP':<10}{_mean_ap(run['mAP'])}")
-    return out
-
-
-def _segment_text(number: int, segment: dict) -> list[str]:
-    a, b = segment["lines"]
-    phases = "; ".join(f"{name} {epochs}" for name, epochs in segment["phases"].items())
-    out = [
-        f"  segment {number} lines {a}..{b}  epochs by phase: {phases or 'none'};"
-        f" {count(segment['validations'], 'validation')}"
-    ]
+def _inactive(segment: dict) -> list[tuple[str, list[str]]]:
+    """The inactive figures of a segment by their epochs."""
     by_epochs: dict[str, list[str]] = {}
     for name, epochs in segment["inactive"].items():
         by_epochs.setdefault(epochs, []).append(name)
-    for epochs, names in by_epochs.items():
-        out.append(f"    inactive: {', '.join(names)} in epochs {epochs}")
-    lost = segment["diverged"]
-    if lost:
-        first = lost[0]
-        out.append(
-            f"    DIVERGED: {count(len(lost), 'figure')}, first {first['name']} ="
-            f" {first['value']} in line {first['line']}"
-        )
-    for rate in segment["learning_rates"]:
-        whose = "adversarial" if rate["gan"] else "student's"
-        at = f"epoch {rate['epoch']}"
-        at += f", iteration {rate['iteration']}" if rate["iteration"] is not None else ""
-        out.append(f"    line {rate['line']}: {whose} learning rate {rate['rate']:.4g} at {at}")
-    return out
+    return list(by_epochs.items())
 
 
-def _phase(run: dict, phase: str) -> str:
-    of = run["phases"][phase]
-    parts = [f"{phase}: {count(of['epochs'], 'epoch')}"]
-    if of["samples_per_second"] is not None:
-        parts.append(f"{of['samples_per_second']:.3g} samples/s")
-    if of["seconds_per_epoch"] is not None:
-        parts.append(f"{of['seconds_per_epoch']:.0f} s per epoch")
-    cost = run["phase_costs"].get(phase)
-    if cost is not None:
-        published = PUBLISHED_COST.get(run["detector"] or "", {}).get(phase)
-        aside = f" (published: {published:.2f}x)" if published else ""
-        parts.append(f"{cost:.2f}x of detection only{aside}")
-    return ", ".join(parts)
-
-
-def _mean_ap(reached: dict | None) -> str:
-    if reached is None:
-        return "no validation"
-    return (
-        f"best {reached['best']:.4f} (epoch {reached['best_epoch']}, line {reached['best_line']}),"
-        f" last {reached['last']:.4f} (epoch {reached['last_epoch']}), mean of the last"
-        f" {reached['counted']} {reached['mean_of_last']:.4f} ± {reached['deviation_of_last']:.4f}"
-    )
-
-
-def _not_understood(unknown: list[dict]) -> list[str]:
-    if not unknown:
-        return ["", "every line was understood"]
-    out = ["", f"not understood: {count(len(unknown), 'line')}"]
-    for line in unknown[:SHOWN]:
-        cut = "  (the file ends within this line)" if line["cut"] else ""
-        text = line["text"].encode("ascii", "backslashreplace").decode()
-        text = text if len(text) <= 90 else text[:87] + "..."
-        out.append(f"  line {line['line']}: {printable(text)}{cut}")
-    if len(unknown) > SHOWN:
-        out.append(f"  and {len(unknown) - SHOWN} more (--json lists all of them)")
-    return out
+def _shown(text: str) -> str:
+    text = text.encode("ascii", "backslashreplace").decode()
+    return printable(text if len(text) <= 90 else text[:87] + "...")

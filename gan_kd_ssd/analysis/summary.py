@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from gan_kd_ssd.analysis.figures import ACTIVE, DIVERGED, MAP, SECONDS, SPEED, Figure
+from gan_kd_ssd.analysis.logged_figures import ACTIVE, DIVERGED, MAP, SECONDS, SPEED, Figure
 from gan_kd_ssd.detectors.names import kind_of
 from gan_kd_ssd.logs.log import Run
 from gan_kd_ssd.logs.records import EpochEnd, Step, Validation
@@ -13,15 +13,7 @@ from gan_kd_ssd.logs.records import EpochEnd, Step, Validation
 
 @dataclass(frozen=True)
 class MeanAP:
-    """The validations of a run.
-
-    Attributes:
-        best: The validation with the highest mAP.
-        last: The last validation.
-        mean_of_last: Mean of the last ``counted`` mAPs.
-        deviation_of_last: Their standard deviation.
-        validations: The number of validations.
-    """
+    """The validations of a run. Mean and standard deviation are those of the last ``counted`` ones."""
 
     best: Figure
     last: Figure
@@ -32,11 +24,7 @@ class MeanAP:
 
 
 def mean_ap(figures: list[Figure], last: int) -> MeanAP | None:
-    """Summarise the mAP of a run; None without a validation.
-
-    Args:
-        last: How many of the last validations are averaged.
-    """
+    """Summarise the mAP of a run, averaging the ``last`` validations; None without a validation."""
     found = [f for f in figures if f.kind == MAP and f.state != DIVERGED]
     if not found:
         return None
@@ -47,13 +35,7 @@ def mean_ap(figures: list[Figure], last: int) -> MeanAP | None:
 
 @dataclass(frozen=True)
 class PhaseSpeed:
-    """Speed of the epochs of one phase.
-
-    Attributes:
-        epochs: The number of epochs.
-        samples_per_second: Mean speed of the step lines; None if there is none.
-        seconds_per_epoch: Mean training time of an epoch; None if the log does not record it.
-    """
+    """The number of epochs of a phase, and their mean speed as far as the log records it."""
 
     epochs: int
     samples_per_second: float | None

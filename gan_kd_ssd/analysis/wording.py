@@ -1,9 +1,10 @@
-"""Numbers and text as they are printed, and content as JSON."""
+"""Numbers and text as they are printed, content as JSON, and the templates of this folder."""
 
 from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 
 def to_json(content) -> str:
@@ -32,3 +33,19 @@ def printable(text: str) -> str:
 def count(number: int, name: str) -> str:
     """Return a number with its noun: ``1 line``, ``2 lines``."""
     return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def render(template: str, **values) -> str:
+    """Fill a template of this folder. Values in HTML are escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    text = not template.endswith(".html")
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        autoescape=not text,
+        trim_blocks=text,
+        lstrip_blocks=text,
+        keep_trailing_newline=text,
+    )
+    return environment.get_template(template).render(count=count, **values)

@@ -1,4 +1,4 @@
-"""``gan-kd logs``: its commands and their options. What a command needs is imported when it runs."""
+"""``gan-kd logs``: its commands and their options. Drawing libraries are imported where they draw."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gan_kd_ssd.analysis.analysed_run import analyse, run_of
+from gan_kd_ssd.analysis.arguments import command_of
+from gan_kd_ssd.analysis.comparison import compare
+from gan_kd_ssd.analysis.report import markdown_text, table_text
+from gan_kd_ssd.analysis.show import show_text, summarise
+from gan_kd_ssd.analysis.wording import to_json
 from gan_kd_ssd.config.parser import Parser, with_dashes
+from gan_kd_ssd.logs.log import encode
+from gan_kd_ssd.logs.published import REFERENCES
+from gan_kd_ssd.logs.read import read
 from gan_kd_ssd.util.errors import UserError
+from gan_kd_ssd.util.files import write_atomically
 from gan_kd_ssd.util.option_fields import positive
 from gan_kd_ssd.util.tables import put
 
@@ -15,6 +25,25 @@ from gan_kd_ssd.util.tables import put
 NONE = "none"
 
 _LOG = "a text log, a *_metrics.jsonl, or ssd or faster_rcnn for a published log"
+_REFERENCE = "log to compare with (default: the published log of the same detector{})"
+#: Arguments of several commands.
+_SHARED = {
+    "log": {"metavar": "LOG", "help": _LOG},
+    "--json": {"action": "store_true", "help": "print JSON"},
+    "--last": {
+        "type": positive,
+        "default": 5,
+        "metavar": "K",
+        "help": "number of last epochs and validations that are averaged",
+    },
+    "--run": {
+        "dest": "number",
+        "type": positive,
+        "metavar": "N",
+        "help": "number of the run in the log, as in `logs show` (default: the last run with figures)",
+    },
+    "--reference": {"metavar": "LOG", "help": _REFERENCE.format("")},
+}
 
 
 def parser() -> Parser:
@@ -25,86 +54,52 @@ def parser() -> Parser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, run, text: str, log: str = "") -> Parser:
+    def command(name: str, run, text: str, *shared: str):
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(run=run)
-        if log:
-            added.add_argument("log", metavar=log, help=_LOG)
-        return added
+        for argument in shared:
+            added.add_argument(argument, **_SHARED[argument])
+        return added.add_argument
 
     text = "print a log as a text log, byte for byte; JSON lines are converted"
-    command("write", _write, text, log="LOG")
-
+    command("write", _write, text, "log")
     text = "summarise a log: runs, phases, mAP, speed, and lines that were not understood"
-    added = command("show", _show, text, log="LOG")
-    _add_last(added)
-    added.add_argument("--json", action="store_true", help="print JSON")
-
-    _add_run(command("args", _args, "print the command line that repeats a run", log="LOG"))
+    command("show", _show, text, "log", "--last", "--json")
+    command("args", _args, "print the command line that repeats a run", "log", "--run")
 
     text = "compare a run with a reference; exit code: 0 within, 1 outside, 3 not comparable"
-    added = command("compare", _compare, text, log="LOG")
-    _add_reference(added, "")
-    _add_run(added)
-    _add_last(added)
-    form = added.add_argument
-    form("--format", choices=("table", "markdown", "json"), default="table", help="output format")
-    form("--all", action="store_true", help="list arguments that are the same, too")
+    add = command("compare", _compare, text, "log", "--reference", "--run", "--last")
+    add("--format", choices=("table", "markdown", "json"), default="table", help="output format")
+    add("--all", action="store_true", help="list arguments that are the same, too")
 
-    added = command("plot", _plot, "plot losses, mAP and speed of runs over a reference")
-    added.add_argument("logs", nargs="+", metavar="LOG", help=_LOG)
-    _add_reference(added, f"; {NONE}: draw only the given logs")
-    _add_run(added)
-    added.add_argument("--out", metavar="FILE", help="output file (default: next to the first log)")
+    add = command("plot", _plot, "plot losses, mAP and speed of runs over a reference")
+    add("logs", nargs="+", metavar="LOG", help=_LOG)
+    text = _REFERENCE.format(f"; {NONE}: draw only the given logs")
+    add("--reference", metavar="LOG", help=text)
+    add("--run", **_SHARED["--run"])
+    add("--out", metavar="FILE", help="output file (default: next to the first log)")
     text = "write an HTML page of one run: verdicts, curves, classes, arguments"
-    added.add_argument("--html", action="store_true", help=text)
+    add("--html", action="store_true", help=text)
 
-    added = command("tables", _tables, "print the paper's tables with your runs and the commands")
-    text = "folder that is searched for *_train.log files"
-    added.add_argument("folder", nargs="?", metavar="FOLDER", help=text)
-    added.add_argument("--json", action="store_true", help="print JSON")
+    text = "print the paper's tables with your runs and the commands"
+    add = command("tables", _tables, text, "--json")
+    add("folder", nargs="?", metavar="FOLDER", help="folder that is searched for *_train.log files")
     return top
 
 
-def _add_last(parser: Parser) -> None:
-    text = "number of last epochs and validations that are averaged"
-    parser.add_argument("--last", type=positive, default=5, metavar="K", help=text)
-
-
-def _add_run(parser: Parser) -> None:
-    text = "number of the run in the log, as in `logs show` (default: the last run with figures)"
-    parser.add_argument("--run", dest="number", type=positive, metavar="N", help=text)
-
-
-def _add_reference(parser: Parser, more: str) -> None:
-    text = f"log to compare with (default: the published log of the same detector{more})"
-    parser.add_argument("--reference", metavar="LOG", help=text)
-
-
 def _write(options) -> int:
-    from gan_kd_ssd.logs.log import encode
-    from gan_kd_ssd.logs.read import read
-
     sys.stdout.flush()
     sys.stdout.buffer.write(encode(read(options.log, figures=False).text()))
     return 0
 
 
 def _show(options) -> int:
-    from gan_kd_ssd.analysis.show import show_text, summarise
-    from gan_kd_ssd.analysis.wording import to_json
-    from gan_kd_ssd.logs.read import read
-
     summary = summarise(read(options.log), options.last)
     put(to_json(summary) if options.json else show_text(summary))
     return 0
 
 
 def _args(options) -> int:
-    from gan_kd_ssd.analysis.analysed_run import run_of
-    from gan_kd_ssd.analysis.arguments import command_of
-    from gan_kd_ssd.logs.read import read
-
     log = read(options.log)
     command = command_of(log, run_of(log, options.number) if options.number else None)
     for remark in command.remarks:
@@ -115,10 +110,6 @@ def _args(options) -> int:
 
 def _references(runs, name: str | None) -> list:
     """The reference that is named, else the published run of each detector."""
-    from gan_kd_ssd.analysis.analysed_run import analyse
-    from gan_kd_ssd.logs.published import REFERENCES
-    from gan_kd_ssd.logs.read import read
-
     names = [name] if name else list(dict.fromkeys(run.detector for run in runs))
     if None in names:
         log = next(run.name for run in runs if run.detector is None)
@@ -127,12 +118,6 @@ def _references(runs, name: str | None) -> list:
 
 
 def _compare(options) -> int:
-    from gan_kd_ssd.analysis.analysed_run import analyse
-    from gan_kd_ssd.analysis.compare import compare
-    from gan_kd_ssd.analysis.report import markdown_text, table_text
-    from gan_kd_ssd.analysis.wording import to_json
-    from gan_kd_ssd.logs.read import read
-
     mine = analyse(read(options.log), options.number)
     (reference,) = _references([mine], options.reference)
     found = compare(mine, reference, options.last)
@@ -149,45 +134,32 @@ def _plot(options) -> int:
         raise UserError(f"--html: shows one run, but {len(options.logs)} logs are named")
     if options.html and options.reference == NONE:
         raise UserError("--html: compares a run with a reference: name one by --reference")
-    out = Path(
-        options.out or Path(options.logs[0]).with_suffix(".html" if options.html else ".png")
-    )
     suffixes = (".html", ".htm") if options.html else (".png", ".svg")
+    out = Path(options.out or Path(options.logs[0]).with_suffix(suffixes[0]))
     if out.suffix.lower() not in suffixes:
         raise UserError(f"--out {out}: name a file that ends in {' or '.join(suffixes)}")
     if any(out.resolve() == Path(log).resolve() for log in options.logs):
         raise UserError(f"--out {out}: this is one of the logs: name another file")
 
-    from gan_kd_ssd.analysis.analysed_run import analyse
+    from gan_kd_ssd.analysis.page import page
     from gan_kd_ssd.analysis.plot import draw
-    from gan_kd_ssd.logs.read import read
-    from gan_kd_ssd.util.files import write_atomically
 
     logs = [read(path) for path in options.logs]
     runs = [analyse(log, options.number) for log in logs]
     references = [] if options.reference == NONE else _references(runs, options.reference)
     content = draw(runs, references, "svg" if options.html else out.suffix.lower()[1:])
     if options.html:
-        content = _page(logs[0], runs[0], references[0], content)
+        (log,), (mine,), (reference,) = logs, runs, references
+        command = command_of(log, mine.run).line() if mine.run.start else None
+        found = compare(mine, reference)
+        text = page(found, mine, reference, content, command, log.unknown)
+        content = text.encode("utf-8", "backslashreplace")
     write_atomically(out, lambda file: file.write_bytes(content))
     put(f"{out}\n")
     return 0
 
 
-def _page(log, mine, reference, picture: bytes) -> bytes:
-    from gan_kd_ssd.analysis.arguments import command_of
-    from gan_kd_ssd.analysis.compare import compare
-    from gan_kd_ssd.analysis.page import Appendix, page
-
-    command = command_of(log, mine.run).line() if mine.run.start else None
-    appendix = Appendix(picture, command, log.unknown)
-    return page(mine, reference, compare(mine, reference), appendix).encode(
-        "utf-8", "backslashreplace"
-    )
-
-
 def _tables(options) -> int:
-    from gan_kd_ssd.analysis.wording import to_json
     from gan_kd_ssd.paper.paper_tables import best_runs, runs_in, tables_as_dict, tables_text
 
     found = best_runs(runs_in(options.folder)) if options.folder else {}
@@ -196,10 +168,7 @@ def _tables(options) -> int:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command.
-
-    Returns:
-        The exit code.
+    """Run one command and return its exit code.
 
     Raises:
         UserError: The command was used wrongly, or a file cannot be read.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from io import StringIO
 from pathlib import Path
 
 from gan_kd_ssd.logs.log import Entry, Log, arrange
@@ -11,13 +12,6 @@ from gan_kd_ssd.logs.records import EVENTS, EpochEnd, RunStart, Step, Unknown, V
 
 #: Beginning of the line of a RunStart.
 _RUN = '{"kind": "run"'
-_NOT_FIGURES = ("kind", "epoch", "batch", "images", "phase", "speed", "seconds")
-
-
-def _count(value) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"not a count: {value!r}")
-    return value
 
 
 def _figure(value) -> float:
@@ -29,97 +23,86 @@ def _figure(value) -> float:
     return float(value)
 
 
-def _number(value) -> float:
-    if type(value) not in (int, float):
-        raise ValueError(f"not a number: {value!r}")
-    return value
+def _one_of(*types):
+    """Return the parser of a field that has one of ``types``. An int alone is a count."""
+
+    def parse(value):
+        if type(value) not in types or (float not in types and type(value) is int and value < 0):
+            raise ValueError(f"unexpected value: {value!r}")
+        return value
+
+    return parse
 
 
-def _text(value) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"not a text: {value!r}")
-    return value
-
-
-def _flag(value) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"not true or false: {value!r}")
-    return value
-
-
-def _phase(fields: dict) -> str | None:
-    phase = fields.get("phase")
-    return None if phase is None else _text(phase)
-
-
-#: Parser of each field of an event. A field of another name is a KeyError.
-_EVENT_FIELDS = {
-    "epoch": _count,
-    "iteration": lambda value: None if value is None else _count(value),
-    "value": _number,
-    "previous": _number,
-    "rate": _number,
-    "gan": _flag,
-    "path": _text,
-    "text": _text,
+_text, _optional = _one_of(str), type(None)
+#: Parsers of the fields of records that are not figures.
+_FIELDS = {
+    **dict.fromkeys(("epoch", "batch"), _one_of(int)),
+    **dict.fromkeys(("images", "iteration"), _one_of(int, _optional)),
+    "phase": _one_of(str, _optional),
+    **dict.fromkeys(("speed", "seconds"), _figure),
+    **dict.fromkeys(("value", "previous", "rate"), _one_of(int, float)),
+    "gan": _one_of(bool),
+    **dict.fromkeys(("path", "text"), _text),
 }
 
 
-def _style(figures: dict) -> str:
-    if {"CrossEntropy", "SmoothL1", "Loss_D_real"} <= figures.keys():
-        return "ssd_gkd"
-    return "ssd" if "CrossEntropy" in figures else "faster_rcnn"
+_NOT_FIGURES = ("epoch", "batch", "images", "phase", "speed", "seconds")
 
 
-def _step_or_epoch(fields: dict):
+def _parsed(fields: dict) -> dict:
+    return {name: _FIELDS[name](value) for name, value in fields.items()}
+
+
+def _trained(record: type, fields: dict) -> Step | EpochEnd:
+    own = {n: fields[n] for n in _NOT_FIGURES if n in fields and n in record.__dataclass_fields__}
     figures = {name: _figure(v) for name, v in fields.items() if name not in _NOT_FIGURES}
-    style = _style(figures)
-    if figures.get("cosine") is not None and math.isnan(figures["cosine"]):
+    style = "ssd" if "CrossEntropy" in figures else "faster_rcnn"
+    if {"CrossEntropy", "SmoothL1", "Loss_D_real"} <= figures.keys():
+        style = "ssd_gkd"
+    if math.isnan(figures.get("cosine", 0.0)):
         del figures["cosine"]
-    images = fields.get("images")
-    common = {
-        "figures": figures,
-        "images": None if images is None else _count(images),
-        "phase": _phase(fields),
-        "style": style,
-    }
-    epoch = _count(fields["epoch"])
-    if fields["kind"] == "step":
-        return Step(epoch, _count(fields["batch"]), _figure(fields["speed"]), **common)
-    times = {name: _figure(fields[name]) for name in ("speed", "seconds") if name in fields}
-    return EpochEnd(epoch, **common, **times)
+    return record(**_parsed(own), figures=figures, style=style)
 
 
 def record_from_json(fields: dict, style: str = "ssd_gkd"):
     """Return the record whose :func:`~gan_kd_ssd.logs.write.json_fields` are ``fields``.
 
+    Args:
+        style: The style of the run, which the line of a validation does not contain.
+
     Raises:
-        KeyError, TypeError, ValueError: There is no such record.
+        AttributeError, KeyError, TypeError, ValueError: There is no such record.
     """
-    kind = fields["kind"]
+    rest = dict(fields)
+    kind = rest.pop("kind")
     if kind == "run":
-        info = {name: v for name, v in fields.items() if name not in ("kind", "namespace")}
-        return RunStart(dict(fields["namespace"]), info)
+        return RunStart(dict(rest.pop("namespace")), rest)
     if kind in ("step", "epoch"):
-        return _step_or_epoch(fields)
+        return _trained(Step if kind == "step" else EpochEnd, rest)
     if kind == "validation":
-        classes = {str(name): _figure(value) for name, value in fields["classes"].items()}
-        mean, coco = _figure(fields["mAP"]), "summary" in fields
-        summary = tuple(map(_text, fields["summary"])) if coco else ()
-        epoch, phase = _count(fields["epoch"]), _phase(fields)
-        return Validation(epoch, classes, mean, phase, style, coco, summary)
+        place = _parsed({name: rest[name] for name in ("epoch", "phase") if name in rest})
+        classes = {str(name): _figure(value) for name, value in rest["classes"].items()}
+        coco, summary = "summary" in rest, tuple(map(_text, rest.get("summary", ())))
+        return Validation(
+            **place,
+            classes=classes,
+            mean=_figure(rest["mAP"]),
+            style=style,
+            coco=coco,
+            summary=summary,
+        )
     if kind == "event":
-        rest = {name: v for name, v in fields.items() if name not in ("kind", "event")}
-        return EVENTS[fields["event"]](**{n: _EVENT_FIELDS[n](v) for n, v in rest.items()})
+        return EVENTS[rest.pop("event")](**_parsed(rest))
     raise ValueError(f"unknown kind {kind!r}")
 
 
 def parse_json_lines(text: str, source: str = "") -> Log:
     """Parse the text of a ``*_metrics.jsonl``. Lines that are not understood become Unknown."""
     entries, style = [], "ssd_gkd"
-    *whole, last = text.split("\n")
-    for number, line in enumerate([*whole, last] if last else whole, start=1):
-        record = _record(line, style) or Unknown(line, cut=number > len(whole))
+    for number, line in enumerate(StringIO(text, newline="\n"), start=1):
+        body = line.removesuffix("\n")
+        record = _record(body, style) or Unknown(body, cut=body == line)
         if isinstance(record, (Step, EpochEnd)):
             style = record.style
         entries.append(Entry(record, number))
@@ -129,12 +112,16 @@ def parse_json_lines(text: str, source: str = "") -> Log:
 def _record(line: str, style: str = "ssd_gkd"):
     try:
         return record_from_json(json.loads(line.lstrip("\ufeff")), style)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
 def run_starts(path: Path) -> list[RunStart]:
-    """The starts of the runs in a ``*_metrics.jsonl``. Other lines are skipped unparsed, for speed."""
+    """The starts of the runs in a ``*_metrics.jsonl``. Other lines are skipped unparsed, for speed.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     with path.open(encoding="utf-8", errors="surrogateescape") as lines:
         starts = (_record(line) for line in lines if line.lstrip("\ufeff").startswith(_RUN))
         return [start for start in starts if start is not None]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gan_kd_ssd.logs.records import EpochEnd, RunStart, Start, Step, Unknown, Validation
 from gan_kd_ssd.logs.write import format_record
 
-_FIGURES = (Step, EpochEnd, Validation)
+#: Records that have figures.
+FIGURES = (Step, EpochEnd, Validation)
 
 
 @dataclass(frozen=True)
@@ -51,21 +53,20 @@ class Segment:
     @property
     def epochs(self) -> tuple[int, int] | None:
         """First and last epoch that has figures; None if there is none."""
-        numbers = [entry.record.epoch for entry in self.of(*_FIGURES)]
+        numbers = [entry.record.epoch for entry in self.of(*FIGURES)]
         return (min(numbers), max(numbers)) if numbers else None
 
     @property
     def style(self) -> str | None:
         """The style of the segment's figures; None if there are none."""
-        return next((entry.record.style for entry in self.of(*_FIGURES)), None)
+        return next((entry.record.style for entry in self.of(*FIGURES)), None)
 
 
 @dataclass(frozen=True)
 class Run:
-    """Everything from one ``Namespace(...)`` line to the next.
+    """Everything from one ``Namespace(...)`` line, the start, to the next.
 
-    Attributes:
-        start: The entry of the ``Namespace(...)`` line; None if the log has no such line.
+    The start is None if the log has no such line.
     """
 
     start: Entry | None
@@ -127,11 +128,8 @@ class Log:
     @property
     def unknown(self) -> list[Entry]:
         """The entries that were not understood, without blank lines."""
-        return [
-            entry
-            for entry in self.entries
-            if isinstance(entry.record, Unknown) and entry.record.text.strip()
-        ]
+        found = [entry for entry in self.entries if isinstance(entry.record, Unknown)]
+        return [entry for entry in found if entry.record.text.strip()]
 
     @property
     def sha256(self) -> str:
@@ -144,16 +142,20 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def arrange(entries: Iterable[Entry], source: str = "", original: str | None = None) -> Log:
-    """Group entries into runs and segments.
+def position(record) -> tuple[float, float, int]:
+    """The position of a record of figures in its training, to be compared with others."""
+    if isinstance(record, Step):
+        return record.epoch, record.batch, 0
+    return record.epoch, math.inf, int(isinstance(record, Validation))
 
-    Each :class:`RunStart` begins a run. A segment ends where epochs or batches go back.
-    """
+
+def arrange(entries: Iterable[Entry], source: str = "", original: str | None = None) -> Log:
+    """Group entries into runs, each of which begins with a RunStart, and into segments."""
     entries = tuple(entries)
     starts = [i for i, entry in enumerate(entries) if isinstance(entry.record, RunStart)]
     before = entries[: starts[0]] if starts else entries
     runs = []
-    if any(isinstance(entry.record, (Start, *_FIGURES)) for entry in before):
+    if any(isinstance(entry.record, (Start, *FIGURES)) for entry in before):
         runs.append(Run(None, _segments(before)))
     for begin, end in zip(starts, [*starts[1:], len(entries)]):
         runs.append(Run(entries[begin], _segments(entries[begin + 1 : end])))
@@ -161,16 +163,15 @@ def arrange(entries: Iterable[Entry], source: str = "", original: str | None = N
 
 
 def _segments(entries: tuple[Entry, ...]) -> tuple[Segment, ...]:
-    begins, position = [0], (-1, -1.0)
+    """Split where epochs or batches go back."""
+    begins, before = [0], (-1, -1, 0)
     for index, entry in enumerate(entries):
-        record = entry.record
-        if not isinstance(record, _FIGURES):
+        if not isinstance(entry.record, FIGURES):
             continue
-        here = (record.epoch, record.batch if isinstance(record, Step) else float("inf"))
-        # the validation of an epoch has the position of its last line
-        again = here <= position and not isinstance(record, Validation)
-        if again or record.epoch < position[0]:
+        here = position(entry.record)
+        again = here <= before and not isinstance(entry.record, Validation)
+        if again or here[0] < before[0]:
             begins.append(index)
-        position = here
+        before = here
     ends = [*begins[1:], len(entries)]
     return tuple(Segment(entries[a:b]) for a, b in zip(begins, ends) if b > a)

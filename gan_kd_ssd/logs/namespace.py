@@ -6,11 +6,11 @@ import ast
 import re
 import warnings
 
-_NAME = re.compile(r"\s*(\w+)=")
 _STRING = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _FLAT = rf"""[\[({{](?:{_STRING}|[^][(){{}}'"])*[\])}}]"""
 _NESTED = rf"""[\[({{](?:{_STRING}|{_FLAT}|[^][(){{}}'"])*[\])}}]"""
-_VALUE = re.compile(rf"""{_STRING}|{_NESTED}|<[^<>]*>|[^,(){{}}'"\[\]<>]+""")
+_VALUE = rf"""{_STRING}|{_NESTED}|<[^<>]*>|[^,(){{}}'"\[\]<>]+"""
+_OPTION = re.compile(rf"\s*(\w+)=({_VALUE})(?:,|\Z)")
 
 
 class Verbatim(str):
@@ -30,25 +30,16 @@ def parse_namespace(text: str) -> dict[str, object] | None:
     """
     if not (text.startswith("Namespace(") and text.endswith(")")):
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # raised for text such as 1and2
-        return _options(text)
-
-
-def _options(text: str) -> dict[str, object] | None:
     options: dict[str, object] = {}
     at, end = len("Namespace("), len(text) - 1
-    while at < end:
-        name = _NAME.match(text, at, end)
-        value = name and _VALUE.match(text, name.end(), end)
-        if not value:
-            return None
-        options[name.group(1)] = _literal(value.group().strip())
-        at = value.end()
-        if at < end:
-            if text[at] != ",":
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # raised for text such as 1and2
+        while at < end:
+            option = _OPTION.match(text, at, end)
+            if not option:
                 return None
-            at += 1
+            options[option[1]] = _literal(option[2].strip())
+            at = option.end()
     return options
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from io import StringIO
 from string import Formatter
 
 from gan_kd_ssd.logs import lines
@@ -27,30 +28,50 @@ from gan_kd_ssd.logs.records import (
 from gan_kd_ssd.logs.write import format_record
 
 _NUMBER = r"-?(?:[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|nan|inf)"
-_COUNT = r"[0-9]{1,9}"
 
 
-def _pattern(template: str) -> re.Pattern:
-    """Compile a template of :mod:`gan_kd_ssd.logs.lines`."""
-    kinds = {"epoch": _COUNT, "batch": _COUNT, "iteration": _COUNT, "path": r"\S.*"}
+def _number(text: str) -> float:
+    """Parse a number. ``0`` stays an int, so that ``current best [0]`` is printed as it was."""
+    return int(text) if text.isdigit() and len(text) < 16 else float(text)
+
+
+#: Pattern and parser of the fields of templates. Every other field is a figure.
+_FIELDS = {
+    **dict.fromkeys(("epoch", "batch", "iteration"), (r"[0-9]{1,9}", int)),
+    **dict.fromkeys(lines.NUMBERS, (_NUMBER, _number)),
+    "path": (r"\S.*", str),
+    "further": (  # a damaged line may repeat its own fields
+        r"(?: (?!train_student_|cosine_length_|Loss_(?:[DG]|D_real|D_fake)=)"
+        rf"[A-Za-z]\w*={_NUMBER}\.)*",
+        str,
+    ),
+}
+_FIGURE = (_NUMBER, float)
+
+
+def _pattern(template: str, optional: str = "") -> re.Pattern:
+    """Compile a template of :mod:`gan_kd_ssd.logs.lines`, with another one that may follow."""
     parts = []
     for literal, name, _, _ in Formatter().parse(template):
         parts.append(re.escape(literal))
         if name is not None:
-            parts.append(f"(?P<{name}>{kinds.get(name, _NUMBER)})")
+            parts.append(f"(?P<{name}>{_FIELDS.get(name, _FIGURE)[0]})")
+    if optional:
+        parts.append(f"(?:{_pattern(optional).pattern})?(?P<further>{_FIELDS['further'][0]})")
     return re.compile("".join(parts))
 
 
+def _values(match: re.Match) -> dict:
+    found = {name: text for name, text in match.groupdict().items() if text is not None}
+    return {name: _FIELDS.get(name, _FIGURE)[1](text) for name, text in found.items()}
+
+
 _EVENTS = [(kind, _pattern(template), fixed) for kind, template, fixed in lines.EVENTS]
-_SSD_GKD_STEP = re.compile(
-    f"{_pattern(lines.SSD_GKD_STEP).pattern}(?:{_pattern(lines.SSD_GKD_COSINE).pattern})?"
-    # a damaged line may repeat its own fields
-    r"(?P<further>(?: (?!train_student_|cosine_length_|Loss_(?:[DG]|D_real|D_fake)=)"
-    rf"[A-Za-z]\w*={_NUMBER}\.)*)"
+#: Records of training, with the whole line of the ssd_gkd style and the beginning of the others'.
+_TRAINED = (
+    (Step, _pattern(lines.SSD_GKD_STEP, lines.SSD_GKD_COSINE), _pattern(lines.STEP_HEAD)),
+    (EpochEnd, _pattern(lines.SSD_GKD_EPOCH), _pattern(lines.EPOCH_HEAD)),
 )
-_SSD_GKD_EPOCH = _pattern(lines.SSD_GKD_EPOCH)
-_STEP_HEAD = _pattern(lines.STEP_HEAD)
-_EPOCH_HEAD = _pattern(lines.EPOCH_HEAD)
 _GKD_VALIDATION = _pattern(lines.VALIDATION["ssd_gkd"].rstrip())
 _VALIDATION = _pattern(lines.VALIDATION["ssd"].rstrip())
 _VALUE = re.compile(_NUMBER)
@@ -60,18 +81,6 @@ _BEGINNINGS = ("Namespace(", "Start training from [", "[Epoch ", "best_map is ")
 # INFO:root:  |  2019-06-20 12:00:00,123 - INFO -  |  [12:00:00] x.py:10:
 _PREFIX = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL|\d:\d\d).*[\s:\]>-]")
 _MOST_PREFIX = 200
-
-
-def _number(text: str) -> float:
-    """Parse a number. ``0`` stays an int, so that ``current best [0]`` is printed as it was."""
-    return int(text) if text.isdigit() and len(text) < 16 else float(text)
-
-
-#: Parsers of the fields of events.
-_EVENT_FIELDS = {
-    **{"epoch": int, "iteration": int, "path": str},
-    **dict.fromkeys(lines.NUMBERS, _number),
-}
 
 
 def _unprefixed(line: str) -> tuple[str, str]:
@@ -104,49 +113,24 @@ def _figures(text: str) -> tuple[dict[str, float], str] | None:
     return figures, style
 
 
-def _ssd_gkd(match: re.Match) -> dict[str, float]:
-    found = match.groupdict()
-    figures = {name: float(found[name]) for name in lines.SSD_GKD_FIGURES}
-    if found.get("cosine") is not None:
-        figures["cosine"] = float(found["cosine"])
-    for item in (found.get("further") or "").split():
-        name, _, value = item[:-1].partition("=")
-        figures[name] = float(value)
-    return figures
-
-
-def _step(body: str):
-    match = _SSD_GKD_STEP.fullmatch(body)
-    if match:
-        figures, style = _ssd_gkd(match), "ssd_gkd"
-    else:
-        match = _STEP_HEAD.match(body)
-        found = match and _figures(body[match.end() :])
-        if not found:
-            return None
-        figures, style = found
-    epoch, batch, speed = int(match["epoch"]), int(match["batch"]), float(match["speed"])
-    return Step(epoch, batch, speed, figures, style=style)
-
-
-def _epoch_end(body: str):
-    match = _SSD_GKD_EPOCH.fullmatch(body)
-    if match:
-        return EpochEnd(int(match["epoch"]), _ssd_gkd(match), speed=float(match["speed"]))
-    match = _EPOCH_HEAD.match(body)
-    found = match and _figures(body[match.end() :])
-    if found:
-        figures, style = found
-        return EpochEnd(int(match["epoch"]), figures, seconds=float(match["seconds"]), style=style)
-    return None
-
-
-def _event(body: str):
-    for kind, pattern, fixed in _EVENTS:
-        match = pattern.fullmatch(body)
+def _trained(body: str) -> Step | EpochEnd | None:
+    """Parse the line of a step or of the end of an epoch."""
+    for record, whole, head in _TRAINED:
+        match = whole.fullmatch(body)
         if match:
-            fields = {name: _EVENT_FIELDS[name](text) for name, text in match.groupdict().items()}
-            return kind(**fields, **fixed)
+            place, figures = _values(match), {}
+            further = place.pop("further", "").split()
+            for name in (*lines.SSD_GKD_FIGURES, "cosine"):
+                if name in place:
+                    figures[name] = place.pop(name)
+            for item in further:
+                name, _, value = item[:-1].partition("=")
+                figures[name] = float(value)
+            return record(**place, figures=figures)
+        match = head.match(body)
+        found = match and _figures(body[match.end() :])
+        if found:
+            return record(**_values(match), figures=found[0], style=found[1])
     return None
 
 
@@ -158,9 +142,11 @@ def parse_line(body: str):
     if body.startswith("Namespace("):
         options = parse_namespace(body)
         return None if options is None else RunStart(options)
-    if body.startswith("[Epoch ") and "][Batch " in body:
-        return _step(body)
-    return _epoch_end(body) or _event(body)
+    for kind, pattern, fixed in _EVENTS:
+        match = pattern.fullmatch(body)
+        if match:
+            return kind(**_values(match), **fixed)
+    return _trained(body)
 
 
 def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] | None:
@@ -191,21 +177,18 @@ def _validation(raw: list[str], at: int, style: str) -> tuple[Validation, int] |
             next_is_mean = True
         elif next_is_mean and re.fullmatch(f"={_NUMBER}", body):
             mean = float(body[1:]) / 100
-            last = index
-            break
         elif found is None or body.startswith(_BEGINNINGS) or _cut(raw[index], body):
             break
         elif found[0] == lines.MEAN:
             mean = _number(found[1])
-            last = index
-            break
         else:
             name, value = found
             classes[name] = float(value) / 100 if coco else _number(value)
         last = index
-    record = Validation(
-        int(match["epoch"]), classes, mean, style=style, coco=coco, summary=tuple(summary)
-    )
+        if mean is not None:
+            break
+    place = {**_values(match), "style": style}
+    record = Validation(**place, classes=classes, mean=mean, coco=coco, summary=tuple(summary))
     return record, last - at + 1
 
 
@@ -231,9 +214,8 @@ def _whole(record, body: str) -> bool:
 
 
 def _entries(text: str) -> Iterator[Entry]:
-    raw = _split(text)
-    style = "ssd"
-    at = 0
+    raw = list(StringIO(text, newline="\n"))  # str.splitlines() would also split at form feeds
+    style, at = "ssd", 0
     while at < len(raw):
         _, body = _unprefixed(raw[at].rstrip("\r\n"))
         ended, count = raw[at].endswith("\n"), 1
@@ -249,16 +231,6 @@ def _entries(text: str) -> Iterator[Entry]:
         at += count
 
 
-def _split(text: str) -> list[str]:
-    """Split into lines with their newlines. str.splitlines() would also split at form feeds."""
-    *whole, last = text.split("\n")
-    return [line + "\n" for line in whole] + ([last] if last else [])
-
-
 def parse(text: str, source: str = "") -> Log:
-    """Parse a text log. Damaged lines cause no error; they become Unknown.
-
-    Args:
-        source: The name of the log in messages.
-    """
+    """Parse a text log. Damaged lines cause no error; they become Unknown."""
     return arrange(_entries(text), source)

@@ -22,10 +22,6 @@ REFERENCES = {
 
 @cache
 def reference(name: str) -> Log:
-    """Read a published log.
-
-    Args:
-        name: ``ssd`` or ``faster_rcnn``.
-    """
+    """Read the published log of a detector: ``ssd`` or ``faster_rcnn``."""
     file = Path(__file__).parent / "published_logs" / f"{name}.log.gz"
     return parse(gzip.decompress(file.read_bytes()).decode(), REFERENCES[name])

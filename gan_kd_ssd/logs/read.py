@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gan_kd_ssd.logs.jsonl import parse_json_lines, run_starts
-from gan_kd_ssd.logs.log import Entry, Log, arrange
+from gan_kd_ssd.logs.log import Log, arrange
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import REFERENCES, reference
 from gan_kd_ssd.logs.records import RunStart
@@ -16,12 +16,7 @@ from gan_kd_ssd.util.errors import UserError
 _TEXT_LOG, _METRICS = "_train.log", "_metrics.jsonl"
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """Return the bytes of a log.
-
-    Raises:
-        UserError: The file cannot be read or is not text.
-    """
+def _read_text(path: str | Path) -> str:
     try:
         data = Path(path).read_bytes()
     except IsADirectoryError:
@@ -34,25 +29,22 @@ def read_bytes(path: str | Path) -> bytes:
         ) from None
     if b"\0" in data:
         raise UserError(f"{path} is not a text file: name a training log (*{_TEXT_LOG})")
-    return data
+    return data.decode("utf-8", "surrogateescape")
 
 
 def read(path: str | Path, figures: bool = True) -> Log:
-    """Parse a log.
-
-    The metadata of a text log's runs is read from the JSON lines next to it, if they exist.
+    """Parse a log, with the metadata in the JSON lines next to a text log.
 
     Args:
         path: A text log, a ``*_metrics.jsonl``, or ``ssd`` or ``faster_rcnn`` for a published log.
         figures: Require lines of a training log; False accepts any text.
 
     Raises:
-        UserError: The file cannot be read, is not text, or (with ``figures``) has no line of a
-            training log.
+        UserError: The file cannot be read, or is not the log that is required.
     """
     if str(path) in REFERENCES:
         return reference(str(path))
-    text = read_bytes(path).decode("utf-8", "surrogateescape")
+    text = _read_text(path)
     if text.startswith(("{", "\ufeff{")):
         log = parse_json_lines(text, str(path))
     else:
@@ -71,16 +63,16 @@ def _with_metadata(log: Log) -> Log:
     if not log.source.endswith(_TEXT_LOG) or not metrics.is_file():
         return log
     try:
-        known = [(namespace_text(start.namespace), start.info) for start in run_starts(metrics)]
+        known = run_starts(metrics)
     except OSError:
         return log
-    entries: list[Entry] = []
+    options = [namespace_text(start.namespace) for start in known]
+    entries, at = [], 0
     for entry in log.entries:
         if isinstance(entry.record, RunStart):
-            options = namespace_text(entry.record.namespace)
-            at = next((i for i, (other, _) in enumerate(known) if other == options), None)
-            if at is not None:
-                entry = replace(entry, record=replace(entry.record, info=known[at][1]))
-                del known[: at + 1]
+            own = namespace_text(entry.record.namespace)
+            if own in options[at:]:
+                at = options.index(own, at) + 1
+                entry = replace(entry, record=replace(entry.record, info=known[at - 1].info))
         entries.append(entry)
     return arrange(entries, log.source)

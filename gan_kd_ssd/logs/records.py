@@ -10,13 +10,13 @@ missing, None or nan. There are three styles, which differ in their punctuation:
 - ``ssd_gkd``: the published SSD log. Its figures are ``Loss_D``, ``Loss_G``, ``Loss_D_real``,
   ``Loss_D_fake``, ``CrossEntropy``, ``SmoothL1`` and ``cosine``. The line of a step without ``cosine``
   (or with None) has no such field, as in the published detection-only stage.
-- ``faster_rcnn``: the published Faster R-CNN log and GluonCV's. It takes figures of any name and prints
-  them in the order of the dict. Those of the published log are ``RPN_Conf``, ``RPN_SmoothL1``,
-  ``RCNN_CrossEntropy``, ``RCNN_SmoothL1``, ``RPNAcc``, ``RPNL1Loss``, ``RCNNAcc``, ``RCNNL1Loss``,
-  ``Loss_G`` and ``Loss_D``. Only the JSON line contains ``Loss_D_real``, ``Loss_D_fake`` and
-  ``cosine``, and those from ``RPNAcc`` to ``RCNNL1Loss`` of an :class:`EpochEnd`.
+- ``faster_rcnn``: the published Faster R-CNN log and GluonCV's. It takes figures of any name. Only the
+  JSON line contains the figures that :mod:`gan_kd_ssd.logs.lines` lists as such.
 - ``ssd``: GluonCV's SSD log. It takes figures of any name; GluonCV's script prints ``CrossEntropy``
   and ``SmoothL1``.
+
+Only JSON lines contain ``images``, the images seen since the start of the run, and ``phase``, which is
+"discriminator", "gan" or "detection".
 """
 
 from __future__ import annotations
@@ -38,13 +38,7 @@ Figures = Mapping[str, "float | None"]
 
 @dataclass(frozen=True)
 class RunStart:
-    """The start of a run.
-
-    Attributes:
-        namespace: Options, by name.
-        info: Metadata that only the JSON line contains, such as versions, the git revision, the data,
-            and the checksum and mAP of the teacher.
-    """
+    """The options of a run, and the metadata that only the JSON line contains."""
 
     namespace: Mapping[str, object]
     info: Mapping[str, object] = field(default_factory=dict)
@@ -59,14 +53,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Step:
-    """Figures after one batch of an epoch.
-
-    Attributes:
-        batch: Index of the batch, from 0.
-        speed: Samples per second.
-        images: Images seen since the start of the run; only the JSON line contains it.
-        phase: "discriminator", "gan" or "detection"; only the JSON line contains it.
-    """
+    """Figures after one batch (counted from 0) of an epoch, and the speed in samples per second."""
 
     epoch: int
     batch: int

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
-from gan_kd_ssd.logs.log import Entry, Log, Run, Segment
-from gan_kd_ssd.logs.records import EpochEnd, Start, Step, Validation
+from gan_kd_ssd.logs.log import FIGURES, Entry, Log, Run, Segment, position
+from gan_kd_ssd.logs.records import Start
 
-_FIGURES = (Step, EpochEnd, Validation)
 _STATE = "_state.zip"
 
-Position = tuple[float, float, int]
+
+def _first(run: Run) -> tuple:
+    return next(position(entry.record) for entry in run.of(*FIGURES))
 
 
-def _position(record) -> Position:
-    """The position of a record of figures in its training, to be compared with others."""
-    if isinstance(record, Step):
-        return record.epoch, record.batch, 0
-    return record.epoch, math.inf, int(isinstance(record, Validation))
-
-
-def _first(run: Run) -> Position:
-    return next(_position(entry.record) for entry in run.of(*_FIGURES))
-
-
-def _resumed_at(run: Run) -> Position:
+def _resumed_at(run: Run) -> tuple:
     """The position at which a resumed run continues.
 
     A state may have been saved within an epoch. A run from weights begins with the epoch of its Start
@@ -75,11 +64,11 @@ def with_resumed(log: Log, run: Run) -> Run:
     return Run(run.start, (*joined, *run.segments[1:]))
 
 
-def _until(segment: Segment, at: Position) -> tuple[Entry, ...]:
+def _until(segment: Segment, at: tuple) -> tuple[Entry, ...]:
     """The entries of a segment before the first one at or after a position."""
     for index, entry in enumerate(segment.entries):
         record = entry.record
         later = getattr(record, "epoch", at[0]) > at[0]
-        if later or (isinstance(record, _FIGURES) and _position(record) >= at):
+        if later or (isinstance(record, FIGURES) and position(record) >= at):
             return segment.entries[:index]
     return segment.entries

@@ -5,13 +5,13 @@ This module is the only writer and the only reader of the metadata. It imports n
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gan_kd_ssd.logs.jsonl import run_starts
 from gan_kd_ssd.util.errors import UserError
 
 
@@ -29,9 +29,10 @@ class TeacherMetadata:
 
 @dataclass(frozen=True)
 class DistillationMetadata:
-    """Strides in pixels of the distilled levels, and copied parts of the student's head.
+    """What a distilled run records: the strides in pixels of the distilled levels, and the teacher.
 
-    ``inherited_head`` is None if nothing was to be copied from the teacher's head.
+    ``inherited_head`` names the parts of the student's head that were copied from the teacher's. It is
+    None if nothing was to be copied.
     """
 
     strides: list[int]
@@ -44,17 +45,14 @@ class RunMetadata:
     """What a run records when it starts. Fields that older runs lack are None or empty.
 
     Attributes:
-        namespace: the options of the script.
-        detector: 'ssd' or 'faster_rcnn'.
-        versions: versions of this package, its git revision, Python, MXNet, GluonCV and numpy.
-        devices: names of the devices.
-        parameters: number of trained parameters.
-        classes: class names in order.
-        data: for 'train' and 'val': name, numbers of images and objects, dropped boxes.
+        namespace: The options of the script.
+        versions: Versions of this package, its git revision, Python, MXNet, GluonCV and numpy.
+        parameters: The number of trained parameters.
+        data: For 'train' and 'val': name, numbers of images and objects, dropped boxes.
         distillation: None without a teacher.
     """
 
-    namespace: Mapping[str, object]
+    namespace: Mapping[str, object] = field(default_factory=dict)
     detector: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     devices: Sequence[str] = field(default_factory=list)
@@ -65,8 +63,7 @@ class RunMetadata:
 
     def info(self) -> dict:
         """The fields of the JSON line besides the namespace, in their order."""
-        info = {name: value for name, value in vars(self).items() if name in _TYPES}
-        del info["namespace"]
+        info = {name: v for name, v in vars(self).items() if name in _TYPES and name != "namespace"}
         if self.distillation:
             info["strides"] = self.distillation.strides
             if self.distillation.inherited_head is not None:
@@ -76,10 +73,10 @@ class RunMetadata:
         return info
 
 
-#: JSON types of the fields that are written as they are.
+#: Types of the fields of the JSON line that are attributes of :class:`RunMetadata`.
 _TYPES = {
-    **{"namespace": dict, "detector": str, "versions": dict, "devices": list},
-    **{"parameters": int, "classes": list, "data": dict},
+    **{"namespace": Mapping, "detector": str, "versions": Mapping, "devices": list},
+    **{"parameters": int, "classes": list, "data": Mapping},
 }
 
 
@@ -92,31 +89,18 @@ def metadata_from_json(fields: Mapping) -> RunMetadata:
     if not isinstance(fields, Mapping):
         raise ValueError(f"not the metadata of a run: {fields!r}")
 
-    def typed(**types: type) -> dict:
-        found = ((name, fields.get(name)) for name in types)
-        return {name: value for name, value in found if isinstance(value, types[name])}
+    def of_type(types: Mapping[str, type]) -> dict:
+        return {n: fields[n] for n, kind in types.items() if isinstance(fields.get(n), kind)}
 
-    more = typed(teacher=dict, strides=list, inherited_head=list)
+    distilled = of_type({"strides": list, "teacher": Mapping, "inherited_head": list})
     distillation = None
-    if "teacher" in more or "strides" in more:
-        teacher = more.get("teacher")
+    if "strides" in distilled or "teacher" in distilled:
+        teacher, head = distilled.get("teacher"), distilled.get("inherited_head")
         if teacher is not None:
             file, sha256 = (str(teacher.get(name, "")) for name in ("file", "sha256"))
             teacher = TeacherMetadata(file, sha256, teacher.get("mAP"))
-        head = more.get("inherited_head")
-        distillation = DistillationMetadata(more.get("strides", []), head, teacher)
-    return RunMetadata(**{"namespace": {}, **typed(**_TYPES)}, distillation=distillation)
-
-
-def last_run(metrics: Path | str) -> RunMetadata | None:
-    """Metadata of the last run in a ``*_metrics.jsonl``; None without a readable one."""
-    found = None
-    with contextlib.suppress(OSError), open(metrics, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith('{"kind": "run"'):
-                with contextlib.suppress(ValueError):  # a line that was cut off
-                    found = metadata_from_json(json.loads(line))
-    return found
+        distillation = DistillationMetadata(distilled.get("strides", []), head, teacher)
+    return RunMetadata(**of_type(_TYPES), distillation=distillation)
 
 
 def prefix_of(params: str | Path) -> str:
@@ -130,27 +114,30 @@ def metadata_beside(params: str | Path) -> RunMetadata | None:
     A run leaves ``PREFIX_metrics.jsonl``, in which the last of several runs counts; the model zoo has
     ``NAME-12345678.json``. Returns None if there is neither.
     """
-    found = last_run(f"{prefix_of(params)}_metrics.jsonl")
-    with contextlib.suppress(OSError, ValueError):
+    try:
+        starts = run_starts(Path(f"{prefix_of(params)}_metrics.jsonl"))
+    except OSError:
+        starts = []
+    try:
+        if starts:
+            return metadata_from_json({**starts[-1].info, "namespace": starts[-1].namespace})
         text = Path(re.sub(r"\.params$", "", str(params)) + ".json").read_text(encoding="utf-8")
-        found = found or metadata_from_json(json.loads(text))
-    return found
+        return metadata_from_json(json.loads(text))
+    except (OSError, ValueError):
+        return None
 
 
 def classes_beside(params: str | Path) -> list[str] | None:
-    """Class names that a ``.params`` file was trained on, from its sidecar file; None without one.
-
-    The parameter file itself stores the number of classes, not their names.
-    """
+    """Class names that a ``.params`` file was trained on, from its sidecar file; None without one."""
     found = metadata_beside(params)
-    return None if found is None or found.classes is None else list(found.classes)
+    return found and found.classes
 
 
 def check_classes(params: str | Path, classes: Sequence[str], option: str) -> None:
     """Check that a ``.params`` file was trained on these classes, in this order, if that is known.
 
     Raises:
-        UserError: it was trained on others; the message names ``option``.
+        UserError: It was trained on others; the message names ``option``.
     """
     trained_on = classes_beside(params)
     if trained_on is not None and trained_on != list(classes):

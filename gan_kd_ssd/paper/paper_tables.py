@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_kd_ssd.analysis.arguments import command_of
-from gan_kd_ssd.analysis.figures import run_figures
+from gan_kd_ssd.analysis.logged_figures import run_figures
 from gan_kd_ssd.analysis.summary import mean_ap
 from gan_kd_ssd.config.command import Command
 from gan_kd_ssd.detectors.names import read_name

@@ -2,7 +2,7 @@
 
 from gan_kd_ssd.analysis.analysed_run import analyse
 from gan_kd_ssd.analysis.curves import Key, LinesOfEpochs, epoch_lines, points_of, value_at
-from gan_kd_ssd.analysis.figures import LOSS, counted_by_epoch, run_figures
+from gan_kd_ssd.analysis.logged_figures import LOSS, counted_by_epoch, run_figures
 from gan_kd_ssd.logs.jsonl import parse_json_lines
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference

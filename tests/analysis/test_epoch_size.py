@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from gan_kd_ssd.analysis.analysed_run import analyse, with_common_size
-from gan_kd_ssd.analysis.compare import Verdict, compare
 from gan_kd_ssd.analysis.compare_arguments import compare_arguments
+from gan_kd_ssd.analysis.comparison import Verdict, compare
 from gan_kd_ssd.analysis.epoch_size import EpochSize, agree, epoch_size, narrower
-from gan_kd_ssd.analysis.figures import run_figures
+from gan_kd_ssd.analysis.logged_figures import run_figures
 from gan_kd_ssd.logs.jsonl import parse_json_lines
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference

@@ -3,9 +3,9 @@
 import math
 
 from gan_kd_ssd.analysis.analysed_run import analyse
-from gan_kd_ssd.analysis.compare import Verdict, compare
+from gan_kd_ssd.analysis.comparison import Verdict, compare
 from gan_kd_ssd.analysis.epoch_size import epoch_size
-from gan_kd_ssd.analysis.figures import ACTIVE, DIVERGED, INACTIVE, run_figures
+from gan_kd_ssd.analysis.logged_figures import ACTIVE, DIVERGED, INACTIVE, run_figures
 from gan_kd_ssd.analysis.show import summarise
 from gan_kd_ssd.analysis.summary import phase_speed
 from gan_kd_ssd.logs.jsonl import parse_json_lines

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from gan_kd_ssd.analysis.figures import run_figures
 from gan_kd_ssd.analysis.invariants import check_invariants
+from gan_kd_ssd.analysis.logged_figures import run_figures
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.records import BestMap, NewBest, Step, Validation
 from gan_kd_ssd.logs.write import format_record

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from gan_kd_ssd.analysis.analysed_run import analyse
-from gan_kd_ssd.analysis.compare import compare
-from gan_kd_ssd.analysis.page import Appendix, page
+from gan_kd_ssd.analysis.comparison import compare
+from gan_kd_ssd.analysis.page import page
 from gan_kd_ssd.logs.parse import parse
 from helpers.log_runs import entries_text, run
 
@@ -43,7 +43,7 @@ class Tree(HTMLParser):
 
 
 def made(mine, other, unknown=(), command="python x"):
-    return page(mine, other, compare(mine, other), Appendix(b"<svg/>", command, unknown))
+    return page(compare(mine, other), mine, other, b"<svg/>", command, unknown)
 
 
 def tree(*args, **more):

@@ -3,9 +3,9 @@
 import pytest
 
 from gan_kd_ssd.analysis.analysed_run import analyse, remarks_on
-from gan_kd_ssd.analysis.compare import Verdict, compare
+from gan_kd_ssd.analysis.comparison import Verdict, compare
 from gan_kd_ssd.analysis.curves import Key, epoch_lines, points_of
-from gan_kd_ssd.analysis.figures import LOSS, epochs_before, run_figures
+from gan_kd_ssd.analysis.logged_figures import LOSS, epochs_before, run_figures
 from gan_kd_ssd.analysis.plot import picture
 from gan_kd_ssd.analysis.show import show_text, summarise
 from gan_kd_ssd.logs.jsonl import parse_json_lines

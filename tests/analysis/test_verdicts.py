@@ -6,8 +6,8 @@ from dataclasses import FrozenInstanceError, asdict
 import pytest
 
 from gan_kd_ssd.analysis.analysed_run import analyse
-from gan_kd_ssd.analysis.compare import Verdict, compare
 from gan_kd_ssd.analysis.compare_arguments import compare_arguments
+from gan_kd_ssd.analysis.comparison import Verdict, compare
 from gan_kd_ssd.analysis.tolerances import settings
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.published import reference

@@ -80,7 +80,7 @@ def test_no_command_imports_mxnet_and_only_plot_imports_matplotlib(published, tm
     log, heavy = str(published["ssd"]), ["mxnet", "gluoncv"]
     commands = [["plot", log, "--html", "--out", f"{tmp_path}/x.html"]]
     if not draws:
-        heavy += ["matplotlib", "numpy", "PIL", "jinja2"]
+        heavy += ["matplotlib", "numpy", "PIL"]
         commands = [["write", log], ["show", log], ["args", log], ["compare", log], ["show", "ssd"]]
         commands += [["tables", str(published["ssd"].parent)]]
     code = (

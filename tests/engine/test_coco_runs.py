@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_kd_ssd.analysis.figures import run_figures
 from gan_kd_ssd.analysis.invariants import check_invariants
+from gan_kd_ssd.analysis.logged_figures import run_figures
 from gan_kd_ssd.cli import log_commands as logs_cli
 from gan_kd_ssd.config import evaluation_options as eval_options
 from gan_kd_ssd.data.synthetic import shapes

@@ -1,7 +1,7 @@
 """Small runs whose figures are known, for the tests of logs."""
 
 from gan_kd_ssd.analysis.analysed_run import analyse
-from gan_kd_ssd.analysis.figures import ACTIVE, LOSS, Figure, Place
+from gan_kd_ssd.analysis.logged_figures import ACTIVE, LOSS, Figure, Place
 from gan_kd_ssd.logs.parse import parse
 from gan_kd_ssd.logs.records import EpochEnd, RunStart, Step, Validation
 from gan_kd_ssd.logs.write import format_record

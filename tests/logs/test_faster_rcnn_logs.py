@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from gan_kd_ssd.analysis.analysed_run import analyse
-from gan_kd_ssd.analysis.compare import Verdict, compare
-from gan_kd_ssd.analysis.figures import ACTIVE, DIVERGED, INACTIVE, run_figures
+from gan_kd_ssd.analysis.comparison import Verdict, compare
 from gan_kd_ssd.analysis.invariants import check_invariants
+from gan_kd_ssd.analysis.logged_figures import ACTIVE, DIVERGED, INACTIVE, run_figures
 from gan_kd_ssd.analysis.plot import draw
 from gan_kd_ssd.analysis.show import show_text, summarise
 from gan_kd_ssd.logs.jsonl import parse_json_lines

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gan_kd_ssd.analysis.analysed_run import analyse
-from gan_kd_ssd.analysis.compare import compare
-from gan_kd_ssd.analysis.page import Appendix, page
+from gan_kd_ssd.analysis.comparison import compare
+from gan_kd_ssd.analysis.page import page
 from gan_kd_ssd.analysis.report import table_text
 from gan_kd_ssd.analysis.show import show_text, summarise
 from gan_kd_ssd.cli.main import main
@@ -101,7 +101,7 @@ def look_at(log, text):
     found = compare(mine, other)
     assert found.exit_code in (0, 1, 3)
     assert table_text(found)
-    content = page(mine, other, found, Appendix(b"<svg/>", None, log.unknown))
+    content = page(found, mine, other, b"<svg/>", None, log.unknown)
     assert content.encode("utf-8", "backslashreplace")
 
 

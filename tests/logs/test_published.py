@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan_kd_ssd.analysis.epoch_size import epoch_size
-from gan_kd_ssd.analysis.figures import CLASS_AP, DIVERGED, INACTIVE, MAP, run_figures
+from gan_kd_ssd.analysis.logged_figures import CLASS_AP, DIVERGED, INACTIVE, MAP, run_figures
 from gan_kd_ssd.analysis.show import summarise
 from gan_kd_ssd.analysis.summary import mean_ap, phase_costs, phase_speed
 from gan_kd_ssd.analysis.tolerances import settings

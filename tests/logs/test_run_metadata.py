@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gan_kd_ssd.logs.jsonl import run_starts
 from gan_kd_ssd.logs.records import RunStart
 from gan_kd_ssd.logs.run_metadata import (
     DistillationMetadata,
@@ -11,7 +12,6 @@ from gan_kd_ssd.logs.run_metadata import (
     TeacherMetadata,
     check_classes,
     classes_beside,
-    last_run,
     metadata_beside,
     metadata_from_json,
     prefix_of,
@@ -49,10 +49,10 @@ def test_the_last_of_several_runs_counts_and_a_line_that_was_cut_does_not(tmp_pa
     metrics = tmp_path / "x_metrics.jsonl"
     second = RunMetadata(namespace={"lr": 0.2})
     write(metrics, PLAIN, second)
-    assert last_run(metrics).namespace == {"lr": 0.2}
+    assert [run.namespace for run in run_starts(metrics)] == [{"lr": 0.1}, {"lr": 0.2}]
     with open(metrics, "a") as file:
         file.write('{"kind": "run", "namespace": {"lr"')
-    assert last_run(metrics).namespace == {"lr": 0.2}
+    assert metadata_beside(tmp_path / "x_best.params").namespace == {"lr": 0.2}
 
 
 def test_without_a_sidecar_file_nothing_is_known(tmp_path):
@@ -69,7 +69,7 @@ def test_the_zoo_s_sidecar_file_is_read_as_well(tmp_path):
 
 def test_fields_of_an_unexpected_type_count_as_missing():
     metadata = metadata_from_json({"namespace": 1, "classes": "disc", "teacher": [], "strides": 8})
-    assert metadata == RunMetadata(namespace={}, devices=[])
+    assert metadata == RunMetadata()
 
 
 def test_parameters_of_other_classes_are_refused(tmp_path):

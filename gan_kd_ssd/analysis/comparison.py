@@ -13,7 +13,7 @@ from statistics import fmean
 from gan_kd_ssd.analysis.analysed_run import AnalysedRun, disagreement, with_common_size
 from gan_kd_ssd.analysis.compare_arguments import Argument, compare_arguments
 from gan_kd_ssd.analysis.curves import Key, LinesOfEpochs, epoch_lines, value_at
-from gan_kd_ssd.analysis.figures import (
+from gan_kd_ssd.analysis.logged_figures import (
     ACTIVE,
     CLASS_AP,
     DIVERGED,
@@ -44,11 +44,10 @@ LOSSES, MEAN_AP, CLASSES, INVARIANTS = "losses", "mAP", "classes", "invariants"
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedRow:
     """One figure of both runs.
 
     Attributes:
-        group: LOSSES, MEAN_AP, CLASSES or INVARIANTS.
         name: What is compared, such as a loss, ``best mAP`` or a class.
         why: The reason of the verdict, or where the figure comes from.
         phase: The phase of a loss.
@@ -80,19 +79,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The outcome of a comparison.
+    """The outcome of a comparison: the names of both logs, and what was found.
 
-    Attributes:
-        mine: Name of the log.
-        reference: Name of the log of the reference.
-        origins: Where each tolerance that was used comes from, by its name.
+    ``origins`` says where each tolerance that was used comes from, by its name.
     """
 
     mine: str
     reference: str
     remarks: list[str]
     arguments: list[Argument]
-    rows: list[Row]
+    rows: list[ComparedRow]
     origins: dict[str, str]
 
     @property
@@ -106,7 +102,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """0 if within, 1 if outside, 3 if not comparable."""
+        """The exit code of ``logs compare``."""
         return EXIT_CODES[self.verdict]
 
     @property
@@ -128,11 +124,7 @@ class Comparison:
 
 
 def compare(mine: AnalysedRun, reference: AnalysedRun, last: int = 5) -> Comparison:
-    """Compare two runs.
-
-    Args:
-        last: How many of the last epochs and validations are averaged.
-    """
+    """Compare two runs. The ``last`` epochs and validations are averaged."""
     arguments = compare_arguments(mine, reference)
     remarks = [*mine.remarks, *(f"reference: {remark}" for remark in reference.remarks)]
     comparer = _Comparer(*with_common_size([mine, reference]), last)
@@ -141,17 +133,15 @@ def compare(mine: AnalysedRun, reference: AnalysedRun, last: int = 5) -> Compari
     return Comparison(mine.name, reference.name, remarks, arguments, rows, origins)
 
 
-def _invariants(mine: AnalysedRun) -> list[Row]:
+def _invariants(mine: AnalysedRun) -> list[ComparedRow]:
     verdicts = {None: Verdict.NOT_COMPARABLE, True: Verdict.WITHIN, False: Verdict.OUTSIDE}
-    return [
-        Row(
-            INVARIANTS,
-            check.name,
-            verdicts[check.holds],
-            check.detail + (f", first in line {check.line}" if check.line else ""),
+    rows = []
+    for check in mine.invariants:
+        where = f", first in line {check.line}" if check.line else ""
+        rows.append(
+            ComparedRow(INVARIANTS, check.name, verdicts[check.holds], check.detail + where)
         )
-        for check in mine.invariants
-    ]
+    return rows
 
 
 class _Comparer:
@@ -165,7 +155,7 @@ class _Comparer:
         self.blocked_losses = disagreement(mine, reference, need["adversarial"])
         self.blocked_map = self.blocked or disagreement(mine, reference, need["mAP"])
 
-    def _judge(self, row: Row, kind: str, slack: float = 0.0) -> Row:
+    def _judge(self, row: ComparedRow, kind: str, slack: float = 0.0) -> ComparedRow:
         """Give a row with both figures its verdict; ``slack`` is added to its tolerance."""
         limit = tolerance(kind, row.name, self.mine.detector)
         if limit is None:
@@ -176,7 +166,7 @@ class _Comparer:
         verdict = Verdict.WITHIN if within else Verdict.OUTSIDE
         return replace(row, allowed=allowed, verdict=verdict)
 
-    def losses(self) -> list[Row]:
+    def losses(self) -> list[ComparedRow]:
         """A row for each loss and phase, and one for each loss that diverged."""
         mine, reference, by_epoch = self.mine.figures, self.reference.figures, False
         if self.mine.images_seen is None and self.reference.images_seen is None:
@@ -185,7 +175,10 @@ class _Comparer:
             known = "batch_size" in self.mine.run.namespace
             why = "no complete epoch has step lines" if known else "the log records no batch size"
             why += ", so its images cannot be counted"
-            return [Row(LOSSES, "losses", Verdict.NOT_COMPARABLE, why), *self._diverged()]
+            return [
+                ComparedRow(LOSSES, "losses", Verdict.NOT_COMPARABLE, why),
+                *self._diverged(),
+            ]
         ours, theirs = _losses_of(mine), _losses_of(reference)
         phases = {f.place.phase for f in mine if f.place.record is not Validation}
         known = {f.name for f in reference if f.kind == LOSS and f.state == ACTIVE}
@@ -195,14 +188,16 @@ class _Comparer:
             if key.phase in phases
         ]
         rows += [
-            Row(LOSSES, "losses", Verdict.NOT_COMPARABLE, "this run has no such phase", phase)
+            ComparedRow(
+                LOSSES, "losses", Verdict.NOT_COMPARABLE, "this run has no such phase", phase
+            )
             for phase in dict.fromkeys(key.phase for key in theirs if key.phase not in phases)
         ]
         return rows + self._diverged()
 
-    def _loss(self, key: Key, epochs, theirs: dict, known: bool, by_epoch: bool) -> Row:
+    def _loss(self, key: Key, epochs, theirs: dict, known: bool, by_epoch: bool) -> ComparedRow:
         mean = fmean(lines[-1].value for lines in epochs[-self.last :]) if epochs else None
-        row = Row(LOSSES, key.name, Verdict.NO_REFERENCE, phase=key.phase, mine=mean)
+        row = ComparedRow(LOSSES, key.name, Verdict.NO_REFERENCE, phase=key.phase, mine=mean)
         if not known:
             return row
         pairs = self._pairs(epochs, theirs.get(key, []), by_epoch)
@@ -250,57 +245,56 @@ class _Comparer:
             found = figure
         return found
 
-    def _diverged(self) -> list[Row]:
+    def _diverged(self) -> list[ComparedRow]:
         """A row for each figure that diverged, independent of the reference."""
         first: dict[Key, Figure] = {}
         for f in self.mine.figures:
             if f.state == DIVERGED:
                 first.setdefault(Key(f.kind, f.label, f.place.phase), f)
-        return [
-            Row(
-                LOSSES,
-                key.name,
-                Verdict.OUTSIDE,
-                f"diverged: {f.value} in line {f.place.line}",
-                key.phase,
-                mine=f.value,
+        rows = []
+        for key, f in first.items():
+            why = f"diverged: {f.value} in line {f.place.line}"
+            rows.append(
+                ComparedRow(LOSSES, key.name, Verdict.OUTSIDE, why, key.phase, mine=f.value)
             )
-            for key, f in first.items()
-        ]
+        return rows
 
-    def mean_ap(self) -> list[Row]:
+    def mean_ap(self) -> list[ComparedRow]:
         """The best, the last and the mean of the last mAPs, and the mAP after as many images."""
         ours = mean_ap(self.mine.figures, self.last)
         theirs = mean_ap(self.reference.figures, self.last)
         if ours is None:
-            return [Row(MEAN_AP, "mAP", Verdict.NOT_COMPARABLE, "no validation yet")]
+            return [ComparedRow(MEAN_AP, "mAP", Verdict.NOT_COMPARABLE, "no validation yet")]
         if theirs is not None:  # the means are of as many validations
             few = min(ours.counted, theirs.counted)
             ours, theirs = (mean_ap(run.figures, few) for run in (self.mine, self.reference))
         best, last = ours.best.place, ours.last.place
-        values = {
-            "mAP best": (lambda of: of.best.value, f"epoch {best.epoch}, line {best.line}"),
-            "mAP last": (lambda of: of.last.value, f"epoch {last.epoch}"),
-            "mAP mean of last": (
-                lambda of: of.mean_of_last,
-                f"last {count(ours.counted, 'validation')}",
-            ),
+        where = {
+            "mAP best": f"epoch {best.epoch}, line {best.line}",
+            "mAP last": f"epoch {last.epoch}",
+            "mAP mean of last": f"last {count(ours.counted, 'validation')}",
         }
-        rows = []
-        for name, (value_of, where) in values.items():
-            row = Row(MEAN_AP, name, Verdict.NO_REFERENCE, mine=value_of(ours))
-            rows.append(self._final(row, value_of(theirs) if theirs else None, MAP, where))
+        values = (
+            (of.best.value, of.last.value, of.mean_of_last) if of else (None,) * len(where)
+            for of in (ours, theirs)
+        )
+        rows = (
+            ComparedRow(MEAN_AP, name, Verdict.NO_REFERENCE, why) for name, why in where.items()
+        )
+        rows = [self._final(row, *pair, MAP) for row, *pair in zip(rows, *values)]
         return rows + self._map_so_far()
 
-    def _final(self, row: Row, reference: float | None, kind: str, where: str) -> Row:
+    def _final(
+        self, row: ComparedRow, mine: float, reference: float | None, kind: str
+    ) -> ComparedRow:
         """Compare a figure that depends on the whole training."""
+        row = replace(row, mine=mine, reference=reference)
         if reference is None:
-            return row
-        row = replace(row, reference=reference)
+            return replace(row, why="")
         stop = self.blocked_map or self._too_early()
         if stop:
             return replace(row, verdict=Verdict.NOT_COMPARABLE, why=stop)
-        return self._judge(replace(row, why=where), kind)
+        return self._judge(row, kind)
 
     def _too_early(self) -> str | None:
         validations = [f for f in self.reference.figures if f.kind == MAP]
@@ -314,7 +308,7 @@ class _Comparer:
         later = self.reference.counted(needed)
         return f"{self.mine.counted(seen)} images seen, the reference's best is after {later}"
 
-    def _map_so_far(self) -> list[Row]:
+    def _map_so_far(self) -> list[ComparedRow]:
         """Compare the last validation with the reference after as many images."""
         found = [f for f in self.mine.figures if f.kind == MAP and f.state == ACTIVE]
         found = [f for f in found if f.place.images]
@@ -326,7 +320,9 @@ class _Comparer:
         reach = self.reference.size.images
         there = value_at(curve, here.images, reach)
         name = f"mAP after {self.mine.counted(here.images)} images"
-        row = Row(MEAN_AP, name, Verdict.NOT_COMPARABLE, mine=found[-1].value, reference=there)
+        row = ComparedRow(
+            MEAN_AP, name, Verdict.NOT_COMPARABLE, mine=found[-1].value, reference=there
+        )
         if there is None:
             return [replace(row, why="the reference has no validation there")]
         # while the reference still rises, a fraction of an epoch makes a difference
@@ -335,18 +331,13 @@ class _Comparer:
         why = f"line {here.line}; the change of the reference within an epoch is allowed, too"
         return [self._judge(replace(row, why=why), MAP, slack)]
 
-    def classes(self) -> list[Row]:
+    def classes(self) -> list[ComparedRow]:
         """The AP of each class at the best mAP of each run."""
-        theirs = _best_classes(self.reference)
-        return [
-            self._final(
-                Row(CLASSES, name, Verdict.NO_REFERENCE, mine=value),
-                theirs.get(name),
-                CLASS_AP,
-                "at the best mAP",
-            )
-            for name, value in _best_classes(self.mine).items()
-        ]
+        theirs, rows = _best_classes(self.reference), []
+        for name, value in _best_classes(self.mine).items():
+            row = ComparedRow(CLASSES, name, Verdict.NO_REFERENCE, "at the best mAP")
+            rows.append(self._final(row, value, theirs.get(name), CLASS_AP))
+        return rows
 
 
 def _losses_of(figures: list[Figure]) -> dict[Key, list[list[Figure]]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from gan_kd_ssd.analysis.epoch_size import EpochSize, epoch_size
 from gan_kd_ssd.analysis.phases import epoch_phases
 from gan_kd_ssd.detectors.names import kind_of
-from gan_kd_ssd.logs.log import Run, Segment
-from gan_kd_ssd.logs.records import GAN_FIGURES, EpochEnd, Step, Validation
+from gan_kd_ssd.logs.log import FIGURES, Run, Segment
+from gan_kd_ssd.logs.records import GAN_FIGURES, Step, Validation
 
 #: What a figure measures.
 LOSS, MAP, CLASS_AP, SPEED, SECONDS = "loss", "mAP", "AP", "speed", "seconds"
@@ -23,14 +23,11 @@ _OF_DISCRIMINATORS = ("Loss_D", "Loss_D_real", "Loss_D_fake")
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a figure in its run and in the log.
+    """The place of a figure in its run and in the log, with segments and lines counted from 1.
 
     Attributes:
         record: Type of its record: Step, EpochEnd or Validation.
-        images: Images seen since the start of the run. This is an estimate if the log does not count
-            them, and None if they are unknown.
-        segment: Number of the segment, from 1.
-        line: Number of the line in the file, from 1.
+        images: Images seen since the start of the run; an estimate if the log does not count them.
         whole: Whether the epoch is complete; False in the last epoch of an unfinished run.
     """
 
@@ -93,54 +90,41 @@ def _values(record) -> Iterator[tuple[str, str, float | None]]:
             yield kind, kind, value
 
 
-@dataclass
-class _Counter:
-    """Counts the images seen at each record of a segment, unless the records count them.
-
-    Attributes:
-        first: First epoch of the segment.
-        before: Images seen before that epoch; None if unknown.
-        size: Images per epoch. If it is None, only the first epoch can be counted.
-    """
-
-    first: int
-    before: float | None
-    size: EpochSize | None
-    batch_size: object
-    recorded: dict[int, int] = field(default_factory=dict)
-
-    def images(self, record) -> int | None:
-        if getattr(record, "images", None) is not None:
-            self.recorded[record.epoch] = record.images
-            return record.images
-        if isinstance(record, Validation) and record.epoch in self.recorded:
-            return self.recorded[record.epoch]
-        epochs = record.epoch - self.first
-        if self.before is None or (self.size is None and epochs):
-            return None
-        done = self.before + (epochs * self.size.images if self.size else 0)
-        if isinstance(record, Step):
-            known = type(self.batch_size) is int and self.batch_size > 0
-            return done + (record.batch + 1) * self.batch_size if known else None
-        return done + self.size.images if self.size else None
-
-
 def _segment_figures(
     segment: Segment, number: int, namespace: dict, size: EpochSize | None, before: float | None
 ) -> Iterator[Figure]:
     """The figures of the ``number``-th segment, which begins after ``before`` images."""
     phases = epoch_phases(segment, namespace)
-    records = [entry.record for entry in segment.of(Step, EpochEnd, Validation)]
+    entries = list(segment.of(*FIGURES))
     first, last = segment.epochs or (0, 0)
-    ended = {record.epoch for record in records if not isinstance(record, Step)}
-    counter = _Counter(first, before, size, namespace.get("batch_size"))
-    for entry in segment.of(Step, EpochEnd, Validation):
+    ended = {e.record.epoch for e in entries if not isinstance(e.record, Step)}
+    batch_size = namespace.get("batch_size")
+    recorded: dict[int, int] = {}
+
+    def seen(record) -> int | None:
+        """The images seen at a record; None if unknown. Without a size only one epoch is counted."""
+        if getattr(record, "images", None) is not None:
+            recorded[record.epoch] = record.images
+        if record.epoch in recorded and (
+            isinstance(record, Validation) or record.images is not None
+        ):
+            return recorded[record.epoch]
+        epochs = record.epoch - first
+        if before is None or (size is None and epochs):
+            return None
+        done = before + (epochs * size.images if size else 0)
+        if isinstance(record, Step):
+            known = type(batch_size) is int and batch_size > 0
+            return done + (record.batch + 1) * batch_size if known else None
+        return done + size.images if size else None
+
+    for entry in entries:
         record = entry.record
         place = Place(
             record=type(record),
             phase=phases.get(record.epoch) or getattr(record, "phase", None) or "detection",
             epoch=record.epoch,
-            images=counter.images(record),
+            images=seen(record),
             segment=number,
             line=entry.line,
             whole=record.epoch in ended or record.epoch < last,
@@ -151,11 +135,7 @@ def _segment_figures(
 
 
 def run_figures(run: Run, size: EpochSize | None = None) -> list[Figure]:
-    """All figures of a run. Each segment continues the count of images of the one before.
-
-    Args:
-        size: Images per epoch, if more is known than the run records.
-    """
+    """All figures of a run, counted with ``size`` if more is known than the run records."""
     size, before, found = size or epoch_size(run), epochs_before(run), []
     seen = before * size.images if size else None if before else 0
     for number, segment in enumerate(run.segments, start=1):
@@ -172,10 +152,7 @@ def images_seen(figures: list[Figure]) -> float | None:
 
 
 def counted_by_epoch(figures: list[Figure]) -> list[Figure]:
-    """Replace the images of figures by epochs since the start of the run.
-
-    This allows a comparison of logs that do not record the images per epoch.
-    """
+    """Replace the images of figures by epochs, for logs that do not show the images per epoch."""
     last = {f.place.segment: f.place.epoch for f in figures}
     before, total = {}, 0
     for segment, epoch in last.items():
