@@ -14,9 +14,9 @@ from gan_kd_ssd.util.tables import put
 
 _ROOT = "(default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)"
 _CHECK = """Read every annotation and image of a data set in VOC or COCO layout and report its problems.
-The report marks a problem with what a training does about it: 'stops' (the training ends with an error),
-'left out' (the training continues without the object), or 'kept' (the training uses the data as it is,
-and only you know whether it is meant). The exit code is 0 without faults, 1 with faults, and 2 for wrong
+The report states the effect of each problem on a training: 'stops' (the training ends with an error),
+'left out' (the training continues without the object) or 'kept' (the training uses the data as they are,
+which may be intended). The exit code is 0 without faults, 1 with faults, and 2 for wrong
 options; notes are not faults."""
 
 
@@ -30,16 +30,14 @@ def parser() -> Parser:
     """The parser of the command line."""
     top = Parser(prog="gan-kd data", description="Fetch, check and generate data sets.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    text = (
-        "Download, verify, unpack and lay out a data set. Files that are already there are kept, "
-    )
-    text += "and an interrupted download is resumed."
-    short = "fetch a data set and lay it out as GluonCV expects it"
+    text = "Download, verify and unpack a data set into the folders that GluonCV expects. Existing files "
+    text += "are kept, and an interrupted download is resumed."
+    short = "download a data set into the folders that GluonCV expects"
     _prepare_options(commands.add_parser("prepare", help=short, description=text))
-    short = "check a data set and report its problems"
+    short = "find problems in a data set"
     _check_options(commands.add_parser("check", help=short, description=_CHECK))
     short = "generate a data set of textured shapes"
-    text = "Generate a data set of textured shapes. The same options give the same bytes."
+    text = "Generate images of textured shapes. The same options give identical files."
     _shapes_options(commands.add_parser("shapes", help=short, description=text))
     return top
 
@@ -47,13 +45,14 @@ def parser() -> Parser:
 def _shapes_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_shapes)
     add = command.add_argument
-    add("folder", type=Path, metavar="DIR", help="the folder to create")
+    add("folder", type=Path, metavar="DIR", help="folder to create")
+    names = {"train": "training", "val": "validation", "test": "test"}
     for split, count in COUNTS.items():
-        add(f"--{split}", type=positive, default=count, help=f"number of {split} images")
-    size = "approximate side of an image in pixels, from 64 to 2048"
+        add(f"--{split}", type=positive, default=count, help=f"number of {names[split]} images")
+    size = "approximate side length of an image in pixels, from 64 to 2048"
     add("--size", type=positive, default=SIZE, help=size)
-    add("--seed", type=not_negative, default=SEED, help="seed of the pictures")
-    add("--layout", choices=("voc", "coco"), default="voc", help="layout of the files")
+    add("--seed", type=not_negative, default=SEED, help="seed of the image generator")
+    add("--layout", choices=("voc", "coco"), default="voc", help="layout of the data set")
 
 
 def _shapes(options) -> int:
@@ -68,17 +67,17 @@ def _shapes(options) -> int:
 def _prepare_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_prepare)
     add = command.add_argument
-    text = "voc: VOC 2007 and 2012 (2.9 GB); coco: COCO 2017 train and val (20 GB); shapes, "
-    text += "shapes_coco: the generated data set in VOC or COCO layout"
+    text = "voc: VOC 2007 and 2012 (2.9 GB); coco: COCO 2017 train and val (20 GB); shapes and "
+    text += "shapes_coco: the generated data set in VOC and COCO layout"
     add("name", choices=("voc", "coco", "shapes", "shapes_coco"), help=text)
     add("--root", type=Path, metavar="DIR", help=f"folder of the data sets {_ROOT}")
-    text = "folder with downloaded archives; they are kept, and nothing is downloaded"
+    text = "folder with archives that have already been downloaded; nothing is downloaded"
     add("--from", dest="source", type=Path, metavar="DIR", help=text)
     text = (
         "base address of a server with copies of the archives (default: $GAN_KD_SSD_DATA_URL, else "
     )
-    add("--mirror", metavar="URL", help=text + "the servers of the data sets)")
-    add("--keep", action="store_true", help="keep downloaded archives in DIR/NAME/downloads")
+    add("--mirror", metavar="URL", help=text + "the original servers)")
+    add("--keep", action="store_true", help="keep the downloaded archives in ROOT/NAME/downloads")
     add("--quiet", action="store_true", help="show no progress bars")
 
 
@@ -103,15 +102,17 @@ def _prepare(options) -> int:
 def _check_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_check)
     add = command.add_argument
-    add("dataset", metavar="DIR|NAME", help="a folder, or voc, voc07, coco, shapes, shapes_coco")
+    add(
+        "dataset", metavar="DIR|NAME", help="folder, or name: voc, voc07, coco, shapes, shapes_coco"
+    )
     add("--data-root", type=Path, metavar="DIR", help=f"folder of the named data sets {_ROOT}")
-    text = "the known classes (default: those of a named data set, any class in a folder)"
+    text = "known classes (default: the classes of a named data set; every class in a folder)"
     add("--classes", metavar="A,B,…", help=text)
-    add("--splits", metavar="A,B,…", help="the splits to check (default: all)")
-    add("--examples", type=not_negative, default=5, help="examples shown of each kind of problem")
-    text, either = "read the images, not only the annotations", argparse.BooleanOptionalAction
+    add("--splits", metavar="A,B,…", help="splits to check (default: all)")
+    add("--examples", type=not_negative, default=5, help="number of examples of each problem")
+    text, either = "check the images as well as the annotations", argparse.BooleanOptionalAction
     add("--images", action=either, default=True, help=text)
-    text = "processes that read images (default: one per processor)"
+    text = "number of processes that read images (default: one per processor)"
     add("--num-workers", type=not_negative, help=text)
     add("--json", action="store_true", help="print the report as JSON")
     add("--quiet", action="store_true", help="show no progress bar")

@@ -23,27 +23,29 @@ def parser() -> Parser:
     )
 
     def command(name: str, nargs: str | None, text: str, **settings) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, **settings)
+        description = f"{text[0].upper()}{text[1:]}."
+        added = commands.add_parser(name, help=text, description=description, **settings)
         if nargs:
-            help = "a name that `gan-kd experiments list` prints, or a row file (NAME.json)"
+            help = "name of a row in `gan-kd experiments list`, or path of a row file (NAME.json)"
             added.add_argument("rows", metavar="ROW", nargs=nargs, help=help)
         added.add_argument(
             "--scale",
             default=SCALE,
             metavar="SCALE",
-            help="paper; tiny (narrow networks and generated images, minutes on a CPU); or a JSON file "
-            "of another scale",
+            help="scale of the experiments: paper; tiny (narrow networks and generated images, which take "
+            "minutes on a CPU); or path of a JSON file",
         )
         added.add_argument("--folder", default=FOLDER, type=Path, help="folder of the runs")
         return added
 
-    command("list", None, "list all rows with the published figure, ours and the state")
-    command("show", "+", "show the choices of a row, their origin, and its commands")
-    epilog = "Words after -- are passed to the training: run ROW -- --gpus 0,1"
-    added = command("run", "*", "train and measure rows, teachers first", epilog=epilog)
-    added.add_argument("--all", action="store_true", help="run every figure of the three tables")
+    command("list", None, "list all rows with the published figure, our figure and the state")
+    command("show", "+", "show the choices of a row with their origin, and its commands")
+    epilog = "Options after -- are passed to the training: run ROW -- --gpus 0,1"
+    text = "train and measure rows, each after its teacher"
+    added = command("run", "*", text, epilog=epilog)
+    added.add_argument("--all", action="store_true", help="run all rows of the three tables")
     added.add_argument(
-        "--restart", action="store_true", help="delete runs that had other options and train anew"
+        "--restart", action="store_true", help="delete runs with other options and start them again"
     )
     command("status", "*", "show which rows are done, running, stopped or failed")
     return top
@@ -61,7 +63,7 @@ def run(words: Sequence[str]) -> int:
         own, extra = own[:at], own[at + 1 :]
     options = parser().parse_args(with_dashes(own))
     if extra and options.command != "run":
-        raise UserError(f"{' '.join(extra)}: only run takes words after --")
+        raise UserError(f"{' '.join(extra)}: only `run` accepts options after --")
 
     from gan_kd_ssd.paper import show_rows
     from gan_kd_ssd.paper.job import Job
@@ -70,7 +72,7 @@ def run(words: Sequence[str]) -> int:
     named = [by_name(name) for name in getattr(options, "rows", ())]
     if options.command == "run":
         if bool(named) == options.all:
-            raise UserError("name rows to run, or give --all")
+            raise UserError("give either the names of rows or --all")
         chosen = named or cells()
     else:
         chosen = named or rows()

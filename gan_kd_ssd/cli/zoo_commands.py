@@ -10,16 +10,19 @@ from gan_kd_ssd.config.parser import Parser, with_dashes
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.tables import put
 
+_ROOT = "folder of weights (default: $MXNET_HOME/models, else ~/.mxnet/models)"
+_NAME = "name in `gan-kd zoo list`, or row in `gan-kd experiments list`"
+
 
 def parser() -> Parser:
-    """The command line."""
+    """The parser of ``gan-kd zoo``."""
     top = Parser(
         prog="gan-kd zoo",
         description="List networks by name, and fetch or publish their trained weights. The "
-        "environment variable GAN_KD_SSD_REPO is the address of the repository of weights: a folder, "
+        "environment variable GAN_KD_SSD_REPO holds the address of a repository of weights: a folder, "
         "https://host/path, http://host/path or file:/path/to/folder.",
-        epilog="Weights are stored in $MXNET_HOME/models, else ~/.mxnet/models, together with "
-        "GluonCV's. NAME is a name of `gan-kd zoo list` or a row of `gan-kd experiments list`.",
+        epilog="Weights are stored in $MXNET_HOME/models, else ~/.mxnet/models, together with those of "
+        "GluonCV. NAME is a name in `gan-kd zoo list` or a row in `gan-kd experiments list`.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -27,33 +30,34 @@ def parser() -> Parser:
         added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         added.set_defaults(run=run)
         if root:
-            added.add_argument("--root", metavar="DIR", help="the folder of weights")
+            added.add_argument("--root", metavar="DIR", help=_ROOT)
         if json:
             added.add_argument("--json", action="store_true", help="print JSON")
         return added
 
-    command("list", _list, "list the names and whether weights are available", json=True)
+    command("list", _list, "list the networks and whether their weights are available", json=True)
     added = command("show", _show, "show a network, its training command and its files", json=True)
-    added.add_argument("name", metavar="NAME", help="the network")
+    added.add_argument("name", metavar="NAME", help=_NAME)
 
-    added = command("fetch", _fetch, "download weights, GluonCV's as well, and print their paths")
-    added.add_argument("names", nargs="+", metavar="NAME", help="a network")
-    text = "8 hexadecimal digits of a version, for a single NAME (default: the newest)"
+    text = "download weights of this zoo or of GluonCV and print their paths"
+    added = command("fetch", _fetch, text)
+    added.add_argument("names", nargs="+", metavar="NAME", help=_NAME)
+    text = "version of a single NAME, 8 hexadecimal digits (default: the newest)"
     added.add_argument("--version", metavar="HEX", help=text)
     added.add_argument("--quiet", action="store_true", help="show no progress bar")
 
     text = "publish the best weights of a training run and print their name"
     add = command("publish", _publish, text, root=False).add_argument
-    add("run_prefix", metavar="RUN", help="the run's --save-prefix, _best.params file or folder")
-    add("--to", default="zoo", metavar="DIR", help="the folder to publish in; it is created")
-    add("--name", metavar="NAME", help="override the name derived from the run's options")
+    add("run_prefix", metavar="RUN", help="--save-prefix, _best.params file or folder of the run")
+    add("--to", default="zoo", metavar="DIR", help="folder to publish in")
+    add("--name", metavar="NAME", help="name of the network (default: from the run's options)")
     add("--licence", metavar="TEXT", help="licence of the weights, shown on the model card")
 
-    text = "read all stored weights and compare their checksums; exit code 1 if any are damaged"
+    text = "verify the checksums of all stored weights; exit code 1 if a file is damaged"
     command("verify", _verify, text, json=True)
 
-    added = command("purge", _purge, "remove weights of this zoo; GluonCV's are kept")
-    added.add_argument("names", nargs="*", metavar="NAME", help="a network")
+    added = command("purge", _purge, "remove stored weights of this zoo; those of GluonCV are kept")
+    added.add_argument("names", nargs="*", metavar="NAME", help=_NAME)
     added.add_argument("--all", action="store_true", help="remove the weights of all networks")
     return top
 
@@ -83,7 +87,7 @@ def _fetch(options) -> int:
     from gan_kd_ssd.zoo.store import Store, version_of
 
     if options.version and len(options.names) > 1:
-        raise UserError("--version: belongs to one network; give a single NAME")
+        raise UserError("--version: selects the weights of one network; give a single NAME")
     version = version_of(options.version) if options.version else None
     store = Store(options.root, quiet=options.quiet)
     for name in map(full_name, options.names):
@@ -148,6 +152,10 @@ def _purge(options) -> int:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run a command; return its exit code. Raises a UserError for wrong use."""
+    """Run a command; return its exit code.
+
+    Raises:
+        UserError: The command was used wrongly.
+    """
     options = parser().parse_args(with_dashes(words))
     return options.run(options)

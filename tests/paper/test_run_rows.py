@@ -193,9 +193,9 @@ def test_wrong_words_stop_before_anything_is_run(fake, capsys):
     assert [line.split(": ", 1)[1][:40] for line in told] == [
         "faster-rcnn-roipool-plain, train_faster_",
         "no row is called 'mobilenet1.0-plan': di",
-        "name rows to run, or give --all",
-        "name rows to run, or give --all",
-        "--lr 1: only run takes words after --",
+        "give either the names of rows or --all",
+        "give either the names of rows or --all",
+        "--lr 1: only `run` accepts options after",
     ]
     assert calls(fake) == []
 
