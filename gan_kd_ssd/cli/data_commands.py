@@ -13,14 +13,15 @@ from gan_kd_ssd.util.option_fields import not_negative, positive
 from gan_kd_ssd.util.tables import put
 
 _ROOT = "(default: $MXNET_HOME/datasets, else ~/.mxnet/datasets)"
+_CHECK = """Read every annotation and image of a data set in VOC or COCO layout and report its problems.
+The report states the effect of each problem on a training: 'stops' (the training ends with an error),
+'left out' (the training continues without the object) or 'kept' (the training uses the data as they are,
+which may be intended). The exit code is 0 without faults, 1 with faults, and 2 for wrong
+options; notes are not faults."""
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command; return its exit code.
-
-    Raises:
-        UserError: The options are wrong, or files cannot be downloaded, read or written.
-    """
+    """Run one command; return its exit code."""
     options = parser().parse_args(with_dashes(words))
     return options.run(options)
 
@@ -29,34 +30,15 @@ def parser() -> Parser:
     """The parser of the command line."""
     top = Parser(prog="gan-kd data", description="Fetch, check and generate data sets.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _prepare_options(
-        commands.add_parser(
-            "prepare",
-            help="download a data set into the folders that GluonCV expects",
-            description="Download, verify and unpack a data set into the folders that GluonCV expects. "
-            "Existing files are kept, and an interrupted download is resumed.",
-        )
-    )
-    _check_options(
-        commands.add_parser(
-            "check",
-            help="find problems in a data set",
-            description="Read every annotation and image of a data set in VOC or COCO layout and "
-            "report its problems. The report states the effect of each problem on a training: 'stops' "
-            "(the training ends with an error), 'left out' (the training continues without the "
-            "object) or 'kept' (the training uses the data as they are, which may be intended). The "
-            "exit code is 0 without faults, 1 with faults, and 2 if the check cannot be carried out; "
-            "notes are not faults.",
-        )
-    )
-    _shapes_options(
-        commands.add_parser(
-            "shapes",
-            help="generate a data set of textured shapes",
-            description="Generate a data set of images with textured shapes. The same options give "
-            "identical files.",
-        )
-    )
+    text = "Download, verify and unpack a data set into the folders that GluonCV expects. Existing files "
+    text += "are kept, and an interrupted download is resumed."
+    short = "download a data set into the folders that GluonCV expects"
+    _prepare_options(commands.add_parser("prepare", help=short, description=text))
+    short = "find problems in a data set"
+    _check_options(commands.add_parser("check", help=short, description=_CHECK))
+    short = "generate a data set of textured shapes"
+    text = "Generate images of textured shapes. The same options give identical files."
+    _shapes_options(commands.add_parser("shapes", help=short, description=text))
     return top
 
 
@@ -85,26 +67,16 @@ def _shapes(options) -> int:
 def _prepare_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_prepare)
     add = command.add_argument
-    add(
-        "name",
-        choices=("voc", "coco", "shapes", "shapes_coco"),
-        help="voc: VOC 2007 and 2012 (2.9 GB); coco: COCO 2017 train and val (20 GB); shapes and "
-        "shapes_coco: the generated data set in VOC and COCO layout",
-    )
+    text = "voc: VOC 2007 and 2012 (2.9 GB); coco: COCO 2017 train and val (20 GB); shapes and "
+    text += "shapes_coco: the generated data set in VOC and COCO layout"
+    add("name", choices=("voc", "coco", "shapes", "shapes_coco"), help=text)
     add("--root", type=Path, metavar="DIR", help=f"folder of the data sets {_ROOT}")
-    add(
-        "--from",
-        dest="source",
-        type=Path,
-        metavar="DIR",
-        help="folder with archives that have already been downloaded; nothing is downloaded",
+    text = "folder with archives that have already been downloaded; nothing is downloaded"
+    add("--from", dest="source", type=Path, metavar="DIR", help=text)
+    text = (
+        "base address of a server with copies of the archives (default: $GAN_KD_SSD_DATA_URL, else "
     )
-    add(
-        "--mirror",
-        metavar="URL",
-        help="base address of a server with copies of the archives (default: $GAN_KD_SSD_DATA_URL, "
-        "else the original servers)",
-    )
+    add("--mirror", metavar="URL", help=text + "the original servers)")
     add("--keep", action="store_true", help="keep the downloaded archives in ROOT/NAME/downloads")
     add("--quiet", action="store_true", help="show no progress bars")
 
@@ -119,14 +91,8 @@ def _prepare(options) -> int:
         from gan_kd_ssd.data.fetch.prepare import prepare
 
         try:
-            folder = prepare(
-                options.name,
-                root,
-                source=options.source,
-                mirror=options.mirror,
-                keep=options.keep,
-                quiet=options.quiet,
-            )
+            given = {name: getattr(options, name) for name in ("source", "mirror", "keep", "quiet")}
+            folder = prepare(options.name, root, **given)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("stopped; run the same command again to resume") from None
     print(f"{options.name} is ready in {folder}")
@@ -140,30 +106,14 @@ def _check_options(command: argparse.ArgumentParser) -> None:
         "dataset", metavar="DIR|NAME", help="folder, or name: voc, voc07, coco, shapes, shapes_coco"
     )
     add("--data-root", type=Path, metavar="DIR", help=f"folder of the named data sets {_ROOT}")
-    add(
-        "--classes",
-        metavar="A,B,…",
-        help="known classes; objects of other classes are reported (default: the classes of a named "
-        "data set; every class in a folder is known)",
-    )
+    text = "known classes (default: the classes of a named data set; every class in a folder)"
+    add("--classes", metavar="A,B,…", help=text)
     add("--splits", metavar="A,B,…", help="splits to check (default: all)")
-    add(
-        "--examples",
-        type=not_negative,
-        default=5,
-        help="number of examples of each kind of problem",
-    )
-    add(
-        "--images",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="check the images as well as the annotations",
-    )
-    add(
-        "--num-workers",
-        type=not_negative,
-        help="number of processes that read images (default: one per processor)",
-    )
+    add("--examples", type=not_negative, default=5, help="number of examples of each problem")
+    text, either = "check the images as well as the annotations", argparse.BooleanOptionalAction
+    add("--images", action=either, default=True, help=text)
+    text = "number of processes that read images (default: one per processor)"
+    add("--num-workers", type=not_negative, help=text)
     add("--json", action="store_true", help="print the report as JSON")
     add("--quiet", action="store_true", help="show no progress bar")
 
@@ -172,15 +122,12 @@ def _check(options) -> int:
     from gan_kd_ssd.data.check.check_dataset import check
     from gan_kd_ssd.data.check.check_report import report_text
 
+    names = ("data_root", "examples", "images", "num_workers", "quiet")
     report = check(
         options.dataset,
-        data_root=options.data_root,
         classes=class_names(options.classes),
         splits=options.splits and [name.strip() for name in options.splits.split(",")],
-        examples=options.examples,
-        images=options.images,
-        num_workers=options.num_workers,
-        quiet=options.quiet,
+        **{name: getattr(options, name) for name in names},
     )
     put(json.dumps(report.to_json(), indent=1) + "\n" if options.json else report_text(report))
     return 1 if report.faults else 0
