@@ -49,7 +49,7 @@ def known_name(
 
 @contextmanager
 def backbone_download(name: NetworkName, pretrained_base: bool) -> Iterator[None]:
-    """Turn errors of a block that downloads a pretrained backbone into a UserError."""
+    """Convert errors of a block that downloads a pretrained backbone into a UserError."""
     try:
         yield
     except Exception as error:  # errors of requests, of zip files, of the operating system
@@ -72,7 +72,7 @@ def thin_channels(name: NetworkName) -> list[int]:
 
 
 def thin_resnet(name: NetworkName, prefix: str):
-    """A thin ResNet."""
+    """Build a thin ResNet."""
     from gluoncv.model_zoo.resnet import BasicBlockV1, ResNetV1
 
     blocks = list(THIN_BLOCKS[name.thin[0]])

@@ -1,10 +1,10 @@
-"""The interface of a detector: what training, distillation, evaluation and export use of it.
+"""Interface of the detectors for training, distillation, evaluation and export.
 
 To add a detector:
 
 1. Write a module with a subclass of :class:`Detector`, named after its kind.
 2. Name the class in :data:`DETECTORS`.
-3. Add its spelling to :mod:`gan_kd_ssd.detectors.names`, if its network names have a prefix of their own.
+3. Add the prefix of its network names, if any, to :mod:`gan_kd_ssd.detectors.names`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Forward:
 
 
 class EvaluationPart(NamedTuple):
-    """The share of one device in a batch of evaluation."""
+    """Part of an evaluation batch that one device processes."""
 
     images: NDArray  # (B, 3, H, W), on the device
     labels: np.ndarray  # (B, M, 6): corners in pixels of the input, class, difficult; -1 pads
@@ -76,11 +76,12 @@ class Pyramid(mx.gluon.HybridBlock):
 
 
 class Detector(ABC):
-    """A GluonCV detector with everything that training, distillation, evaluation and export use.
+    """Base class of all detectors: a GluonCV network and the operations of training and evaluation.
 
     Args:
-        name: name of the network. classes: names of the foreground classes, in the order of the ids.
-        net: GluonCV block, whose parameters are the ones that are saved and deployed.
+        name: name of the network.
+        classes: names of the foreground classes, in the order of the ids.
+        net: GluonCV block with the parameters that are saved and deployed.
     """
 
     kind: DetectorKind  # a key of DETECTORS
@@ -91,22 +92,20 @@ class Detector(ABC):
     #: without them: fields of the settings.
     network_options: tuple[str, ...]
     settings_class: type  # record of the settings for build
-    class_layers: tuple[
-        str, ...
-    ]  # first parts of the parameters whose shapes depend on the classes
+    class_layers: tuple[str, ...]  # prefixes of the parameters that depend on the classes
     static_alloc = True  # whether compiled graphs keep their memory by default
 
     head: mx.gluon.HybridBlock  # predictions from the maps of the pyramid
     graphs: tuple[mx.gluon.HybridBlock, ...]  # blocks that are compiled
     strides: list[int]  # distance in pixels between neighbouring cells of each level, finest first
-    shapes: list[tuple[int, int, int]]  # (C, H, W) of each level; of the largest image for any size
+    shapes: list[tuple[int, int, int]]  # (C, H, W) of each level, for the largest image
     sizes: dict[str, int]  # input sizes in pixels, by the names of their options
-    data_shape: int | None = (
-        None  # side of the square input in pixels; None if images have any size
-    )
+    data_shape: int | None = None  # side of the square input in pixels; None for any size
 
     def __init__(self, name: NetworkName, classes: Sequence[str], net):
-        self.name, self.classes, self.net = str(name), list(classes), net
+        self.name = str(name)
+        self.classes = list(classes)
+        self.net = net
         self.pyramid = Pyramid(net)
 
     # Construction
@@ -167,9 +166,13 @@ class Detector(ABC):
         """Build a detector with the parameters of a file, for inference only.
 
         Args:
-            network, classes, settings: as for :meth:`build`.
-            params: path of the ``.params`` file. ctx: MXNet contexts.
-            option, network_option: options that gave ``params`` and ``network``, for messages.
+            network: as for :meth:`build`.
+            classes: as for :meth:`build`.
+            settings: as for :meth:`build`.
+            params: path of the ``.params`` file.
+            ctx: MXNet contexts.
+            option: command-line option that gave ``params``, for messages.
+            network_option: command-line option that gave ``network``, for messages.
             hybridize: compile the graphs.
 
         Raises:
@@ -192,7 +195,7 @@ class Detector(ABC):
         self.net.load_parameters(str(file), ctx=list(ctx), ignore_extra=True)
 
     def initialize(self, ctx: Sequence) -> None:
-        """Initialise every parameter without a value, from MXNet's seed (see ``parameters.py``)."""
+        """Initialise the parameters that have no values yet, from MXNet's seed (see ``parameters.py``)."""
         initialize_by_name(self.net, list(ctx))
         with mx.autograd.pause():
             self._infer_shapes(ctx[0])
@@ -204,7 +207,7 @@ class Detector(ABC):
     def hybridize(self, static_alloc: bool | None = None) -> None:
         """Compile the graphs of training and of inference.
 
-        With ``static_alloc`` each graph keeps its memory between calls (default: the class's).
+        With ``static_alloc`` each graph keeps its memory between calls (default: that of the class).
         """
         # Never static_shape: it ties a graph to the arrays of its first backward pass, and the second
         # of two passes over one forward (--update separate) would write into them.
@@ -216,7 +219,7 @@ class Detector(ABC):
 
     @property
     def any_size(self) -> bool:
-        """Whether images, and so levels, have any size. Batches of inference then have one image."""
+        """Whether the size varies from image to image. Batches of inference then have one image."""
         return self.data_shape is None
 
     @abstractmethod
@@ -256,7 +259,7 @@ class Detector(ABC):
     def head_parts(self, levels: Sequence[int]) -> list[tuple[str, list]]:
         """Description and blocks of each part of the head that a student may copy from a teacher.
 
-        ``levels`` are the indices of the levels in question.
+        ``levels`` are the indices of the levels to include.
         """
 
     # Evaluation
@@ -274,11 +277,11 @@ class Detector(ABC):
         """Batches of a data set in its order, for :meth:`evaluation_parts`.
 
         Args:
-            batch_size: images in a batch, where all images have one size.
-            devices: images in a batch, where they have any size.
+            batch_size: number of images in a batch, if all images have the same size.
+            devices: number of images in a batch, if the size varies.
             num_workers: number of processes that read images; 0 reads them in this process.
         """
 
     @abstractmethod
     def evaluation_parts(self, batch, ctx: Sequence) -> list[EvaluationPart]:
-        """Distribute a batch of :meth:`val_batches` over devices; may use fewer than there are."""
+        """Distribute a batch of :meth:`val_batches` over some or all of the devices."""

@@ -120,7 +120,7 @@ class FasterRCNN(Detector):
         return detector
 
     def _check_size(self) -> None:
-        """Check that there are as many anchors as GluonCV takes proposals: their number is fixed."""
+        """Check that there are enough anchors for the fixed number of GluonCV's proposals."""
         if self.max_size < self.short:
             raise UserError(
                 f"--max-size {self.max_size} is below --short {self.short}: give the larger side"
@@ -129,8 +129,8 @@ class FasterRCNN(Detector):
         needed = max(self.net._rpn_test_post_nms, self.net.rpn._train_post_nms)
         if anchors < needed:
             raise UserError(
-                f"--short {self.short}: too small for {self.name}, which has {anchors} anchors there "
-                f"and needs {needed}"
+                f"--short {self.short}: too small: {self.name} has {anchors} anchors at this size and "
+                f"needs {needed}"
             )
         allocated = self.anchor_grids()[0].shape[0] * self.strides[0]
         if self.max_size > allocated:
@@ -234,7 +234,7 @@ class FasterRCNN(Detector):
         return Forward(tuple(levels), dict(zip(self.loss_names, losses)), counts)
 
     def head_parts(self, levels: Sequence[int]) -> list[tuple[str, list]]:
-        """Parts of the head, which serve all levels."""
+        """Parts of the head, which all levels share."""
         net = self.net
         features = [block for block in (net.top_features, net.box_features) if block is not None]
         return [

@@ -1,7 +1,7 @@
 """Losses and counted figures of Faster R-CNN, as in GluonCV 0.4's script.
 
-The normalisation and the figures are recalled from GluonCV 0.4's train_faster_rcnn.py, whose option names
-and figures the published log has (inferred).
+The normalisation and the figures are recalled from GluonCV 0.4's train_faster_rcnn.py, because the
+published log has its option names and figures (inferred).
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ class FasterRCNNCounts(gluon.HybridBlock):
     Inputs: as for :class:`FasterRCNNLoss`. Returns a sum (1,) and the number (1,) to divide it by for
     each figure, eight arrays in this order:
 
-    - RPNAcc: sampled anchors whose score is on the right side of 0.5, of all sampled anchors;
-    - RPNL1Loss: smooth L1 of the proposals, of the anchors that are objects;
-    - RCNNAcc: RoIs of the right class, of all RoIs;
-    - RCNNL1Loss: smooth L1 of the boxes, of the RoIs that are objects.
+    - RPNAcc: fraction of the sampled anchors with a score on the right side of 0.5;
+    - RPNL1Loss: mean smooth L1 loss of the proposals, over the anchors that are objects;
+    - RCNNAcc: fraction of the RoIs with the right class;
+    - RCNNL1Loss: mean smooth L1 loss of the boxes, over the RoIs that are objects.
     """
 
     def hybrid_forward(self, F, rpn_classes, rpn_targets, *predictions):

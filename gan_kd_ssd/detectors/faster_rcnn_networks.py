@@ -21,10 +21,10 @@ nn = mx.gluon.nn
 #: Prefix of all parameters of every Faster R-CNN, see :data:`ssd_networks.PREFIX`.
 PREFIX = "fasterrcnn0_"
 
-#: Numbers of GluonCV's C4 networks for VOC, the published ones, that are not the defaults of its class
+#: Settings of GluonCV's C4 networks for VOC, as published, that differ from the defaults of its class
 #: (gluoncv/model_zoo/rcnn/faster_rcnn/predefined_models.py).
 _C4 = {"scales": (2, 4, 8, 16, 32), "max_num_gt": 100}
-#: Numbers of GluonCV's FPN networks, which it has only for COCO.
+#: Settings of GluonCV's FPN networks, which exist only for COCO.
 _FPN = {
     **{"strides": (4, 8, 16, 32, 64), "min_stage": 2, "max_stage": 6, "roi_size": (7, 7)},
     **{"alloc_size": (384, 384), "clip": 4.14, "short": 800, "max_size": 1333},
@@ -37,7 +37,7 @@ _SMALL = {
     **{"rpn_test_pre_nms": 500, "rpn_test_post_nms": 50, "rpn_min_size": 2, "num_sample": 32},
     **{"scales": (1, 2, 4, 8), "roi_size": (6, 6), "clip": 4.14, "alloc_size": (128, 128)},
 }
-_SMALL_FPN = {"scales": (0.5, 1, 2, 4, 8)}  # one a level: 8 to 128 pixels
+_SMALL_FPN = {"scales": (0.5, 1, 2, 4, 8)}  # one for each level: 8 to 128 pixels
 #: Trained parameters of GluonCV's networks. The others (BatchNorm, stem and first stage) keep their
 #: ImageNet values.
 _TRAINED = r".*dense|.*rpn|.*down(2|3|4)_conv|.*layers(2|3|4)_conv"
@@ -71,7 +71,7 @@ Parts = dict[str, Optional[mx.gluon.HybridBlock]]
 
 
 def check_name(network: str | NetworkName, option: str = "", fpn: bool = False) -> NetworkName:
-    """Parse a name with :func:`known_name`; with ``fpn`` it means a pyramid, whatever it says itself."""
+    """Parse a name with :func:`known_name`; with ``fpn`` the network has a pyramid in any case."""
     full_width = [*FASTER_RCNN_BACKBONES, *SPLIT_ATTENTION]
     name = backbones.known_name(network, "faster_rcnn", option, full_width, FASTER_RCNN_BACKBONES)
     return replace(name, fpn=name.fpn or fpn)
@@ -137,7 +137,7 @@ def _pool_by_level(net, F, levels, rois, roi_size, strides, roi_mode="align"):
     """Features of RoIs (R, 5), each from the level that fits its size (arXiv 1612.03144, equation 1).
 
     This replaces GluonCV's method, which gives the RoIs of other levels the image number -1. On CPUs
-    MXNet 1.9.1 then reads foreign memory, and losses of 1e15 were seen.
+    MXNet 1.9.1 then reads foreign memory, and losses of 1e15 were observed.
     """
     _, x0, y0, x1, y1 = F.split(rois, axis=-1, num_outputs=5)
     size = F.sqrt((x1 - x0 + 1) * (y1 - y0 + 1))
@@ -174,7 +174,7 @@ def _normalise_by_batch(block) -> None:
 
 
 def _thin_parts(name: NetworkName) -> Parts:
-    """Parts of a thin ResNet, whose BatchNorm is trained, because it has no ImageNet values."""
+    """Parts of a thin ResNet. Its BatchNorm is trained, because it has no ImageNet values."""
     backbone = backbones.thin_resnet(name, PREFIX)
     if not name.fpn:
         return _c4_parts(backbone.features[:7], backbone.features[7])

@@ -52,8 +52,10 @@ class NetworkName:
     #: 'resnet10_v1_0.25' or 'resnet50_v1_w0.25'. Not checked to exist.
     backbone: str
     fpn: bool = False  # whether a Faster R-CNN has a feature pyramid
-    data_shape: int | None = None  # side of an SSD's square input in pixels, if the name says it
-    dataset: str | None = None  # 'voc', 'coco' or 'custom', if the name says it
+    data_shape: int | None = (
+        None  # side of an SSD's square input in pixels, if the name contains it
+    )
+    dataset: str | None = None  # 'voc', 'coco' or 'custom', if the name contains it
 
     def __str__(self) -> str:
         """The short name that the options of the scripts take: 'mobilenet1.0', 'fpn_resnet50_v1b'."""
@@ -61,12 +63,12 @@ class NetworkName:
 
     @property
     def base(self) -> str:
-        """GluonCV's backbone that a narrow one is made of; any other backbone itself."""
+        """The full-width backbone of a narrow backbone; for all others, the backbone itself."""
         return self.backbone.rpartition("_w")[0] if self.width else self.backbone
 
     @property
     def width(self) -> float | None:
-        """Share of GluonCV's channels that a narrow backbone has; None for all other backbones."""
+        """Fraction of GluonCV's channels in a narrow backbone; None for all other backbones."""
         match = _NARROW.fullmatch(self.backbone)
         return (float(match[1]) or None) if match else None
 
@@ -78,7 +80,7 @@ class NetworkName:
 
     @property
     def has_imagenet(self) -> bool:
-        """Whether GluonCV publishes ImageNet weights of the backbone: not of thin and narrow ones."""
+        """Whether GluonCV publishes ImageNet weights; False for thin and narrow backbones."""
         return self.thin is None and self.width is None
 
 
@@ -89,8 +91,8 @@ def read_name(text: str, kind: DetectorKind | None = None) -> NetworkName:
     'faster_rcnn_fpn_resnet50_v1b_coco') and those of files ('mobilenet1_0') are accepted; upper and
     lower case are the same.
 
-    ``kind`` is given where the context decides it. By default the name decides: a prefix, or a backbone
-    that only Faster R-CNN has. Any other short name is an SSD's.
+    ``kind`` is given if the context decides it. By default the name decides: a prefix, or a backbone
+    that only Faster R-CNN has. Any other short name is that of an SSD.
     """
     name = str(text).strip().lower()
     kind = kind or _kind_of_name(name)
@@ -118,14 +120,15 @@ def _kind_of_name(name: str) -> DetectorKind:
 def kind_of(
     run: str | Mapping, metadata: Mapping | None = None, losses: Iterable[str] = ()
 ) -> DetectorKind | None:
-    """The kind of detector of a network or of a run; None if nothing says it.
+    """The kind of detector of a network or of a run; None if it is unknown.
 
     Runs of this project record it as ``detector`` in their metadata. For older runs and published logs
     it follows from their options, then from the names of their losses, then from the network's name.
 
     Args:
         run: a network name, or the options of a run (its Namespace).
-        metadata: further metadata of the run. losses: names of the figures that the run logged.
+        metadata: further metadata of the run.
+        losses: names of the figures that the run logged.
     """
     if isinstance(run, str):
         return read_name(run).kind

@@ -20,7 +20,7 @@ def trained(block) -> list:
 
 
 def initialize_by_name(block, ctx: list) -> None:
-    """Initialise every parameter of a block that has no value, by the last part of its name.
+    """Initialise the parameters that have no values yet; the last part of the name selects the initialiser.
 
     Convolutions and dense layers get He's normal initialisation, SSD's predictors N(0, 0.01), layers
     that declare an initialiser (Faster R-CNN's predictors) their own; biases and running means are 0,
@@ -51,7 +51,7 @@ def _initializer(name: str, declared):
 
 
 def published_file(name: str, option: str, training: str) -> Path:
-    """The same as :func:`gluoncv_file`, but an error if GluonCV publishes no weights.
+    """Call :func:`gluoncv_file`, and raise a UserError if GluonCV publishes no weights.
 
     The message names ``option``, which asks for the weights, and ``training``, which makes them.
     """
@@ -87,8 +87,8 @@ def gluoncv_file(name: str, root: str | Path | None = None) -> Path | None:
     except Exception as error:  # errors of requests, of zip files, a wrong checksum
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"the weights of {name} cannot be downloaded from GluonCV's store ({reason}); check the "
-            "network"
+            f"the weights of {name} cannot be downloaded from GluonCV's server ({reason}); check the "
+            "network connection"
         ) from error
 
 
@@ -115,8 +115,8 @@ def check_params_file(file: Path, detector, option: str = "") -> None:
     problems += [f"{key!r} is unexpected" for key in extra]
     if problems:
         raise UserError(
-            f"{where}: parameters of another network than {detector.name} at {size} ({problems[0]}); "
-            f"name the network and {detector.size_option} it was trained with"
+            f"{where}: the file holds the parameters of a network other than {detector.name} at {size} "
+            f"({problems[0]}); give the network and {detector.size_option} it was trained with"
         )
     for key, shape in expected.items():
         fixed = key.endswith(".anchors") and not detector.any_size and shapes[key] == shape
@@ -124,8 +124,8 @@ def check_params_file(file: Path, detector, option: str = "") -> None:
             found[key].asnumpy(), parameters[key].value.asnumpy(), rtol=1e-3
         ):
             raise UserError(
-                f"{where}: was trained at another input size than {size} (its anchors differ); give "
-                f"the {detector.size_option} it was trained with"
+                f"{where}: the network was trained at an input size other than {size} (its anchors "
+                f"differ); give the {detector.size_option} it was trained with"
             )
     different = [key for key in expected if not _agree(expected[key], shapes[key])]
     if different:
@@ -133,22 +133,21 @@ def check_params_file(file: Path, detector, option: str = "") -> None:
 
 
 def _difference(detector, expected: dict, shapes: dict, different: list[str]) -> str:
-    """What shapes that differ say of the network of a file."""
+    """Describe how the network of a file differs, from the shapes that differ."""
     if all(key.startswith(detector.class_layers) for key in different):
         bias = next(key for key in expected if key.startswith("class_pred") and "bias" in key)
         ours = len(detector.classes)
         count = shapes[bias][0] * (ours + 1) // expected[bias][0] - 1  # the background counts too
-        return (
-            f"trained for {count} classes, but the data has {ours} "
-            f"({', '.join(detector.classes[:5])}, ...); give the --classes it was trained with"
-        )
+        shown = ", ".join([*detector.classes[:5], *["…"] * (ours > 5)])
+        text = f"trained for {count} classes, but {ours} are given ({shown})"
+        return f"{text}; give the classes it was trained with (--classes)"
     key = different[0]
     lengths = f"{key!r} has length {shapes[key][0]}, but {detector.name} has {expected[key][0]}"
-    return f"{lengths}; name the network it is of"
+    return f"{lengths}; give the network that the file belongs to"
 
 
 def _agree(expected, found) -> bool:
-    """Whether two shapes agree; 0 and None stand for a length that is not known yet."""
+    """Whether two shapes agree; 0 and None stand for an unknown length."""
     if expected is None:
         return True
     return len(expected) == len(found) and all(e in (0, f) for e, f in zip(expected, found))

@@ -26,7 +26,7 @@ class SSDSettings:
 
 
 class SSDPart(NamedTuple):
-    """The share of one device in a training batch; B images, N anchors."""
+    """Part of a training batch that one device processes; B images, N anchors."""
 
     images: nd.NDArray  # (B, 3, S, S), normalised
     class_targets: nd.NDArray  # (B, N): 0 is background, others are 1 + class
@@ -62,8 +62,8 @@ def _rows(F, levels, predictors, width):
 class MultiBoxLoss(gluon.HybridBlock):
     """The two losses of SSD (arXiv 1512.02325, section 2.2), equal to GluonCV's ``SSDMultiBoxLoss``.
 
-    GluonCV's block reads the number of positive anchors back to the host at each step. Here it comes
-    with the batch, so that nothing waits for the device.
+    GluonCV's block reads the number of positive anchors back to the host at each step. Here the
+    batch contains the number, so that nothing waits for the device.
 
     Inputs: class logits (B, N, K + 1), box offsets (B, N, 4), class targets (B, N), box targets
     (B, N, 4), and ``scale`` (1,), the reciprocal of the number of positive anchors of the whole batch on

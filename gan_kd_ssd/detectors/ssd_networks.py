@@ -1,6 +1,6 @@
 """GluonCV's SSDs by name: backbone, levels and anchors.
 
-Where GluonCV has a network at the requested input size (512, for some 300), its own numbers are used, so
+Where GluonCV has a network at the requested input size (512, or 300 for some), its numbers are used, so
 that parameters are interchangeable with ``gluoncv.model_zoo.get_model``. At other sizes the pyramid has
 as many levels as it takes to reach 1x1, and the anchors follow GluonCV's proportions (this project's
 choice).
@@ -66,7 +66,7 @@ def check_name(network: str | NetworkName, option: str = "") -> NetworkName:
 
 
 def level_sides(first_side: int) -> list[int]:
-    """Sides of a pyramid in cells, from the finest level to 1x1; each is half the last, rounded up."""
+    """Sides of a pyramid in cells, from the finest level to 1x1; each is half the one before, rounded up."""
     sides = [first_side]
     while sides[-1] > 1:
         sides.append(math.ceil(sides[-1] / 2))
@@ -93,7 +93,7 @@ def anchor_sizes(data_shape: int, sides: Sequence[int], first_stride: int) -> li
 
 
 def _ratios(levels: int) -> list[list[float]]:
-    """Aspect ratios of the anchors of each level, as in GluonCV: 4, 6, ..., 6, 4, 4 anchors a cell."""
+    """Aspect ratios of the anchors of each level, as in GluonCV: 4, 6, ..., 6, 4, 4 per cell."""
     few, many = [1, 2, 0.5], [1, 2, 0.5, 3, 1.0 / 3]
     return [few if i == 0 or i >= levels - 2 else many for i in range(levels)]
 
@@ -140,7 +140,10 @@ def _standard(name: NetworkName, data_shape: int) -> dict:
     sides = level_sides(math.ceil(data_shape / backbone.first_stride))
     extra = len(sides) - len(backbone.taps)
     if extra < 0:
-        raise UserError(f"--data-shape {data_shape}: too small for {name}")
+        least = backbone.first_stride * 2 ** (len(backbone.taps) - 2) + 1
+        raise UserError(
+            f"--data-shape {data_shape}: too small for {name}; give at least {least} pixels"
+        )
     # Thin networks take the coarse anchors, although their finest level has stride 8.
     anchor_stride = 16 if name.thin else backbone.first_stride
     return {
@@ -229,7 +232,7 @@ def _smaller_vgg16(levels: int, width: float | None, pretrained, ctx, root, **_n
     return net
 
 
-#: Networks that are not :func:`_standard`: functions of name and input size, as that one.
+#: Networks with a design of their own: functions of name and input size, as :func:`_standard`.
 DESIGNS = {
     "vgg16_atrous": _vgg16,
     "resnet34_v1b": _resnet34,
@@ -245,7 +248,7 @@ SIZES = {
 
 
 def level_shapes(features, data_shape: int) -> list[tuple[int, int, int]]:
-    """(C, H, W) of each level for a square input; runs nothing."""
+    """(C, H, W) of each level for a square input, from symbolic shape inference."""
     outputs = mx.sym.Group(list(features(mx.sym.var("data"))))
     _, shapes, _ = outputs.infer_shape(data=(1, 3, data_shape, data_shape))
     return [shape[1:] for shape in shapes]

@@ -1,1 +1,1 @@
-"""The method: a student detector learns from a trained teacher, by GAN-KD and other terms."""
+"""Distillation: a student detector learns from a trained teacher, by GAN-KD and other terms."""

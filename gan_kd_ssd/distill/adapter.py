@@ -52,7 +52,7 @@ def align(student, teacher) -> list[LevelPair]:
 
 
 class Adapters(mx.gluon.HybridBlock):
-    """A 1x1 convolution for each level whose (input, output) channels differ, the identity for others.
+    """A 1x1 convolution for each level with different (input, output) channels, the identity for others.
 
     The author's advice for different channels: "add a 1x1 convolution connecting to the GAN".
     """

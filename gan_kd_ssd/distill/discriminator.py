@@ -9,7 +9,7 @@ from gan_kd_ssd.util.mxnet import mx
 
 nn = mx.gluon.nn
 
-#: Side in cells at which a discriminator for maps of any size stops halving (ours).
+#: Side in cells at which a discriminator for maps of any size stops halving (this project's choice).
 POOLED_SIDE = 4
 _NORMALISATIONS = {"batch": nn.BatchNorm, "instance": nn.InstanceNorm}
 
@@ -24,7 +24,7 @@ class LevelDiscriminator(mx.gluon.HybridBlock):
     without normalisation gave hundreds to thousands in trials.
 
     With ``any_size``, halving stops at :data:`POOLED_SIDE` cells of the short side, and the mean over
-    the remaining cells precedes the last convolution (inferred): with one image a device, BatchNorm of
+    the remaining cells precedes the last convolution (inferred): with one image on each device, BatchNorm of
     a single cell is a constant, but the published scores of real and fake maps differ.
 
     Args:

@@ -1,4 +1,4 @@
-"""The method of a training: what each phase runs, what a state holds, and the figures of the log."""
+"""Training methods: the steps of each phase, the state to save, and the logged figures."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from gan_kd_ssd.util.mxnet import mx
 
 @dataclass(frozen=True)
 class Method:
-    """What the training loop needs to know of the method; a training state holds blocks and trainers."""
+    """A training method, as the training loop uses it; its blocks and trainers are saved in the state."""
 
-    steps: dict[str, Callable]  # by phase: takes a batch, gives a vector of figures for each device
+    steps: dict[
+        str, Callable
+    ]  # by phase: takes a batch, returns a vector of figures for each device
     blocks: dict  # by name
     trainers: dict  # by name, the student's first
     figures: Figures  # reads the vectors
@@ -28,7 +30,7 @@ class Method:
 
 
 def plain(student, ctx: Sequence, sgd: SGD, kvstore: str) -> Method:
-    """Training without a teacher; for the arguments see :func:`distilled`."""
+    """Build the method for training without a teacher; for the arguments see :func:`distilled`."""
     figures = Figures(student.loss_names, student.count_names)
     trainer = _trainer("sgd", kvstore, student.parameters(), **vars(sgd))
     step = DetectionStep(student, ctx, trainer, figures)
@@ -38,14 +40,17 @@ def plain(student, ctx: Sequence, sgd: SGD, kvstore: str) -> Method:
 def distilled(
     student, teacher, ctx: Sequence, sgd: SGD, kvstore: str, config: DistillConfig
 ) -> Method:
-    """Training with a teacher, in three phases.
+    """Build the method for training with a teacher, in three phases.
 
-    First the terms' own networks learn and the student learns from its detection losses, then the
-    student learns from the terms as well, and last it learns from its detection losses only.
+    First the terms' own networks are trained, and the student learns from its detection losses. Then the
+    student also learns from the terms. Last, it learns from its detection losses only.
 
     Args:
-        student, teacher: detectors, initialised on ``ctx``. ctx: devices.
-        sgd: settings of the optimizer of the detection losses. kvstore: 'device', 'local' or 'nccl'.
+        student: detector to train, initialised on ``ctx``.
+        teacher: trained detector, initialised on ``ctx``.
+        ctx: devices.
+        sgd: settings of the optimizer of the detection losses.
+        kvstore: 'device', 'local' or 'nccl'.
         config: terms and their options.
 
     Raises:
@@ -60,7 +65,7 @@ def distilled(
     extra = [parameter for term in terms for parameter in term.student_parameters]
     joint = extra if options.update == "joint" else []
     trainer = _trainer("sgd", kvstore, [*student.parameters(), *joint], **vars(sgd))
-    # In the detection phase nobody writes the gradients of the terms' parameters.
+    # In the detection phase the terms' parameters get no gradients.
     detection = DetectionStep(student, ctx, trainer, figures, ignore_stale_grad=bool(joint))
     blocks, trainers = {"student": student.net}, {"student": trainer}
     for term in terms:

@@ -1,4 +1,4 @@
-"""The options of a training's method; they make the command line, the facts of a state and a model card."""
+"""Options of the distillation, for the command line, training states and model cards."""
 
 from __future__ import annotations
 
@@ -24,28 +24,30 @@ class SGD:
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """The options that hold for every term."""
+    """The options that apply to all terms."""
 
     lrG: float = decimal(
-        0.0005, "learning rate of the student's distillation update (Adam)", resume=FREE
+        0.0005,
+        "learning rate of Adam for the student's distillation update (with --update separate)",
+        resume=FREE,
     )
     beta1: float = decimal(
-        0.5, "beta1 of both Adam optimizers; that Adam was used is inferred", resume=FREE
+        0.5, "beta1 of both Adam optimizers (the use of Adam is inferred)", resume=FREE
     )
     update: str = option(
         "separate",
-        "separate: SGD (--lr) on the detection losses and Adam (--lrG) on the distillation losses, "
-        "inferred from the published options; joint: SGD on their sum L_G, the paper's formula",
+        "separate: SGD (--lr) on the detection losses and Adam (--lrG) on the distillation losses "
+        "(inferred from the published options); joint: SGD on their sum L_G, the paper's formula",
         choices=("separate", "joint"),
         resume=FIXED,
         inferred="optimizers that update the student",
     )
     student_head: str = option(
         "teacher",
-        "initial values of the student's predictors: teacher copies the teacher's where the shapes "
-        "agree (caption of figure 1), scratch draws random ones",
+        "initial weights of the student's predictors: teacher copies those of the teacher where the "
+        "shapes agree (caption of figure 1), scratch uses random weights",
         choices=("teacher", "scratch"),
-        inferred="initial values of the student's predictors",
+        inferred="initial weights of the student's predictors",
     )
 
     def __post_init__(self) -> None:
@@ -74,14 +76,14 @@ class DistillConfig:
         wanted = {*chosen, *(name for term in chosen for name in TERMS[term].companions)}
         values = {name: given.get(name, f.default) for name, (_, f) in declared().items()}
         config = cls(distill, tuple(name for name in TERMS if name in wanted), values)
-        pick(MethodOptions, values)  # checks its values
+        pick(MethodOptions, values)  # checks the values
         for name, term in TERMS.items():
             term.check(config.of_term(name), chosen)
         return config
 
     @property
     def method(self) -> MethodOptions:
-        """Options that hold for every term."""
+        """Options that apply to all terms."""
         return pick(MethodOptions, self.values)
 
     @property
@@ -126,16 +128,16 @@ def distill_names(text: str) -> tuple[str, ...]:
 
 
 def option_records() -> dict[str | None, type]:
-    """The records of the options by term, the method's (None) last, in the order of ``--help``."""
+    """The records of the options by term, in the order of ``--help``; None stands for all terms."""
     return {**{name: term.options_type for name, term in TERMS.items()}, None: MethodOptions}
 
 
 def declared() -> dict[str, tuple[str | None, Field]]:
-    """Term (None: the method) and field of each option by name."""
+    """Term (None: all terms) and field of each option, by name."""
     return {f.name: (term, f) for term, r in option_records().items() for f in options_in(r)}
 
 
 def inferred_options() -> dict[str, str]:
-    """What each option decides that the paper leaves open, by the option's name."""
+    """Descriptions of the choices that the paper leaves open, by the name of the option."""
     inferred = {name: f.metadata["inferred"] for name, (_, f) in declared().items()}
     return {name: text for name, text in inferred.items() if text}

@@ -16,13 +16,14 @@ autograd = mx.autograd
 
 
 class DetectionStep:
-    """An iteration without a teacher: forward, the detector's losses, one step of the trainer.
+    """A training step without a teacher: forward pass, detection losses and one update.
 
     Args:
         student: detector, initialised on ``ctx``.
         ctx: devices; a batch is split over them and gradients are summed.
-        trainer: updates the student. figures: packs the vectors of figures.
-        ignore_stale_grad: whether the trainer has parameters without new gradients, which do not change.
+        trainer: updates the student.
+        figures: packs the vectors of figures.
+        ignore_stale_grad: whether some parameters of the trainer get no gradients, and do not change.
     """
 
     def __init__(
@@ -43,15 +44,18 @@ class DetectionStep:
 
 
 class DistillationStep:
-    """An iteration with a teacher: the terms' own networks, then the student on all losses.
+    """A training step with a teacher: update the terms' own networks, then the student on all losses.
 
     The student runs forward once; its maps serve the detection losses and all terms. The teacher runs
     in inference mode, without gradients.
 
     Args:
-        detection: step of the same student. teacher: detector, initialised on the same devices.
+        detection: step of the same student.
+        teacher: detector, initialised on the same devices.
+        pairs: paired levels.
+        terms: distillation terms, in order.
         trainer: updates the pyramid and the terms' student parameters on the distillation losses; None
-            if the trainer of the detection losses does (joint update).
+            for a joint update by the trainer of the detection losses.
     """
 
     def __init__(
@@ -110,9 +114,9 @@ class DistillationStep:
     def _student_backward(self, ctx, forward, gradients) -> list | None:
         """The student's gradients on one device, from those of the terms at its levels.
 
-        Joint update: one backward pass carries both into the parameters. Separate updates: those of the
-        distillation losses are returned, those of the detection losses stay in the parameters; both are
-        gradients at the same weights.
+        Joint update: one backward pass carries both into the parameters. Separate updates: the
+        gradients of the distillation losses are returned, and those of the detection losses stay in the
+        parameters; both are taken at the same weights.
         """
         count = len(self.pairs)
         losses = list(forward.losses.values())

@@ -1,4 +1,4 @@
-"""The figures of a step: one class packs them into a vector on the device and reads them from it."""
+"""Figures of a step, packed into a vector on the device and read from it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import numpy as np
 from gan_kd_ssd.distill.terms.term import Term
 from gan_kd_ssd.util.mxnet import mx
 
-#: Figures that every line of the published logs has; ``nan`` stands where no discriminator is trained.
+#: Figures that every line of the published logs has; ``nan`` stands if no discriminator is trained.
 ALWAYS_LOGGED = ("Loss_G", "Loss_D")
 
 
 class Figures:
-    """Packs the figures of a step into one vector a device, and reads sums of such vectors.
+    """Packs the figures of a step into one vector for each device, and reads sums of such vectors.
 
     One vector crosses from the device to the host, because each read of an array waits for the device.
     A vector holds the detector's losses (means over the batch's images), then a sum and a number for
-    each of its counts, then, in steps with distillation, a value a level for each figure of the terms.
+    each of its counts, then, in steps with distillation, a value for each level and figure of the terms.
 
     Args:
-        losses, counts: names of the detector's losses and counted figures.
-        terms: distillation terms. strides: those of the paired levels in pixels, finest first.
+        losses: names of the detector's losses.
+        counts: names of the detector's counted figures.
+        terms: distillation terms.
+        strides: strides of the paired levels in pixels, finest first.
     """
 
     def __init__(
@@ -40,7 +42,8 @@ class Figures:
         """The vector (N,) of one device's part of a batch.
 
         Args:
-            losses: arrays (B,) by name. counts: sum (1,) and number (1,) by name.
+            losses: arrays (B,) by name.
+            counts: sum (1,) and number (1,) by name.
             levels: arrays (L,) by name, means over the batch's images; None without distillation.
         """
         of_losses = [losses[name].detach().sum() for name in self.losses]
@@ -62,7 +65,7 @@ class Figures:
     def of_epoch(self, sums: np.ndarray, batches: int) -> dict[str, float | None]:
         """Means over the batches of an epoch so far, from the sum (N,) of their vectors.
 
-        Figures of :data:`ALWAYS_LOGGED` are None where no term gives them.
+        Figures of :data:`ALWAYS_LOGGED` are None if no term computes them.
         """
         means = sums / batches
         figures = dict(zip(self.losses, means.tolist()))

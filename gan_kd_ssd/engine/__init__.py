@@ -1,1 +1,1 @@
-"""Running a training: devices, schedule, checkpoints, progress, and the loop itself."""
+"""Training and evaluation: devices, schedule, checkpoints, progress and the training loop."""

@@ -1,4 +1,4 @@
-"""A training from its configuration to its end: what both kinds of detector share."""
+"""Trainings, from the configuration to the last epoch, for both kinds of detectors."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ from gan_kd_ssd.util.mxnet import mx
 
 
 def run(config: TrainConfig, program: str, hooks: Sequence[Hook] = ()) -> int:
-    """Train as the configuration says; returns the exit code.
+    """Run a training and return its exit code.
 
     Args:
+        config: configuration of the training.
         program: name of the program, for the message after a signal.
-        hooks: more hooks; they are called before all others.
+        hooks: additional hooks, which are called before all others.
 
     Raises:
         UserError: devices, data, weights or files that cannot be used.
@@ -54,8 +55,8 @@ def run(config: TrainConfig, program: str, hooks: Sequence[Hook] = ()) -> int:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What surrounds the networks of a training; batch size and metric of ``config`` are resolved.
+class ResolvedRun:
+    """The resolved configuration of a training, its devices, log files and data.
 
     ``resumed_state`` is the state to continue from, or None.
     """
@@ -134,7 +135,7 @@ def _train(config: TrainConfig, hooks: Sequence[Hook], stop: interrupt.Interrupt
             training.run()
 
 
-def _resolve(config: TrainConfig, stop: interrupt.Interrupt) -> Surroundings:
+def _resolve(config: TrainConfig, stop: interrupt.Interrupt) -> ResolvedRun:
     """Find devices, files and data, and the defaults that depend on them.
 
     Raises:
@@ -160,10 +161,10 @@ def _resolve(config: TrainConfig, stop: interrupt.Interrupt) -> Surroundings:
     classes, split = train_set.classes, data.val_split
     val_set = open_dataset(data.source, "val", data_root=root, classes=classes, val_split=split)
     config = config.resolved(metric=data.metric or metric_for(val_set))
-    return Surroundings(config, ctx, device_line, log, state, train_set, val_set, stop)
+    return ResolvedRun(config, ctx, device_line, log, state, train_set, val_set, stop)
 
 
-def _build_networks(run: Surroundings, setup: DetectorSetup) -> Networks:
+def _build_networks(run: ResolvedRun, setup: DetectorSetup) -> Networks:
     """The student with its initial values, and the trained teacher of a distilled training."""
     classes = run.train_set.classes
     run.stop.check()
@@ -176,14 +177,14 @@ def _build_networks(run: Surroundings, setup: DetectorSetup) -> Networks:
     return networks
 
 
-def _build_method(run: Surroundings, networks: Networks) -> tuple[Method, list[str] | None]:
+def _build_method(run: ResolvedRun, networks: Networks) -> tuple[Method, list[str] | None]:
     """The training steps, and the parts of the student's head that were copied from the teacher's."""
     config, student, inherited = run.config, networks.student, None
     common = (run.ctx, config.schedule.sgd, config.devices.kv_store)
     if networks.teacher is None:
         method = plain(student, *common)
     else:
-        # Seeded again, so that the student starts the same with a teacher and without.
+        # Seed again, so that the student has the same initial weights with and without a teacher.
         mx.random.seed(config.data.seed + 1)
         method = distilled(student, networks.teacher, *common, config.method)
         if config.method.student_head == "teacher" and not config.output.resume:
@@ -194,7 +195,7 @@ def _build_method(run: Surroundings, networks: Networks) -> tuple[Method, list[s
 
 
 def _checkpoints(
-    run: Surroundings, networks: Networks, method: Method, sums: FigureSums
+    run: ResolvedRun, networks: Networks, method: Method, sums: FigureSums
 ) -> Checkpoints:
     config, train_set = run.config, run.train_set
     fixed = {**config.fixed(), "student": str(config.network("student"))}
@@ -208,9 +209,9 @@ def _checkpoints(
 
 
 def _describe(
-    run: Surroundings, networks: Networks, method: Method, inherited: list[str] | None, val_batches
+    run: ResolvedRun, networks: Networks, method: Method, inherited: list[str] | None, val_batches
 ) -> RunMetadata:
-    """Print what is trained on what, measure the teacher, and return the metadata of the run."""
+    """Print the networks and the data, measure the teacher, and return the metadata of the run."""
     student, train_set, say = networks.student, run.train_set, run.log.say
     say(run.device_line)
     data = {}
@@ -222,7 +223,9 @@ def _describe(
     present = {int(i) for n in range(len(train_set)) for i in train_set.label(n)[:, 4]}
     absent = [name for i, name in enumerate(train_set.classes) if i not in present]
     if absent:
-        say(f"train: no object of {', '.join(absent)}: nothing can be learned about them")
+        say(
+            f"train: the data set has no object of {', '.join(absent)}; the network cannot learn them"
+        )
     parameters = student.parameter_count()
     say(f"student: {student.name}, {parameters:,} parameters")
     distillation = None
@@ -243,7 +246,7 @@ def _describe(
 
 
 def _describe_teacher(
-    run: Surroundings, networks: Networks, strides: list, inherited: list[str] | None, val_batches
+    run: ResolvedRun, networks: Networks, strides: list, inherited: list[str] | None, val_batches
 ) -> TeacherMetadata:
     """Print the distilled levels, the student's head, and the mAP of the teacher."""
     say, file = run.log.say, networks.teacher_file
@@ -253,10 +256,11 @@ def _describe_teacher(
     say(line)
     if inherited:
         say(
-            f"student's head: copied from the teacher at {', '.join(inherited)}, initialized elsewhere"
+            f"student's head: copied from the teacher at {', '.join(inherited)}; the other parts are "
+            "initialized from scratch"
         )
     elif inherited is not None:
-        say("student's head: initialized, because the shapes of the teacher's differ")
+        say("student's head: initialized from scratch, because the teacher's has other shapes")
     say(f"teacher: {file}")
     result = run.evaluate(networks.teacher, val_batches, lambda _images: run.stop.check())
     say(f"teacher: mAP {result.mean_ap:.4f} on {run.val_set.name}")

@@ -1,4 +1,4 @@
-"""Checkpoints: parameter files that GluonCV reads, and the whole state of a training.
+"""Checkpoints: parameter files for GluonCV, and training states.
 
 Every file is written under a temporary name, flushed to the disk and renamed, so that an earlier file
 stays until the new one is complete.
@@ -42,7 +42,7 @@ def save_parameters(net, path: Path) -> None:
         expected = {key: p.shape for key, p in net._collect_params_with_prefix().items()}
         found = {key: value.shape for key, value in mx.nd.load(str(temporary)).items()}
         if found != expected:
-            raise OSError(None, "the file came out incomplete")
+            raise OSError(None, "the file is incomplete")
 
     write_atomically(path, write)
 
@@ -81,11 +81,12 @@ def load_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
             meta = json.loads(archive[_META])
             if meta.get("format") != STATE_FORMAT:
                 raise UserError(
-                    f"--resume {path}: format {meta.get('format')}, this version reads {STATE_FORMAT}"
+                    f"--resume {path}: the format is {meta.get('format')}, but this version reads "
+                    f"{STATE_FORMAT}"
                 )
             arrays = {name: archive[name] for name in archive.files if name != _META}
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
-        raise UserError(f"--resume {path}: not a whole training state ({error})") from error
+        raise UserError(f"--resume {path}: not a complete training state ({error})") from error
     return arrays, meta
 
 
@@ -98,9 +99,9 @@ class Checkpoints(Hook):
     Args:
         log: the run's log.
         saved: epochs after which parameters are saved.
-        method: what the state holds; its block "student" is the saved network.
+        method: blocks and trainers of the state; the block "student" is the saved network.
         sums: figures of the steps.
-        fixed: values of the run that a resumed run must share.
+        fixed: values that a resumed run must share with this run.
         reported: values whose changes a resumed run reports.
     """
 
@@ -179,15 +180,15 @@ class Checkpoints(Hook):
             return Progress.from_json(meta["progress"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
-                f"--resume {path}: belongs to another network or is damaged ({error})"
+                f"--resume {path}: the file belongs to another network or is damaged ({error})"
             ) from error
 
     def _check_options(self, path: Path, meta: dict) -> None:
         for name, value in self._fixed.items():
             if meta["fixed"][name] != value:
                 raise UserError(
-                    f"--resume {path}: was written with {name.replace('_', '-')} "
-                    f"{meta['fixed'][name]!r}, this run has {value!r}; give the same"
+                    f"--resume {path}: the state was written with {name.replace('_', '-')} "
+                    f"{meta['fixed'][name]!r}, but this run has {value!r}; use the same value"
                 )
         for name, value in self._reported.items():
             before = meta["options"].get(name, value)

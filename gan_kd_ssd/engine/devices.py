@@ -16,13 +16,14 @@ def gpu_count() -> int:
 
 
 def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
-    """Contexts for ``--gpus`` and ``--cpu-devices``, and a line that names them.
+    """Select the contexts for ``--gpus`` and ``--cpu-devices``, and describe them in a line.
 
     Args:
         gpus: GPU numbers such as '0,1'; '' selects the CPU, None up to two GPUs if there are any.
+        cpu_devices: number of CPU contexts if no GPU is used.
 
     Raises:
-        UserError: ``gpus`` is not a list of numbers, names a GPU twice, or names one that is missing.
+        UserError: ``gpus`` is not a list of numbers, names a GPU twice, or contains a missing GPU.
     """
     if cpu_devices < 1:
         raise UserError(f"--cpu-devices {cpu_devices}: give at least 1")
@@ -42,8 +43,8 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
         if missing:
             raise UserError(
                 f"--gpus {gpus!r}: no GPU {', '.join(missing)}; MXNet found {found} "
-                f"GPU{'' if found == 1 else 's'} (--gpus '' trains on the CPU; gan-kd doctor says why; for "
-                f"the CUDA build of MXNet, {cuda.remedy(cuda.CUDA_BUILD)})"
+                f"GPU{'' if found == 1 else 's'} (use --gpus '' for the CPU; run gan-kd doctor to find the "
+                f"reason; for the CUDA build of MXNet, {cuda.remedy(cuda.CUDA_BUILD)})"
             )
     if ids:
         return [mx.gpu(i) for i in ids], f"devices: GPU {', '.join(map(str, ids))} of {found} found"

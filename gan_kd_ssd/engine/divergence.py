@@ -1,4 +1,4 @@
-"""Detection of a diverged training: numbers that are not finite stop it and reach no file."""
+"""Detection of diverged trainings: a number that is not finite stops the training."""
 
 from __future__ import annotations
 

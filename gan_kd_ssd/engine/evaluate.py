@@ -22,13 +22,13 @@ from gan_kd_ssd.util.files import writable_folder, write_text
 
 
 def run(config: EvaluationConfig) -> int:
-    """Evaluate as the configuration says; returns the exit code 0.
+    """Run an evaluation and return the exit code 0.
 
     Raises:
         UserError: data, weights, devices or output paths that cannot be used.
     """
     if config.json and (not config.json.parent.is_dir() or config.json.is_dir()):
-        raise UserError(f"--json {config.json}: not a file in a folder that exists")
+        raise UserError(f"--json {config.json}: the folder does not exist, or the path is a folder")
     if config.plot:
         writable_folder(config.plot, "--plot")
     dataset = _open(config)
@@ -78,10 +78,10 @@ def _weights(config: EvaluationConfig) -> tuple[Path, str]:
 
 
 def _open(config: EvaluationConfig):
-    """The split to measure on, with the classes that the detector was trained on.
+    """The split to measure on, with the classes of the detector's training.
 
     The run that wrote the parameters records its classes. Without that record, the classes of a folder
-    are those of its training split if it has one: a test split may lack objects of some class.
+    are those of its training split, if it has one, because a test split may lack some classes.
     """
     classes = class_names(config.classes)
     if classes is None and config.params is not None:

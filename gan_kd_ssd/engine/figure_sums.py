@@ -1,4 +1,4 @@
-"""Sums of the figures of the steps: on the devices while training, on the host when they are logged."""
+"""Sums of the figures of the steps, on the devices during training and on the host for the log."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class FigureSums(Hook):
     sums into the progress.
 
     Args:
+        figures: reads the vectors of figures.
         losses: names of the detector's losses.
-        log_interval: batches between two announcements.
+        log_interval: number of batches between two announcements.
     """
 
     def __init__(self, figures: Figures, losses: Sequence[str], log_interval: int):

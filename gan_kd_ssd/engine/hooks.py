@@ -1,8 +1,8 @@
-"""Hooks of the training loop: what happens around its steps, epochs and validations.
+"""Hooks of the training loop, called around its steps, epochs and validations.
 
-A hook overrides the methods that it needs. The loop calls the hooks of an event in their order. Each
-method gets the :class:`~gan_kd_ssd.engine.loop.Training`, whose ``phase`` and ``progress`` say where
-the training stands.
+A hook overrides the methods that it needs. For each event the loop calls all hooks, in their order. The
+argument ``training`` is the :class:`~gan_kd_ssd.engine.loop.Training` with the current ``phase`` and
+``progress``.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ class Hook:
     """Base class of all hooks; every method does nothing."""
 
     def before_training(self, training) -> None:
-        """The training starts, from its first epoch or after a resume."""
+        """Called before the first step of the training or of the resumed training."""
 
     def before_epoch(self, training) -> None:
-        """An epoch starts, or the rest of an epoch after a resume."""
+        """Called before an epoch, or before the rest of an epoch after a resume."""
 
     def before_step(self, training) -> None:
-        """Batch number ``training.progress.batch`` of the epoch is ready."""
+        """Called before the step on batch number ``training.progress.batch`` of the epoch."""
 
     def after_step(self, training, vectors) -> None:
-        """The step is queued; its figures are ``vectors``, one for each device."""
+        """Called after a step was queued; ``vectors`` are its figures, one vector for each device."""
 
     def after_figures(self, training, figures: dict[str, float], speed: float) -> None:
-        """A log interval has ended: figures so far by name, and images per second."""
+        """Called after a log interval, with the figures so far by name and the images per second."""
 
     def after_epoch(self, training) -> None:
-        """All batches of the epoch are trained."""
+        """Called after the last step of an epoch."""
 
     def after_validation_batch(self, training) -> None:
-        """A batch of the validation is measured."""
+        """Called after each batch of a validation."""
 
     def after_validation(self, training, evaluation) -> None:
-        """The student is measured; ``training.progress.best_map`` is the best mAP before."""
+        """Called after a validation; ``training.progress.best_map`` is still the previous best mAP."""
 
     def save(self, training, epoch: int, mean_ap: float) -> None:
-        """Epoch number ``epoch`` is complete; ``mean_ap`` is nan without a validation."""
+        """Called after epoch number ``epoch``; ``mean_ap`` is nan without a validation."""
 
     def after_save(self, training, epoch: int, path: Path) -> None:
-        """The student's parameters were written to ``path``."""
+        """Called after the student's parameters were written to ``path``."""
 
     def after_training(self, training) -> None:
-        """The training came to its end."""
+        """Called after the last epoch."""
 
     def close(self) -> None:
-        """Release resources, also after an error."""
+        """Release resources; called at the end and after an error."""
 
 
 class SeedBatches(Hook):
     """Seeds MXNet's generator before each batch, so that a resumed run draws the same numbers.
 
-    The networks draw with it: sampled RoIs, dropout. Nothing random is part of the state: the seed
-    follows from the run's seed, the epoch and the batch.
+    The networks use the generator to sample RoIs and for dropout. The state holds no random numbers: the
+    seed is computed from the run's seed, the epoch and the batch.
     """
 
     def __init__(self, seed: int):
@@ -74,9 +74,9 @@ class SeedBatches(Hook):
 
 
 class SharedStatistics(Hook):
-    """Gives the BatchNorm statistics of all devices their mean at the end of each epoch.
+    """Replaces the BatchNorm statistics of all devices by their mean after each epoch.
 
-    Each device normalises its part of a batch by itself, so the running statistics drift apart.
+    Each device normalises its own part of a batch, so the running statistics drift apart.
     Parameters are saved with the mean; validation, files and a resumed run agree only if the devices
     hold the mean too.
     """
@@ -131,6 +131,6 @@ class ProgressBar(Hook):
 
     def close(self) -> None:
         # A terminal echoes Ctrl-C behind the bar and wraps the line: an unfinished bar that was drawn
-        # again on closing would stand there twice.
+        # again on closing would appear twice.
         self._bar.leave = self._bar.total is None or self._bar.n >= self._bar.total
         self._bar.close()

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: finish the step, save the state, then stop."""
+"""Handling of SIGTERM and SIGINT: finish the step, save the state and stop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Interrupt(Hook):
         self.signum = signum
 
     def check(self) -> None:
-        """Raise :class:`Interrupted` if a signal has come."""
+        """Raise :class:`Interrupted` if a signal has been received."""
         if self.signum is not None:
             raise Interrupted(self.signum)
 

@@ -1,4 +1,4 @@
-"""The detector that the options of evaluation or export name."""
+"""Loading of trained detectors for evaluation and export."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gan_kd_ssd.logs.run_metadata import check_classes, metadata_beside
 def settings_of(options, params: Path | None = None, devices: int = 1):
     """Settings of the network ``options.network``, for :meth:`Detector.build`.
 
-    Options that are not set come from the metadata of the run that wrote ``params``, if it is there;
-    then from the defaults of the detector.
+    Options that are not set come from the metadata of the run that wrote ``params``, if there are any,
+    or else from the defaults of the detector.
     """
     detector = detector_class(kind_of(options.network))
     metadata = metadata_beside(params) if params else None

@@ -12,7 +12,7 @@ from gan_kd_ssd.logs.records import BestMap, EpochEnd, NewBest, Saved, Start, St
 
 
 class TrainingLog(Hook):
-    """Writes what both dialects share: start, steps, epochs and validations."""
+    """Writes the lines of both dialects: start, steps, epochs and validations."""
 
     style = ""
 

@@ -1,7 +1,7 @@
 """The training loop: phases, epochs, steps, validations.
 
-The loop knows neither the method nor the files: a step takes a batch and returns its figures, and
-everything around it is a hook (:mod:`gan_kd_ssd.engine.hooks`).
+The loop depends neither on the method nor on files: a step takes a batch and returns its figures, and
+everything else is a hook (:mod:`gan_kd_ssd.engine.hooks`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Training:
 
     Attributes:
         phases: the schedule.
-        steps: step of each phase by its name; takes a batch, returns a vector of figures per device.
+        steps: step of each phase by its name; takes a batch, returns a vector of figures for each device.
         batches: training batches, ``epoch(number, first_batch)`` and ``batches(number)``.
-        batch_size: images in a batch, on all devices together.
+        batch_size: number of images in a batch, over all devices.
         evaluate: measures the student; takes a callback for each validated batch.
         hooks: called in this order.
         progress: where to start.
@@ -46,7 +46,8 @@ class Training:
         """Train to the end of the last phase.
 
         Raises:
-            Interrupted: a signal came. UserError: a hook stopped the training.
+            Interrupted: a signal was received.
+            UserError: a hook stopped the training.
         """
         try:
             self.call("before_training")
@@ -64,7 +65,7 @@ class Training:
         self.call("after_training")
 
     def train(self) -> None:
-        """Train on the batches of the current epoch that are left."""
+        """Train on the remaining batches of the current epoch."""
         step, progress = self.steps[self.phase.name], self.progress
         self.call("before_epoch")
         started = time.perf_counter() - progress.seconds

@@ -12,8 +12,10 @@ class LearningRates(Hook):
     """Sets the learning rates of the trainers and logs their changes.
 
     Args:
-        trainers: trainers by name, with their initial rates. "student" trains on the detection losses;
-            the others belong to the distillation.
+        trainers: trainers by name, with their initial rates. "student" uses the detection losses; the
+            others belong to the distillation.
+        config: configuration of the training.
+        log: the run's log.
     """
 
     def __init__(self, trainers: dict, config: TrainConfig, log):
@@ -33,7 +35,7 @@ class LearningRates(Hook):
                 self._log.write(LearningRate(epoch, rate, gan=name != "student"))
 
     def before_step(self, training) -> None:
-        """Raise the student's rate from a third over the first batches of epoch 0 (GluonCV)."""
+        """Raise the student's rate from a third over the first batches of epoch 0, as in GluonCV."""
         epoch, batch = training.progress.epoch, training.progress.batch
         warmup = self._config.schedule.lr_warmup
         if epoch or warmup < 1 or batch > warmup:

@@ -1,4 +1,4 @@
-"""The log files of a run: the published text lines, and JSON lines."""
+"""Log files of a run: text lines in the published format, and JSON lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_kd_ssd.util.files import writable_folder
 class RunLog:
     """Appends records to ``{prefix}_train.log`` and ``{prefix}_metrics.jsonl``.
 
-    The folder of the files is created with the first record; a UserError says that it cannot be written.
+    The folder of the files is created with the first record. A folder that cannot be written is a UserError.
     """
 
     def __init__(self, prefix: str, quiet: bool = False):
@@ -32,7 +32,7 @@ class RunLog:
         self.say(text.rstrip("\n"))
 
     def append(self, name: str, text: str) -> None:
-        """Append whole lines to ``{prefix}_{name}``; after an error the file is as it was before."""
+        """Append whole lines to ``{prefix}_{name}``; an error leaves the file as it was before."""
         path = Path(f"{self.prefix}_{name}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +55,6 @@ class RunLog:
             ) from error
 
     def say(self, text: str) -> None:
-        """Print a line that belongs to no file, above the progress bar."""
+        """Print a line above the progress bar; it is not written to a file."""
         if not self.quiet:
             tqdm.write(text)

@@ -1,4 +1,4 @@
-"""The phases of a training and its learning rates: plain data, the same after a resume."""
+"""Phases and learning rates of a training, computed from its configuration only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ class Phase:
     """Consecutive epochs that train the same networks on the same losses.
 
     Attributes:
-        name: name of the phase in JSON lines; the step of this name runs.
-        first, last: numbers of the first and the last epoch, both inclusive.
+        name: name of the phase in JSON lines and of its step.
+        first: number of the first epoch.
+        last: number of the last epoch, inclusive.
         validated: epochs that end with a validation.
     """
 
@@ -53,7 +54,7 @@ def phases(config: TrainConfig) -> list[Phase]:
 
 
 def _validated(config: TrainConfig, name: str, first: int, last: int) -> frozenset[int]:
-    """Epochs of a phase that are validated: each ``interval``-th of the run, and the phase's last."""
+    """Epochs of a phase that are validated: each ``interval``-th of the run, and the last one."""
     interval = config.schedule.val_interval
     if name != DETECTION and config.schedule.gan_val_interval is not None:
         interval = config.schedule.gan_val_interval  # 0: the last epoch only

@@ -1,4 +1,4 @@
-"""The networks and the batches of a training, from its configuration, for each kind of detector."""
+"""Networks and training batches from the configuration, for each kind of detector."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DetectorSetup(ABC):
 
     #: The dialect of the training log.
     log_hook: type[TrainingLog]
-    #: Raises UserError for a name that no network of this kind has; takes name and option.
+    #: Takes a network name and an option; raises a UserError for an unknown network of this kind.
     check_name: Callable
 
     def __init__(self, config: TrainConfig, ctx: Sequence):
@@ -58,7 +58,7 @@ class DetectorSetup(ABC):
         return student
 
     def student_settings(self):
-        """The settings of the student's network; a UserError says that options exclude each other."""
+        """The settings of the student's network; raises a UserError for conflicting options."""
         return self.detector.settings(self.config.namespace, len(self.ctx))
 
     def teacher(self, classes: Sequence[str], student: Detector) -> tuple[Detector, Path]:
@@ -94,7 +94,7 @@ class DetectorSetup(ABC):
 
     @abstractmethod
     def train_batches(self, student: Detector, dataset: Dataset):
-        """Training batches as the student's ``parts`` takes them."""
+        """Training batches for the student's ``parts``."""
 
 
 class SSDSetup(DetectorSetup):
@@ -123,7 +123,7 @@ class FasterRCNNSetup(DetectorSetup):
     check_name = staticmethod(faster_rcnn_networks.check_name)
 
     def student_settings(self):
-        """Refuse BatchNorm layers that would diverge, or that MXNet cannot share between devices."""
+        """Reject BatchNorm layers that would diverge, or that MXNet cannot share between devices."""
         config, name = self.config, self.config.network("student")
         norm_layer = config.networks.norm_layer
         starts = config.networks.pretrained_base or config.output.resume or norm_layer
@@ -135,7 +135,7 @@ class FasterRCNNSetup(DetectorSetup):
         shared = faster_rcnn_networks.shares_statistics(name, norm_layer)
         if shared and len(self.ctx) > 1 and self.ctx[0].device_type == "cpu":
             raise UserError(
-                "--cpu-devices: MXNet's BatchNorm over several devices waits for ever on CPUs; give 1"
+                "--cpu-devices: MXNet's synchronised BatchNorm deadlocks on several CPU devices; give 1"
             )
         per_device = config.schedule.batch_size // len(self.ctx)
         return replace(super().student_settings(), per_device=per_device)

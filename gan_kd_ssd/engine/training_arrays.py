@@ -1,4 +1,4 @@
-"""Arrays of networks and of optimizers: read from all devices, and restored on them."""
+"""Arrays of networks and optimizers, to save and to restore on all devices."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def restore_block(block, arrays: dict[str, np.ndarray]) -> None:
             kept = arrays.get(f"{name}@{device}", arrays[f"{name}@0"])
             if kept.shape != value.shape:
                 raise ValueError(f"{name} has shape {value.shape}, in the file it has {kept.shape}")
-            # value[:] = kept fails for arrays that oneDNN holds in a layout of its own.
+            # value[:] = kept fails for arrays in the private layout of oneDNN.
             mx.nd.array(kept, ctx=value.context, dtype=kept.dtype).copyto(value)
 
 

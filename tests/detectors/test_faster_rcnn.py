@@ -292,8 +292,8 @@ def test_a_file_of_a_trained_network_loads_into_a_second_network_of_the_process(
     "change, message",
     [
         ({"classes": ["a", "b", "c"]}, "trained for 2 classes"),
-        ({"network": "resnet10_v1_0.25"}, "name the network it is of"),
-        ({"use_fpn": True}, "parameters of another network .* --short"),
+        ({"network": "resnet10_v1_0.25"}, "give the network that the file belongs to"),
+        ({"use_fpn": True}, "parameters of a network other than .* --short"),
     ],
 )
 def test_foreign_parameters_are_one_clear_line(tmp_path, change, message):

@@ -204,9 +204,9 @@ def damaged(path, kind, tiny_ssd):
     [
         ("truncated", "truncated, or not a parameter file"),
         ("text", "truncated, or not a parameter file"),
-        ("other network", "another network than resnet10_v1_0.125"),
-        ("wider", "name the network it is of"),
-        ("other size", "another input size than 64"),
+        ("other network", "a network other than resnet10_v1_0.125"),
+        ("wider", "give the network that the file belongs to"),
+        ("other size", "an input size other than 64"),
         ("missing", "no such file"),
     ],
 )
@@ -220,7 +220,9 @@ def test_damaged_or_foreign_parameters_are_one_clear_line(kind, message, tiny_ss
 def test_parameters_of_other_classes_say_how_many(tiny_ssd, tmp_path):
     tiny_ssd().net.save_parameters(str(tmp_path / "two.params"))
     three = build_ssd("resnet10_v1_0.125", ["a", "b", "c"], 64)
-    with pytest.raises(UserError, match="trained for 2 classes, but the data has 3"):
+    with pytest.raises(
+        UserError, match=r"trained for 2 classes, but 3 are given \(a, b, c\); .*--classes"
+    ):
         three.load(tmp_path / "two.params", [mx.cpu()], "--teacher-params")
 
 

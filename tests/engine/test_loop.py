@@ -184,7 +184,7 @@ def test_a_state_of_another_format_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "STATE_FORMAT", 2)
     checkpoint.save_state(tmp_path / "s.zip", {}, {})
     monkeypatch.undo()
-    with pytest.raises(UserError, match=r"s\.zip: format 2, this version reads 1"):
+    with pytest.raises(UserError, match=r"s\.zip: the format is 2, but this version reads 1"):
         checkpoint.load_state(tmp_path / "s.zip")
 
 
@@ -213,7 +213,7 @@ def test_a_damaged_state_is_refused(whole, train, teacher_params, tmp_path):
     content[len(content) // 2] ^= 255
     damaged.write_bytes(content)
     common = [*EPOCHS, "--teacher-params", teacher_params, "--save-prefix", tmp_path / "y"]
-    with pytest.raises(UserError, match=r"--resume .*state.zip: not a whole training state"):
+    with pytest.raises(UserError, match=r"--resume .*state.zip: not a complete training state"):
         train(*common, "--resume", damaged)
     missing = tmp_path / "none.zip"
     with pytest.raises(UserError, match=r"--resume .*none.zip: no such file"):

@@ -1,6 +1,6 @@
-"""The distillation terms, one module each, in the order of their updates and of their figures.
+"""Distillation terms, in the order of their updates and of their figures.
 
-The list of modules is all that a new term needs. No module here imports MXNet before a term is built.
+To add a term, add its module to this list. No module here imports MXNet before a term is built.
 """
 
 from importlib import import_module

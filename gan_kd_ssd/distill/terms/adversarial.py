@@ -16,46 +16,53 @@ class AdversarialOptions:
 
     lrD: float = decimal(0.0005, "learning rate of the discriminators (Adam)", resume=FREE)
     clamp_lower: float = option(
-        -0.03, "lower bound of the discriminators' clamped parameters", type=finite, resume=FIXED
+        -0.03,
+        "lower bound of the clamped parameters of the discriminators",
+        type=finite,
+        resume=FIXED,
     )
     clamp_upper: float = option(
-        0.03, "upper bound of the discriminators' clamped parameters", type=finite, resume=FIXED
+        0.03,
+        "upper bound of the clamped parameters of the discriminators",
+        type=finite,
+        resume=FIXED,
     )
     clamp: str = option(
         "conv",
-        "parameters that are clamped: conv, the convolutions, or all, BatchNorm's as well; inferred from "
-        "the size of the published scores: conv for SSD, all for Faster R-CNN",
+        "clamped parameters of the discriminators: conv clamps the convolutions, all also clamps BatchNorm "
+        "(inferred from the size of the published scores: conv for SSD, all for Faster R-CNN)",
         choices=("conv", "all"),
         resume=FIXED,
-        inferred="parameters of the discriminators that are clamped",
+        inferred="clamped parameters of the discriminators",
     )
     levels: str = option(
         "mean",
-        "aggregation of the per-level scores; inferred from the size of the published scores",
+        "how the scores of the levels are combined: mean or sum (inferred from the size of the published "
+        "scores)",
         choices=("mean", "sum"),
         resume=FIXED,
         inferred="aggregation of the per-level scores",
     )
     adversarial_weight: float = decimal(
         1.0,
-        "factor of the adversarial loss (published: none); Adam is independent of its scale, so with "
-        "--update separate --lrG sets the strength",
+        "weight of the adversarial loss (the paper has no weight); with --update separate it has little "
+        "effect, because Adam is invariant to the scale of the loss: use --lrG instead",
         resume=FIXED,
     )
     d_norm: str = option(
         "batch",
-        "normalisation in the discriminators; inferred from the published scores",
+        "normalisation in the discriminators (inferred from the published scores)",
         choices=("batch", "instance", "none"),
         resume=FIXED,
         inferred="normalisation in the discriminators",
     )
     d_channels: int = count(
-        512, "number of channels of the discriminators (published)", resume=FIXED
+        512, "number of channels of the discriminators (published: 512)", resume=FIXED
     )
     adapter: str = option(
         "student",
-        "network whose maps a 1x1 convolution brings to the other's number of channels; the convolution "
-        "is published, its side is inferred",
+        "network whose feature maps are adapted, by a 1x1 convolution, to the number of channels of the "
+        "other network (the convolution is published, the choice of the network is inferred)",
         choices=("student", "teacher"),
         resume=FIXED,
         inferred="network whose maps the 1x1 convolution adapts",
@@ -78,7 +85,7 @@ class Adversarial(Term):
     """
 
     name = "gan"
-    summary = "the paper's adversarial loss; the cosine distance is measured as well"
+    summary = "the paper's adversarial loss, which also logs the cosine distance"
     options_type = AdversarialOptions
     figures = ("Loss_D_real", "Loss_D_fake", "Loss_G")
     companions = ("cosine",)
@@ -141,7 +148,7 @@ class Adversarial(Term):
         return begun
 
     def measure(self, maps: PairedMaps, begun: tuple) -> dict:
-        # Apart from the critic's graph: this one is only differentiated with respect to the student's
+        # Separate from the critic's graph: this one is only differentiated with respect to the student's
         # maps, so that the gradients of the discriminators are not computed.
         adapted, real, fake = begun
         return {"Loss_D_real": real, "Loss_D_fake": fake, "Loss_G": self.discriminator(*adapted)}

@@ -1,7 +1,7 @@
 """Cosine attention: the distance between the attention maps of student and teacher.
 
 The authors' log prints a "cosine_length_loss_metric" that neither the paper nor their answers define.
-The definition here is ours: one minus the cosine similarity of the spatial attention maps.
+The definition here is this project's: one minus the cosine similarity of the spatial attention maps.
 """
 
 from __future__ import annotations
@@ -32,22 +32,25 @@ class CosineOptions:
 
     cosine_attention: float = decimal(
         0.0,
-        "weight of the cosine distance between attention maps, 1 if no WEIGHT is given; the published "
-        "log has such a figure, its definition is ours",
+        "weight of the cosine distance between attention maps (1 if WEIGHT is omitted); the published log "
+        "contains such a figure, but its definition is inferred",
         nargs="?",
         const=1.0,
         metavar="WEIGHT",
         resume=FIXED,
-        inferred="weight of the cosine attention, whose definition is ours",
+        inferred="weight and definition of the cosine attention",
     )
 
 
 @register
 class CosineAttention(LevelTerm):
-    """The cosine distance between attention maps; a level of one cell has distance 0 unless it is dead."""
+    """The cosine distance between attention maps.
+
+    The distance of a level with a single cell is 0, unless one of the maps is zero.
+    """
 
     name = "cosine"
-    summary = "the cosine distance between attention maps, with weight --cosine-attention"
+    summary = "the cosine distance between attention maps (weight: --cosine-attention)"
     options_type = CosineOptions
     figures = ("cosine",)
     weight_option = "cosine_attention"

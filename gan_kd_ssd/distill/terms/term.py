@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a term is built from."""
+    """Arguments of the constructor of a term."""
 
     pairs: Sequence[LevelPair]  # finest first
     ctx: Sequence
@@ -24,9 +24,9 @@ class Setup:
 class PairedMaps(NamedTuple):
     """The maps of one device's images at the paired levels, finest first."""
 
-    student: Sequence  # (B, C_l, H_l, W_l), leaves of a graph of their own
+    student: Sequence  # (B, C_l, H_l, W_l), leaves of a separate graph
     teacher: Sequence  # (B, C'_l, H_l, W_l), without gradients
-    part: tuple  # images and targets, as the detector's ``parts`` gives them
+    part: tuple  # images and targets, as the detector's ``parts`` returns them
 
 
 class Term(ABC):
@@ -40,15 +40,15 @@ class Term(ABC):
     summary: ClassVar[str]  # in --help
     #: Frozen dataclass whose fields are the term's options, see :mod:`gan_kd_ssd.util.option_fields`.
     options_type: ClassVar[type]
-    #: Names of the figures that :meth:`measure` gives, in that order: letters, digits and underscores.
+    #: Names of the figures that :meth:`measure` computes, in order: letters, digits and underscores.
     figures: ClassVar[tuple[str, ...]]
     companions: ClassVar[tuple[str, ...]] = ()  # names of terms that run whenever this one does
     level_total = "mean"  # how the figures of the levels become one in the log: 'mean' or 'sum'
 
     def __init__(self, setup: Setup, options):
         self.setup, self.options = setup, options
-        self.blocks: dict = {}  # with parameters of the term's own; a training state holds them
-        self.trainers: dict = {}  # of the term's own; a training state holds them
+        self.blocks: dict = {}  # the term's own, with parameters; saved in the training state
+        self.trainers: dict = {}  # the term's own; saved in the training state
         self.student_parameters: list = []  # trained with the student, on the same loss
 
     @classmethod  # noqa: B027 - most terms accept all
@@ -59,16 +59,17 @@ class Term(ABC):
         """Prepare a step, for example by an update of the term's own networks.
 
         Args:
-            maps: maps of each device. images: size of the batch over all devices.
+            maps: paired maps of each device.
+            images: number of images in the batch, over all devices.
 
         Returns:
-            For each device what :meth:`measure` needs besides the maps.
+            One value for each device, which is passed to :meth:`measure`.
         """
         return [None] * len(maps)
 
     @abstractmethod
     def measure(self, maps: PairedMaps, begun) -> dict:
-        """Figures (B, L) of one device by name; ``begun`` is the device's item of :meth:`begin`."""
+        """Compute the figures (B, L) of one device by name; ``begun`` is its value of :meth:`begin`."""
 
     @abstractmethod
     def loss(self, figures: dict):
@@ -82,9 +83,9 @@ class Term(ABC):
 class LevelTerm(Term):
     """A term with one figure and one loss, which compares the two maps of each pair."""
 
-    #: Name of the option that is the factor of the loss; with 0 the term is measured only.
+    #: Name of the option for the weight of the loss. With weight 0, the term is logged but has no gradient.
     weight_option: ClassVar[str]
-    #: Whether 1x1 convolutions bring the student's maps to the teacher's number of channels.
+    #: Whether 1x1 convolutions adapt the student's maps to the teacher's number of channels.
     adapts = False
 
     def __init__(self, setup: Setup, options):
@@ -113,7 +114,7 @@ class LevelTerm(Term):
         return {self.figures[0]: self._graph(*maps.student, *maps.teacher)}
 
     def loss(self, figures: dict):
-        """The mean over levels, summed over images, times the weight."""
+        """Return the weighted mean over the levels, summed over the images."""
         weight = getattr(self.options, self.weight_option)
         return weight * figures[self.figures[0]].sum() / len(self.setup.pairs)
 
