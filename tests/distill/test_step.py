@@ -49,7 +49,7 @@ def plain_iteration(student, teacher, method, batch, options):
         levels = student.pyramid(batch.images)
         return [levels[pair.student] for pair in pairs]
 
-    clamp(term(method, "gan").clamped, gan.clamping.clamp_lower, gan.clamping.clamp_upper)
+    clamp(term(method, "gan").clamped, gan.clamp_lower, gan.clamp_upper)
     with mx.autograd.record():
         adapted = student_adapters(*[level.detach() for level in fake()])
         adapted = [level.detach() for level in adapted]
