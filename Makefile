@@ -1,17 +1,17 @@
-# Two commands: `make demo` and `make test`. Each does all the set-up that it needs, in .venv.
+# Two commands: `make demo` and `make test`. Each prepares the environment that it needs, in .venv.
 # Another Python: make demo PYTHON=python3.11
 # On NVIDIA GPUs, run `make setup-gpu` first; the other targets then use that environment.
 
 CHECK = import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.10 python3.9; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c '$(CHECK)' 2>/dev/null && echo $$p && break; done)
-# Versions that `make test-all` runs, each in an environment of its own, and where to look for them.
+# Python versions of `make test-all`, each in its own environment, and the folder to search for them.
 VERSIONS ?= 3.9 3.11 3.12 3.13
 PYENV ?= $(HOME)/.pyenv
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
-# Which MXNet the environment holds: that of requirements.txt, or of requirements-gpu.txt.
+# The environment holds either the MXNet of requirements.txt or that of requirements-gpu.txt.
 READY = $(if $(wildcard $(VENV)/ready-gpu),$(VENV)/ready-gpu,$(VENV)/ready)
 has = ls -d $(VENV)/lib/python3*/site-packages/$(1)-[0-9]*.dist-info >/dev/null 2>&1
 
@@ -25,7 +25,7 @@ test: $(VENV)/ready-for-tests
 	@$(BIN)/python -m mkdocs build --strict --quiet
 	@$(BIN)/python -m pytest
 
-# One Python after the other, found on PATH or in pyenv; each has its environment in .venv-VERSION.
+# Test each Python, found on PATH or in pyenv, in its own environment .venv-VERSION.
 test-all:
 	@for v in $(VERSIONS); do \
 		python=`command -v python$$v || ls $(PYENV)/versions/$$v.*/bin/python3 2>/dev/null | head -n 1`; \
@@ -54,19 +54,19 @@ setup: $(READY)
 setup-gpu: $(VENV)/ready-gpu
 	@$(BIN)/python -m gan_kd_ssd doctor || true
 
-# Before anything else, even where all is set up: two builds overwrite each other's files.
+# Checked before every target, because two builds of MXNet overwrite each other's files.
 one-mxnet:
 	@if $(call has,mxnet) && $(call has,mxnet_cu112); then \
 		echo "make: $(VENV) has both mxnet and mxnet-cu112, which overwrite each other: rm -r $(VENV), then make $(MAKECMDGOALS)" >&2; exit 2; fi
 
-# The start of a set-up: an environment with a suitable Python, and pip.
+# The first step of every set-up: an environment with a suitable Python and with pip.
 define venv
 	@$(if $(PYTHON),,echo "make: Python 3.9 to 3.13 with venv is needed, found: `python3 -V 2>/dev/null || echo none`; install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2)
 	@$(PYTHON) -c '$(CHECK)' 2>/dev/null || { echo "make: $(PYTHON) is `$(PYTHON) -V 2>/dev/null || echo not there`; Python 3.9 to 3.13 with venv is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 endef
 
-# pip refuses MXNet 1.9.1 beside numpy 2 because of its metadata; it works (gan_kd_ssd/util/mxnet.py).
+# pip rejects MXNet 1.9.1 with numpy 2 because of its metadata, although it works (gan_kd_ssd/util/mxnet.py).
 define install_mxnet
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; then $(PIP) install --no-deps $(1)==1.9.1; fi
 endef

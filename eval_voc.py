@@ -1,4 +1,4 @@
-"""Measure the mAP of a detector on VOC, COCO or a folder: ``python eval_voc.py --help``."""
+"""Measure the mAP of a detector on VOC, COCO or a folder. See --help and README.md."""
 
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a Faster R-CNN, alone or distilled from a teacher with GAN-KD. See --help and README.md."""
+"""Train a Faster R-CNN with or without GAN-KD from a teacher. See --help and README.md."""
 
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train an SSD, alone or distilled from a teacher with GAN-KD. See --help and README.md."""
+"""Train an SSD with or without GAN-KD from a teacher. See --help and README.md."""
 
 import sys
 

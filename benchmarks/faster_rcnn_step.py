@@ -3,8 +3,8 @@
     python benchmarks/faster_rcnn_step.py [--short 600] [--roi-mode align] [--use-fpn] …
 
 The published pair at its published input size: ResNet50 v1b from ResNet101 v1d, 600 pixels on the short
-side, one image a device. The published implementation's epochs cost 463 s with detection alone, 640 s
-(1.38) with the discriminators as well, 834 s (1.80) with both (Faster R-CNN log, four GPUs).
+side, one image on each device. The published implementation's epochs took 463 s with detection only, 640 s
+(1.38) with the discriminators, 834 s (1.80) with both (Faster R-CNN log, four GPUs).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rounds import measure, table
 
 from gan_kd_ssd.util.errors import exit_on_user_error
 
-PUBLISHED = {"detection alone": 1.0, "and discriminators": 1.38, "and adversarial update": 1.80}
+PUBLISHED = {"detection only": 1.0, "and discriminators": 1.38, "and adversarial update": 1.80}
 
 
 def main() -> int:
@@ -41,12 +41,12 @@ def main() -> int:
     print(title)
     print(table(measure(kinds, options.rounds), PUBLISHED))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"most memory of the process: {peak:.1f} GiB")
+    print(f"peak memory of the process: {peak:.1f} GiB")
     return 0
 
 
 def prepare(options):
-    """The steps to time, by name, and a line that says what they are."""
+    """The steps to time, by name, and a title."""
     import numpy as np
 
     from gan_kd_ssd.data.batches.faster_rcnn_batches import DevicePart
@@ -88,7 +88,7 @@ def prepare(options):
     arrays = (rng.normal(size=(3, height, width)), boxes, np.ones((3, 1)), *anchors, np.array(1.0))
     batch = [DevicePart(*[mx.nd.array(a[None]) for a in arrays]) for _ in ctx]
     kinds = {
-        "detection alone": lambda: detection(batch),
+        "detection only": lambda: detection(batch),
         "and discriminators": lambda: gan[DISCRIMINATORS](batch),
         "and adversarial update": lambda: gan[DISTILLATION](batch),
         "  teacher's pyramid": lambda: [teacher.pyramid(part.images) for part in batch],

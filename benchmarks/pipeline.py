@@ -2,7 +2,7 @@
 
     python benchmarks/pipeline.py [--dataset DIR] [--sizes 128,512] [--images N] [--rounds N]
 
-Both time each step on the same images in turn, one image at a time, in one process. The table shows
+Each step of both pipelines is timed on the same images, one image at a time, in one process. The table shows
 milliseconds per image and their ratio. Without --dataset, pictures of shapes are generated.
 """
 
@@ -29,7 +29,7 @@ from gan_kd_ssd.util.errors import exit_on_user_error
 from gan_kd_ssd.util.tables import aligned
 
 STEPS = ("decode", "augment", "targets", "whole sample")
-STRIDES = (16, 32, 64, 128, 256, 512)  # of an SSD-512, which has 6,132 anchors
+STRIDES = (16, 32, 64, 128, 256, 512)  # strides of an SSD-512, which has 6,132 anchors
 ANCHORS_OF_CELL = (4, 6, 6, 6, 4, 4)
 
 

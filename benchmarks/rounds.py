@@ -1,4 +1,4 @@
-"""Timing of several functions in turns, so that other load of the machine affects all of them."""
+"""Timing of several functions in turn, so that other load of the machine affects all of them."""
 
 from __future__ import annotations
 

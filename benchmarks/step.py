@@ -74,7 +74,7 @@ def prepare(options) -> dict:
         "GAN-KD step, joint update": lambda: gans["joint"].steps[DISTILLATION](batch),
         "GAN-KD step, separate updates": lambda: gans["separate"].steps[DISTILLATION](batch),
         "  teacher's pyramid": lambda: teacher.pyramid(x),
-        "  discriminators, both parts": discriminators(gans["joint"], teacher.pyramid(x)),
+        "  discriminators (update and gradient)": discriminators(gans["joint"], teacher.pyramid(x)),
     }
 
 
@@ -96,7 +96,7 @@ def make_batch(options, anchors: int):
 
 
 def discriminators(method, levels):
-    """What a GAN-KD step must do besides the student and the teacher, on the teacher's maps."""
+    """The work of the discriminators in a GAN-KD step, on the teacher's maps."""
     from gan_kd_ssd.logs.records import DISTILLATION
     from gan_kd_ssd.util.mxnet import mx
 

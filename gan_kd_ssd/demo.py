@@ -1,9 +1,9 @@
-"""The demo: the whole method on generated images, in minutes and without a GPU.
+"""Run the whole method on generated images, in minutes and without a GPU.
 
 It trains a teacher, then the same student without and with GAN-KD, from the same seed and for the same
-number of epochs. It measures the three networks on test images that neither the trainings nor the choice
-of options have seen, and draws what happened. Results of an earlier demo in this folder are used again,
-and an interrupted training is resumed.
+number of epochs. It measures the three networks on test images that were used neither for training nor
+for choosing options, and draws loss curves, detections and attention maps. Results of an earlier demo in
+the same folder are reused, and an interrupted training is resumed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ GAN_OPTIONS = (
 )
 #: Difference of mAP between two seeds of the plain student (experiments/demo.md).
 SEED_SPREAD = 0.032
-#: Durations on 2 cores, which only weigh the progress bar.
+#: Durations on 2 cores, for the progress bar only.
 _DATA_SECONDS, _EVAL_SECONDS, _PICTURE_SECONDS = 15, 8, 12
 
 
@@ -54,7 +54,7 @@ class DemoNetwork:
         title: Name in the table and the pictures.
         backbone: The network.
         seconds: Duration of the training on 2 cores.
-        options: Options of the training besides :data:`COMMON`.
+        options: Options of the training in addition to :data:`COMMON`.
     """
 
     name: str
@@ -69,7 +69,7 @@ class DemoNetwork:
         return RunFiles(OUT / self.name / self.name)
 
     def training(self) -> ResumableTraining:
-        """The training, which depends on its options, the generated images and the teacher's weights."""
+        """The training; it is repeated if its options, the images or the teacher's weights change."""
         from gan_kd_ssd.data.synthetic.shapes import VERSION
 
         words = ["train-ssd", *COMMON, "--student", self.backbone, *self.options]
@@ -129,7 +129,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def train(network: DemoNetwork, bar) -> bool:
-    """Train a network unless that is done; return whether it was trained now."""
+    """Train a network unless it is trained already; return whether it was trained now."""
     training, start = network.training(), bar.n
     bar.set_description_str(f"training the {network.title}")
 
@@ -146,7 +146,7 @@ def train(network: DemoNetwork, bar) -> bool:
 
 
 def measure(network: DemoNetwork, bar) -> bool:
-    """Measure a network on the test images unless that is done; return whether it was measured now."""
+    """Measure a network on the test images unless it is measured already; return whether it was."""
     bar.set_description_str(f"testing the {network.title}")
     needed = not network.result.exists()
     if needed:
@@ -156,7 +156,7 @@ def measure(network: DemoNetwork, bar) -> bool:
 
 
 def open_images(split: str):
-    """A split of the generated images, which are made if they do not exist."""
+    """Open a split of the generated images; generate the images if they do not exist."""
     from gan_kd_ssd.data.formats.catalog import open_dataset
 
     return open_dataset("shapes", split, data_root=OUT / "data")
@@ -185,7 +185,7 @@ def draw() -> None:
         )
         for network in NETWORKS
     }
-    chosen = np.linspace(0, len(test) - 1, 6).astype(int)  # evenly, not by the quality of results
+    chosen = np.linspace(0, len(test) - 1, 6).astype(int)  # evenly, not by their results
     images, labels = [test.image(i) for i in chosen], [test.label(i) for i in chosen]
     pictures.detections_figure(detectors, images, labels, PICTURES / "detections.png", 0.3)
     pictures.attention_figure(detectors, images[:4], LAST_PICTURE)
@@ -216,17 +216,15 @@ def table() -> str:
 
 
 def explanation() -> str:
-    """What the figures of the table allow to say."""
+    """Interpretation of the figures of the table."""
     plain, gan = (json.loads(network.result.read_text())["mAP"] for network in (PLAIN, GAN_KD))
     gap = f"GAN-KD changes the student's mAP by {gan - plain:+.3f}"
     spread = f"the difference of {SEED_SPREAD:.3f} between two seeds of the plain student"
     if abs(gan - plain) <= SEED_SPREAD:
         text = f"{gap}, which is less than {spread}: this demo shows no effect beyond the noise."
     else:
-        text = (
-            f"{gap}, which is more than {spread}; one pair of runs is still no proof of an effect."
-        )
+        text = f"{gap}, which is more than {spread}. One pair of runs does not prove an effect."
     return (
-        f"{text}\nBoth students are the same network when they detect: a difference in images/s is noise "
-        "of the machine."
+        f"{text}\nBoth students are the same network at inference, so a difference in images/s is "
+        "measurement noise."
     )

@@ -124,7 +124,7 @@ def test_the_table_is_aligned_and_has_the_measured_figures():
 def test_the_table_is_explained(gan, text):
     results(0.75, 0.51, gan)
     told = demo.explanation()
-    assert text in told and "noise of the machine" in told
+    assert text in told and "measurement noise" in told
 
 
 def draw_nothing():

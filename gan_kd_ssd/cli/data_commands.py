@@ -1,4 +1,4 @@
-"""``gan-kd data``: fetching, checking and generating data sets."""
+"""``gan-kd data``: download, check and generate data sets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(words: Sequence[str]) -> int:
 
 def parser() -> Parser:
     """The parser of the command line."""
-    top = Parser(prog="gan-kd data", description="Fetch, check and generate data sets.")
+    top = Parser(prog="gan-kd data", description="Download, check and generate data sets.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     text = "Download, verify and unpack a data set into the folders that GluonCV expects. Existing files "
     text += "are kept, and an interrupted download is resumed."

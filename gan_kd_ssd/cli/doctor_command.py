@@ -1,4 +1,4 @@
-"""``gan-kd doctor``: check the machine."""
+"""``gan-kd doctor``: check the installation and the machine."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 
 def run(words: Sequence[str]) -> int:
-    """Check this machine; return 0 if everything needed is there, else 1."""
+    """Check this machine; return 0 if all required components are present, else 1."""
     from gan_kd_ssd.config.parser import Parser, with_dashes
 
     parser = Parser(
         prog="gan-kd doctor",
-        description="Check that this machine has what the project needs: Python, MXNet, packages, GPUs, "
-        "memory, disk space, data sets and pretrained weights. Each problem is shown with its remedy. "
-        "Exit code 0: everything needed is there. Exit code 1: a check fails.",
+        description="Check the installation and the machine: Python, MXNet, packages, GPUs, memory, disk "
+        "space, data sets and pretrained weights. Each problem is shown with a remedy. The exit code is 0 "
+        "if all required components are present, and 1 otherwise.",
         epilog="",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")

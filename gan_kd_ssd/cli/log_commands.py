@@ -1,4 +1,4 @@
-"""``gan-kd logs``: its commands and their options. Drawing libraries are imported where they draw."""
+"""``gan-kd logs``: read, compare and plot training logs. Drawing libraries are imported for plots only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gan_kd_ssd.util.tables import put
 #: The value of ``--reference`` for a plot without reference.
 NONE = "none"
 
-_LOG = "a text log, a *_metrics.jsonl, or ssd or faster_rcnn for a published log"
+_LOG = "a text log, a *_metrics.jsonl file, or the name of a published log: ssd or faster_rcnn"
 _REFERENCE = "log to compare with (default: the published log of the same detector{})"
 #: Arguments of several commands.
 _SHARED = {
@@ -34,7 +34,7 @@ _SHARED = {
         "type": positive,
         "default": 5,
         "metavar": "K",
-        "help": "number of last epochs and validations that are averaged",
+        "help": "number of final epochs and validations to average",
     },
     "--run": {
         "dest": "number",
@@ -50,27 +50,27 @@ def parser() -> Parser:
     """Build the command line."""
     top = Parser(
         prog="gan-kd logs",
-        description="Read, repeat, compare and plot training logs. A log is " + _LOG + ".",
+        description=f"Read, repeat, compare and plot training logs. LOG is {_LOG}.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run, text: str, *shared: str):
-        added = commands.add_parser(name, help=text, description=text)
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         added.set_defaults(run=run)
         for argument in shared:
             added.add_argument(argument, **_SHARED[argument])
         return added.add_argument
 
-    text = "print a log as a text log, byte for byte; JSON lines are converted"
+    text = "print a log as text; a text log is printed byte for byte, JSON lines are converted"
     command("write", _write, text, "log")
     text = "summarise a log: runs, phases, mAP, speed, and lines that were not understood"
     command("show", _show, text, "log", "--last", "--json")
     command("args", _args, "print the command line that repeats a run", "log", "--run")
 
-    text = "compare a run with a reference; exit code: 0 within, 1 outside, 3 not comparable"
+    text = "compare a run with a reference; exit code 0: within tolerances, 1: outside, 3: not comparable"
     add = command("compare", _compare, text, "log", "--reference", "--run", "--last")
     add("--format", choices=("table", "markdown", "json"), default="table", help="output format")
-    add("--all", action="store_true", help="list arguments that are the same, too")
+    add("--all", action="store_true", help="also list the arguments that are equal")
 
     add = command("plot", _plot, "plot losses, mAP and speed of runs over a reference")
     add("logs", nargs="+", metavar="LOG", help=_LOG)
@@ -81,9 +81,9 @@ def parser() -> Parser:
     text = "write an HTML page of one run: verdicts, curves, classes, arguments"
     add("--html", action="store_true", help=text)
 
-    text = "print the paper's tables with your runs and the commands"
+    text = "print the paper's tables with the results of your runs and the training commands"
     add = command("tables", _tables, text, "--json")
-    add("folder", nargs="?", metavar="FOLDER", help="folder that is searched for *_train.log files")
+    add("folder", nargs="?", metavar="FOLDER", help="folder to search for *_train.log files")
     return top
 
 
@@ -109,11 +109,11 @@ def _args(options) -> int:
 
 
 def _references(runs, name: str | None) -> list:
-    """The reference that is named, else the published run of each detector."""
+    """The named reference, or the published run of each detector."""
     names = [name] if name else list(dict.fromkeys(run.detector for run in runs))
     if None in names:
         log = next(run.name for run in runs if run.detector is None)
-        raise UserError(f"{log}: no published log has these losses: name a log by --reference")
+        raise UserError(f"{log}: no published log has these losses; give a log with --reference")
     return [analyse(read(name), published=name in REFERENCES) for name in names]
 
 
@@ -131,15 +131,15 @@ def _compare(options) -> int:
 
 def _plot(options) -> int:
     if options.html and len(options.logs) > 1:
-        raise UserError(f"--html: shows one run, but {len(options.logs)} logs are named")
+        raise UserError(f"--html: the page shows one run, but {len(options.logs)} logs are given")
     if options.html and options.reference == NONE:
-        raise UserError("--html: compares a run with a reference: name one by --reference")
+        raise UserError("--html: the page needs a reference; give one with --reference")
     suffixes = (".html", ".htm") if options.html else (".png", ".svg")
     out = Path(options.out or Path(options.logs[0]).with_suffix(suffixes[0]))
     if out.suffix.lower() not in suffixes:
-        raise UserError(f"--out {out}: name a file that ends in {' or '.join(suffixes)}")
+        raise UserError(f"--out {out}: give a file that ends in {' or '.join(suffixes)}")
     if any(out.resolve() == Path(log).resolve() for log in options.logs):
-        raise UserError(f"--out {out}: this is one of the logs: name another file")
+        raise UserError(f"--out {out}: this is one of the logs; give another file")
 
     from gan_kd_ssd.analysis.page import page
     from gan_kd_ssd.analysis.plot import draw

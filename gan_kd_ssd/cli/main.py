@@ -1,4 +1,4 @@
-"""The program ``gan-kd``: one command for each task. Work is imported when it is asked for."""
+"""The program ``gan-kd``, with one command for each task. Commands are imported when they run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ COMMANDS = {
     ),
     "eval": ("cli.eval_command:run", "measure the mAP of a detector"),
     "export": ("cli.export_command:run", "write a detector as an MXNet symbol or as ONNX"),
-    "data": ("cli.data_commands:run", "fetch, generate and check data sets"),
-    "zoo": ("cli.zoo_commands:run", "list, fetch and publish pretrained weights"),
+    "data": ("cli.data_commands:run", "download, check and generate data sets"),
+    "zoo": ("cli.zoo_commands:run", "list, download and publish weights"),
     "logs": ("cli.log_commands:run", "read, compare and plot training logs"),
-    "experiments": ("cli.experiment_commands:run", "run the rows of the paper's tables"),
-    "demo": ("demo:run", "run the whole method on generated data, in minutes"),
-    "doctor": ("cli.doctor_command:run", "check that this machine has what is needed"),
+    "experiments": ("cli.experiment_commands:run", "reproduce the rows of the paper's tables"),
+    "demo": ("demo:run", "try the whole method on generated images in a few minutes"),
+    "doctor": ("cli.doctor_command:run", "check the installation and the machine"),
 }
 
 
@@ -67,9 +67,9 @@ def dispatch(words: Sequence[str]) -> int:
 
 
 def run_program(program: str, function, words: Sequence[str] | None = None) -> int:
-    """Run a command line to its exit code: 2 after a UserError, 130 after Ctrl-C.
+    """Run a command and return its exit code: 2 after a UserError, 130 after Ctrl-C.
 
-    A reader of standard output that has seen enough, such as ``head``, is no error.
+    A closed standard output, for example by ``head``, is not an error.
     """
     words = sys.argv[1:] if words is None else words
     try:

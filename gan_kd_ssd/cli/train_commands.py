@@ -24,7 +24,7 @@ def train(script: str, words: Sequence[str], program: str) -> int:
     from gan_kd_ssd.config.training_config import from_words
 
     config = from_words(script, expand_like(script, words), program)
-    from gan_kd_ssd.engine import build  # imports MXNet: only once the options are right
+    from gan_kd_ssd.engine import build  # imports MXNet: only after the options were checked
 
     return build.run(config, program)
 

@@ -18,7 +18,7 @@ def parser() -> Parser:
     """The parser of ``gan-kd zoo``."""
     top = Parser(
         prog="gan-kd zoo",
-        description="List networks by name, and fetch or publish their trained weights. The "
+        description="List networks by name, and download or publish their trained weights. The "
         "environment variable GAN_KD_SSD_REPO holds the address of a repository of weights: a folder, "
         "https://host/path, http://host/path or file:/path/to/folder.",
         epilog="Weights are stored in $MXNET_HOME/models, else ~/.mxnet/models, together with those of "

@@ -1,4 +1,4 @@
-"""The options of ``eval_voc.py``: those of GluonCV's evaluation script, and more."""
+"""Options of ``gan-kd eval``, among them those of GluonCV's evaluation script."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PUBLISHED_DATA_SHAPE = 512  # from the Namespace line of the published SSD log
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """What ``eval_voc.py`` was asked to do; the fields are its options.
+    """Configuration of an evaluation; the fields are the options.
 
     Settings of the network that are None or False are those of the run that wrote ``params``;
     ``params`` is None for the published weights.
@@ -32,55 +32,51 @@ class EvaluationConfig:
     )
     data_shape: int | None = count(
         None,
-        "side of an SSD's square input (default: the one in the network's name, else that of the run "
-        "that wrote --params, else 512)",
+        "side of an SSD's square input (default: from the network's name, or the run that wrote --params, "
+        "or 512)",
         metavar="PIXELS",
     )
-    params: Path | None = option(  # noqa: RUF009
-        None,
-        "parameter file, as train_ssd_gkd.py or GluonCV saves it",
-        type=Path,
-        metavar="FILE",
+    params: Path | None = option(
+        None, "parameter file of this project or of GluonCV", type=Path, metavar="FILE"
     )
     pretrained: str = option(
         "True",
-        "GluonCV's name for --params; True uses the weights that the model zoo publishes",
+        "parameter file, as for --params, or True for the published weights of the model zoo (the option "
+        "name of GluonCV's script)",
         metavar="FILE|True",
     )
-    use_fpn: bool = option(
-        False, "use the five FPN levels of strides 4 to 64", group="Faster R-CNN"
+    use_fpn: bool | None = option(
+        None, "use five FPN levels of strides 4 to 64", action="store_true", group="Faster R-CNN"
     )
-    roi_mode: str | None = option(None, "RoI pooling", choices=("align", "pool"))
+    roi_mode: str | None = option(
+        None, "RoI feature extraction: RoIAlign or RoIPool", choices=_MODES
+    )
     short: int | None = count(None, "short side of the input", metavar="PIXELS")
     max_size: int | None = count(None, "maximum long side of the input", metavar="PIXELS")
-    norm_layer: str | None = option(
-        None, "the network was trained with --norm-layer bn", choices=("bn",)
-    )
+    norm_layer: str | None = option(None, "value of --norm-layer in the training", choices=("bn",))
     dataset: str = option(
         "voc",
-        "voc or voc07 (both: VOC2007 test), coco (2017 val), shapes, shapes_coco, or the path of a "
+        "voc or voc07 (VOC 2007 test in both cases), coco (2017 val), shapes, shapes_coco, or the path of a "
         "folder in VOC or COCO layout",
         group="data",
     )
-    data_root: Path | None = redeclared(  # noqa: RUF009
-        DataConfig, "data_root", None, type=Path
-    )
+    data_root: Path | None = redeclared(DataConfig, "data_root", None, type=Path)
     val_split: str | None = option(
         None,
         "split of a folder to measure on: ImageSets/Main/NAME.txt or annotations/instances_NAME.json "
-        "(default: test, else val)",
+        "(default: test, or val if there is no test split)",
         metavar="NAME",
     )
     classes: str | None = option(
         None,
-        "class names that the detector was trained on, in order (default: those of its run, else of the "
-        "data set)",
+        "class names that the detector was trained on, in order (default: those of its run, or those of "
+        "the data set)",
         metavar="A,B,…",
     )
     gpus: str | None = redeclared(DeviceConfig, "gpus", None, group="devices")
     cpu_devices: int = redeclared(DeviceConfig, "cpu_devices", 1)
-    batch_size: int = count(16, "images in a batch; Faster R-CNN always takes one per device")
-    num_workers: int = number(0, "number of processes that read images")
+    batch_size: int = count(16, "images in a batch; a Faster R-CNN always processes one per device")
+    num_workers: int = number(0, "number of worker processes that load images")
     metric: str | None = option(
         None,
         "voc07: 11-point AP, as published; voc12: area under the curve; both: these two; coco: COCO's "
@@ -88,31 +84,31 @@ class EvaluationConfig:
         choices=("voc07", "voc12", "both", "coco"),
         group="results",
     )
-    json: Path | None = option(  # noqa: RUF009
-        None, "write the results to FILE as JSON", type=Path, metavar="FILE"
-    )
+    json: Path | None = option(None, "file for the results as JSON", type=Path, metavar="FILE")
     save_prefix: str = option(
-        "", "write the results to PREFIX_eval.json unless --json is given", metavar="PREFIX"
+        "", "prefix of the results file PREFIX_eval.json (overridden by --json)", metavar="PREFIX"
     )
-    plot: Path | None = option(  # noqa: RUF009
-        None, "draw detections and ground truth into DIR", type=Path, metavar="DIR"
+    plot: Path | None = option(
+        None, "folder for pictures of detections and ground truth", type=Path, metavar="DIR"
     )
     plot_images: int = count(16, "number of images to draw")
-    score_threshold: float = option(0.5, "lowest score that is drawn", type=fraction)
+    score_threshold: float = option(0.5, "minimum score of drawn detections", type=fraction)
 
 
 def parse(words: Sequence[str], program: str = "eval_voc.py") -> EvaluationConfig:
-    """The configuration of a command line; ``program`` is the name in the usage line.
+    """Parse a command line; ``program`` is the name in the usage line.
 
     Raises:
-        UserError: an unknown option, or a value that cannot be right.
+        UserError: an unknown option, or an invalid value.
     """
     parser = Parser(
         prog=program,
-        description="Measure the mAP of a detector at IoU 0.5 (VOC) or COCO's twelve figures, class by "
-        "class, and its speed in images/s.",
+        description="Measure the accuracy of a detector (AP per class and mAP at IoU 0.5, or COCO's twelve "
+        "figures) and its speed in images/s.",
     )
-    faster_rcnn = "default: the values of the run that wrote --params, else GluonCV's"
+    faster_rcnn = (
+        "By default, the values come from the run that wrote --params, or else from GluonCV."
+    )
     add_options(parser, EvaluationConfig, {"Faster R-CNN": faster_rcnn})
     config = EvaluationConfig(**vars(parser.parse_args(with_dashes(words))))
     _check_sizes(config)
@@ -131,7 +127,7 @@ def parse(words: Sequence[str], program: str = "eval_voc.py") -> EvaluationConfi
 
 
 def _check_sizes(config: EvaluationConfig) -> None:
-    """Refuse the input size of the other kind of detector."""
+    """Reject the input size of the other kind of detector."""
     network = read_name(config.network)
     if network.kind == "faster_rcnn" and config.data_shape is not None:
         raise UserError(f"--data-shape: {config.network} takes --short and --max-size")

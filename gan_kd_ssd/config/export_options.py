@@ -1,4 +1,4 @@
-"""The options of ``gan-kd export``, as a frozen configuration."""
+"""Options of ``gan-kd export``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gan_kd_ssd.config.parser import Parser, class_names, with_dashes
 from gan_kd_ssd.util.errors import UserError
 from gan_kd_ssd.util.option_fields import add_options, count, option
 
-_RUN = "default: as in the run that wrote FILE"
+_RUN = "default: from the run that wrote FILE"
 
 
 @dataclass(frozen=True)
@@ -24,59 +24,51 @@ class ExportConfig:
         group="detector",
         required=True,
     )
-    params: Path = option(  # noqa: RUF009
-        None, "weights of the network", type=Path, required=True, metavar="FILE"
-    )
+    params: Path = option(None, "weights of the network", type=Path, required=True, metavar="FILE")
     data_shape: int | None = count(
         None,
-        f"side of an SSD's square input ({_RUN}, else as in the network's name, else 512)",
+        f"side of an SSD's square input ({_RUN}, or the network's name, or 512)",
         metavar="PIXELS",
     )
-    classes: list[str] | None = option(  # noqa: RUF009
+    classes: list[str] | None = option(
         None,
-        f"class names in their order ({_RUN}, else those of VOC or COCO if the network's name ends with "
+        f"class names in their order ({_RUN}, or those of VOC or COCO if the network's name ends with "
         "_voc or _coco)",
         metavar="A,B,…",
     )
     use_fpn: bool | None = option(
-        None,
-        f"Faster R-CNN with FPN ({_RUN}, else as in the network's name)",
-        action="store_true",
+        None, f"Faster R-CNN with FPN ({_RUN}, or the network's name)", action="store_true"
     )
     roi_mode: str | None = option(
-        None, f"RoI pooling of a Faster R-CNN ({_RUN}, else align)", choices=("align", "pool")
+        None, f"RoI features: RoIAlign or RoIPool ({_RUN}, or align)", choices=("align", "pool")
     )
     norm_layer: str | None = option(
-        None, f"trained BatchNorm of a Faster R-CNN ({_RUN}, else none)", choices=("bn",)
+        None, f"trained BatchNorm of a Faster R-CNN ({_RUN}, or none)", choices=("bn",)
     )
     short: int | None = count(
-        None,
-        f"short side of a Faster R-CNN's input ({_RUN}, else as in GluonCV)",
-        metavar="PIXELS",
+        None, f"short side of a Faster R-CNN's input ({_RUN}, or GluonCV)", metavar="PIXELS"
     )
     max_size: int | None = count(
-        None,
-        f"longest side of a Faster R-CNN's input ({_RUN}, else as in GluonCV)",
-        metavar="PIXELS",
+        None, f"maximum long side of the input ({_RUN}, or GluonCV)", metavar="PIXELS"
     )
     format: str = option("symbol", "file format", choices=("symbol", "onnx"), group="file")
-    out: Path = option(  # noqa: RUF009
+    out: Path = option(
         None, "prefix of the written files", type=Path, required=True, metavar="PREFIX"
     )
     raw: bool = option(False, "export all class scores and boxes, without non-maximum suppression")
     batch_size: int | None = count(
-        None, "images in a batch of an ONNX file (default: any number)", metavar="N"
+        None, "number of images in a batch of an ONNX file (default: any number)", metavar="N"
     )
-    image: Path | None = option(  # noqa: RUF009
+    image: Path | None = option(
         None,
-        "image for the comparison, which also uses noise (default: Matplotlib's sample photograph)",
+        "image for the comparison, in addition to noise (default: Matplotlib's sample photograph)",
         type=Path,
         metavar="FILE",
     )
 
 
 def parse(words: Sequence[str]) -> ExportConfig:
-    """Read the options; raise a UserError for an unknown option or a wrong value."""
+    """Parse a command line; raise a UserError for an unknown option or an invalid value."""
     parser = Parser(
         prog="gan-kd export",
         description="Export a trained detector as MXNet's symbol and parameters, or as ONNX. The exported "
@@ -85,7 +77,7 @@ def parse(words: Sequence[str]) -> ExportConfig:
     add_options(parser, ExportConfig)
     config = ExportConfig(**vars(parser.parse_args(with_dashes(words))))
     if config.out.name in ("", ".", "..") or config.out.is_dir():
-        raise UserError(f"--out {config.out}: is a folder; give a prefix such as {config.out}/ssd")
+        raise UserError(f"--out {config.out} is a folder; give a prefix such as {config.out}/ssd")
     if config.batch_size and config.format == "symbol":
         raise UserError(
             "--batch-size: applies only to --format onnx; a symbol accepts any batch size"

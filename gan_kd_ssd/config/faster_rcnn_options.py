@@ -1,7 +1,7 @@
-"""The options of ``train_faster_rcnn_gkd.py``.
+"""Options of ``gan-kd train-faster-rcnn``.
 
-Options of the eight published ``Namespace`` lines keep their name, their default and their meaning.
-Where the eight lines differ (devices, batch size, workers, clamp), the defaults are those of the last
+The options of the eight published ``Namespace`` lines have the published names, defaults and meanings.
+If the eight lines differ (devices, batch size, workers, clamp), the defaults are those of the last
 line, which belongs to the published run.
 """
 
@@ -34,10 +34,10 @@ class FasterRCNNNetworks(shared.NetworkConfig):
         "faster_rcnn_resnet50_v1b), …; resnet50_v1b_w0.25 has a quarter of the channels, "
         "resnet10_v1_0.25 is a smaller ResNet of this project",
     )
-    teacher: str = option("resnet101_v1d", "trained network to learn from")
+    teacher: str = option("resnet101_v1d", "trained network to distil from")
     network: str = option(
         "resnet50_resnet101_v1b_g_d",
-        "unused; names student and teacher in the published Namespace (see --student and --teacher)",
+        "accepted but not used; the published Namespace has this option (see --student and --teacher)",
     )
     Teacher_param_path: str = option(
         "",
@@ -47,10 +47,12 @@ class FasterRCNNNetworks(shared.NetworkConfig):
     )
     use_fpn: bool = option(
         False,
-        "use the five FPN levels of strides 4 to 64, not one level of stride 16",
+        "use a feature pyramid of five levels with strides 4 to 64 instead of one level of stride 16",
         resume=FIXED,
     )
-    roi_mode: str = option("align", "RoI pooling", choices=("align", "pool"), resume=FIXED)
+    roi_mode: str = option(
+        "align", "RoI features: RoIAlign or RoIPool", choices=("align", "pool"), resume=FIXED
+    )
     short: int | None = count(
         None, "short side of the input (default: GluonCV's, 600)", metavar="PIXELS", resume=FIXED
     )
@@ -66,8 +68,8 @@ class FasterRCNNNetworks(shared.NetworkConfig):
         choices=("bn",),
         resume=FIXED,
     )
-    static_alloc: bool = option(False, "keep the memory of each compiled graph", resume=FREE)
-    disable_hybridization: bool = option(False, "run the networks uncompiled", resume=FREE)
+    static_alloc: bool = option(False, "allocate the memory of compiled graphs once", resume=FREE)
+    disable_hybridization: bool = option(False, "do not compile the networks", resume=FREE)
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,8 @@ class FasterRCNNData(shared.DataConfig):
 
     dataset: str = option(
         "voc",
-        "voc (07 trainval, 07 test: the published run's 1252 batches of 4), voc0712 (07+12 trainval, 07 "
-        "test), coco (2017 train, val), shapes or shapes_coco (generated), or the path of a folder in VOC "
-        "or COCO layout",
+        "voc (07 trainval, 07 test, as in the published run), voc0712 (07+12 trainval, 07 test), coco "
+        "(2017 train, val), shapes or shapes_coco (generated), or the path of a folder in VOC or COCO layout",
     )
     mixup: bool = option(False, "mix pairs of training images (published: off)", resume=FIXED)
     no_mixup_epochs: int = number(20, "number of final epochs without --mixup", resume=FREE)
@@ -102,15 +103,15 @@ class FasterRCNNSchedule(shared.ScheduleConfig):
     """The options of the schedule; ``batch_size`` is None until the devices are known."""
 
     batch_size: int | None = count(
-        None, "images in a batch (default: one per device)", resume=FIXED
+        None, "number of images in a batch (default: one per device)", resume=FIXED
     )
-    epochs: int = count(38, "number of epochs, counted from 0", resume=FREE)
+    epochs: int = count(38, "number of epochs; epochs are counted from 0", resume=FREE)
     start_epoch: int = number(0, "number of the first epoch", resume=FIXED)
     lr: float = redeclared(shared.ScheduleConfig, "lr", 0.0001)
     lr_decay_epoch: str = redeclared(shared.ScheduleConfig, "lr_decay_epoch", "32,36")
     lr_warmup: int = option(
         -1,
-        "batches over which the learning rate rises from a third of --lr to --lr; -1: no warm-up",
+        "batches over which the learning rate rises from a third of --lr to --lr; -1 disables the warm-up",
         type=_warmup,
         metavar="BATCHES",
         resume=FREE,
@@ -129,14 +130,14 @@ class FasterRCNNStage(shared.StageConfig):
     )
     train_D_eopch: int = number(
         2,
-        "number of first epochs without an adversarial gradient for the student, while the "
-        "discriminators learn (inferred from epoch times; the misspelling is the published one)",
+        "number of epochs at the start in which only the discriminators use the distillation losses "
+        "(inferred from the epoch times; the misspelling is that of the published log)",
         also="--train-D-epoch",
         resume=FREE,
     )
     lr_decay_GAN_epoch: str = option(
         "5,20",
-        "epochs at which --lrD and --lrG are halved (the published log shows a change at 5, none at 20)",
+        "epochs at which --lrD and --lrG are halved (the published log shows a change at 5, but none at 20)",
         resume=FREE,
     )
 
@@ -151,7 +152,7 @@ class FasterRCNNOutput(shared.OutputConfig):
 
 @dataclass(frozen=True)
 class FasterRCNNConfig(shared.TrainConfig):
-    """What ``train_faster_rcnn_gkd.py`` was asked to do."""
+    """Configuration of a Faster R-CNN training."""
 
     script, family, description = FASTER_RCNN, "faster_rcnn", "a Faster R-CNN"
     clamp, counted_from = "all", 0

@@ -1,4 +1,4 @@
-"""The options and the frozen configuration that both training scripts share.
+"""Options and configuration of both kinds of trainings.
 
 Each group of options is a frozen record whose fields declare the options. A configuration is a function
 of the options only: a command line, a row of the paper's matrix and the ``Namespace`` line of an earlier
@@ -42,7 +42,7 @@ class NetworkConfig:
     pretrained_base: bool = option(
         True, "initialize the student's backbone with GluonCV's ImageNet weights"
     )
-    use_fpn, disable_hybridization, static_alloc = False, False, True  # Faster R-CNN has options
+    use_fpn, disable_hybridization, static_alloc = False, False, True  # options of Faster R-CNN
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class DataConfig:
     )
     classes: str | None = option(
         None,
-        "class names of a folder, in order (default: all classes in its annotations)",
+        "class names for a folder, in the order of their ids (default: all classes in its annotations)",
         metavar="A,B,…",
     )
     train_split: str | None = option(
@@ -72,7 +72,7 @@ class DataConfig:
     )
     metric: str | None = option(
         None,
-        "metric of the validations: voc07 is the 11-point AP and voc12 the area under the curve, both at "
+        "validation metric: voc07 is the 11-point AP and voc12 the area under the curve, both at "
         "IoU 0.5; coco reports COCO's twelve figures (default: voc07, as published; coco for data in "
         "COCO layout)",
         choices=("voc07", "voc12", "coco"),
@@ -80,7 +80,7 @@ class DataConfig:
     )
     seed: int = number(
         233,
-        "seed of the initial weights, the order of the images and the augmentation",
+        "seed of the initial weights, of the order of the images and of the augmentation",
         resume=FIXED,
     )
 
@@ -110,8 +110,8 @@ class ScheduleConfig:
     momentum: float = decimal(0.9, "SGD momentum", resume=FREE)
     wd: float = decimal(0.0005, "SGD weight decay", resume=FREE)
     val_interval: int = count(1, "epochs between validations")
-    gan_val_interval = None  # an option of SSD only
-    lr_warmup = -1  # an option of Faster R-CNN only
+    gan_val_interval = None  # only SSD has this option
+    lr_warmup = -1  # only Faster R-CNN has this option
 
     @property
     def sgd(self) -> SGD:
@@ -120,7 +120,7 @@ class ScheduleConfig:
 
     @property
     def decay_at(self) -> tuple[int, ...]:
-        """Epochs at which the student's learning rate falls."""
+        """Epochs at which the student's learning rate is reduced."""
         return epoch_list(self.lr_decay_epoch)
 
 
@@ -129,7 +129,7 @@ def _canonical(text: str) -> str:
     return ",".join(distill_names(text)) or "none"
 
 
-_TERMS = " ".join(f"{name}: {term.summary}." for name, term in TERMS.items())
+_TERMS = " ".join(f"{name}, {term.summary};" for name, term in TERMS.items())
 
 
 @dataclass(frozen=True)
@@ -138,16 +138,16 @@ class StageConfig:
 
     distill: str = option(
         "gan",
-        f"distillation terms, separated by commas. {_TERMS} none: no teacher, to train a baseline or "
-        "the teacher itself",
+        f"distillation terms, separated by commas: {_TERMS} none, training without a teacher (a baseline or "
+        "a teacher)",
         type=_canonical,
         metavar="TERMS",
     )
-    train_D_eopch, lr_decay_GAN_epoch = 0, ""  # options of Faster R-CNN only
+    train_D_eopch, lr_decay_GAN_epoch = 0, ""  # only Faster R-CNN has these options
 
     @property
     def halved_at(self) -> tuple[int, ...]:
-        """Epochs at which the learning rates of all trainers but the student's are halved."""
+        """Epochs at which the learning rates of the distillation trainers are halved."""
         return epoch_list(self.lr_decay_GAN_epoch, "--lr-decay-GAN-epoch")
 
 
@@ -168,17 +168,17 @@ class DeviceConfig:
         choices=("device", "local", "nccl"),
         resume=FREE,
     )
-    num_workers: int = number(4, "number of processes that prepare images")
+    num_workers: int = number(4, "number of worker processes that load and augment images")
 
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """The options of the files and messages of a run; ``save_prefix`` is as given."""
+    """The options of the files and messages of a run."""
 
     save_prefix: str = option(
         "",
-        "prefix of every output file; end the name of a folder with / (default: the names of the "
-        "networks and of the data set)",
+        "prefix of all output files, such as out/student; a prefix that ends with / is a folder (default: "
+        "made from the names of the networks and the data set)",
         metavar="PREFIX",
     )
     overwrite: bool = option(
@@ -188,19 +188,19 @@ class OutputConfig:
     log_interval: int = count(100, "batches between log lines")
     resume: str = option(
         "",
-        "PREFIX_state.zip continues a run exactly where it stopped; a .params file starts a new run from "
-        "these weights (with --start-epoch)",
+        "file to resume from: PREFIX_state.zip continues a run exactly where it stopped; a .params file "
+        "starts a new run from its weights, at --start-epoch",
         metavar="FILE",
     )
     quiet: bool = option(
         False, "print no progress bar and no log; the log file is written as usual"
     )
-    verbose = False  # an option of Faster R-CNN only
+    verbose = False  # only Faster R-CNN has this option
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that a training script was asked to do; there is a subclass for each script.
+    """Configuration of a training; there is a subclass for each kind of detector.
 
     ``method`` has the settings of the distillation terms, ``namespace`` all options as the log prints
     them. Epochs are numbered from ``counted_from``; their first and last numbers are both inclusive.
@@ -229,8 +229,8 @@ class TrainConfig:
         """The parser of the script's options; ``program`` is the name in its usage line."""
         parser = Parser(
             prog=program or cls.script,
-            description=f"Train {cls.description}, with GAN knowledge distillation from a trained teacher "
-            "(arXiv 1906.08467) or without. Defaults are the published ones where the log shows them.",
+            description=f"Train {cls.description} with or without GAN knowledge distillation from a trained "
+            "teacher (arXiv 1906.08467). The defaults are those of the published log, if it has the option.",
         )
         parser.add_argument(
             "--like",
@@ -252,7 +252,7 @@ class TrainConfig:
         """The configuration of a command line.
 
         Raises:
-            UserError: an unknown option, or values that cannot be right, alone or together.
+            UserError: an unknown option, or invalid or contradictory values.
         """
         options = vars(cls.parser(program).parse_args(with_dashes(words)))
         like = options.pop("like")  # the command line replaces it by the options of the log

@@ -1,4 +1,4 @@
-"""The options of ``train_ssd_gkd.py``."""
+"""Options of ``gan-kd train-ssd``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class SSDNetworks(shared.NetworkConfig):
         "ssd_512_mobilenet1.0), resnet18_v1, …; mobilenet1.0_w0.25 has a quarter of the channels, "
         "resnet10_v1_0.25 is a smaller ResNet of this project",
     )
-    teacher: str = option("resnet50_v1", "trained network to learn from")
+    teacher: str = option("resnet50_v1", "trained network to distil from")
     network: str = option(
-        "vgg16_atrous", "unused; part of the published Namespace (see --student and --teacher)"
+        "vgg16_atrous", "accepted but not used; the published log has it (see --student, --teacher)"
     )
     teacher_params: str = option(
         "",
@@ -54,7 +54,7 @@ class SSDData(shared.DataConfig):
 class SSDSchedule(shared.ScheduleConfig):
     """The options of the schedule."""
 
-    batch_size: int = count(64, "images in a batch, over all devices together", resume=FIXED)
+    batch_size: int = count(64, "number of images in a batch, over all devices", resume=FIXED)
     epochs: int = number(340, "number of the last epoch", resume=FREE)
     start_epoch: int = number(1, "number of the first epoch", resume=FIXED)
     gan_val_interval: int | None = number(
@@ -71,14 +71,14 @@ class SSDStage(shared.StageConfig):
 
     gan_epochs: int = number(
         221,
-        "last epoch of the GAN stage; later epochs use the detection losses only (published: 221)",
+        "last epoch of the GAN stage; later epochs use the detection losses only",
         resume=FREE,
     )
 
 
 @dataclass(frozen=True)
 class SSDConfig(shared.TrainConfig):
-    """What ``train_ssd_gkd.py`` was asked to do."""
+    """Configuration of an SSD training."""
 
     script, family, description = SSD, "ssd", "an SSD"
     clamp, counted_from = "conv", 1

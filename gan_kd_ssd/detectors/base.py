@@ -163,12 +163,9 @@ class Detector(ABC):
         network_option: str = "",
         hybridize: bool = True,
     ) -> Detector:
-        """Build a detector with the parameters of a file, for inference only.
+        """Build a detector with the parameters of a file, for inference only; see also :meth:`build`.
 
         Args:
-            network: as for :meth:`build`.
-            classes: as for :meth:`build`.
-            settings: as for :meth:`build`.
             params: path of the ``.params`` file.
             ctx: MXNet contexts.
             option: command-line option that gave ``params``, for messages.

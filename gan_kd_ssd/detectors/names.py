@@ -52,9 +52,7 @@ class NetworkName:
     #: 'resnet10_v1_0.25' or 'resnet50_v1_w0.25'. Not checked to exist.
     backbone: str
     fpn: bool = False  # whether a Faster R-CNN has a feature pyramid
-    data_shape: int | None = (
-        None  # side of an SSD's square input in pixels, if the name contains it
-    )
+    data_shape: int | None = None  # side of an SSD's input in pixels, if the name contains it
     dataset: str | None = None  # 'voc', 'coco' or 'custom', if the name contains it
 
     def __str__(self) -> str:

@@ -139,11 +139,6 @@ def _standard(name: NetworkName, data_shape: int) -> dict:
         backbone = BACKBONES[name.base]
     sides = level_sides(math.ceil(data_shape / backbone.first_stride))
     extra = len(sides) - len(backbone.taps)
-    if extra < 0:
-        least = backbone.first_stride * 2 ** (len(backbone.taps) - 2) + 1
-        raise UserError(
-            f"--data-shape {data_shape}: too small for {name}; give at least {least} pixels"
-        )
     # Thin networks take the coarse anchors, although their finest level has stride 8.
     anchor_stride = 16 if name.thin else backbone.first_stride
     return {

@@ -27,9 +27,7 @@ class MethodOptions:
     """The options that apply to all terms."""
 
     lrG: float = decimal(
-        0.0005,
-        "learning rate of Adam for the student's distillation update (with --update separate)",
-        resume=FREE,
+        0.0005, "learning rate of the student's Adam (with --update separate)", resume=FREE
     )
     beta1: float = decimal(
         0.5, "beta1 of both Adam optimizers (the use of Adam is inferred)", resume=FREE

@@ -17,15 +17,13 @@ class Check:
     """The result of a check."""
 
     name: str  # what was checked
-    status: (
-        str  # WARN: something is missing that only some tasks need; FAIL: nothing can be trained
-    )
+    status: str  # WARN: only some tasks need what is missing; FAIL: no training can run
     found: str
-    remedy: str = ""  # if the status is not OK
+    remedy: str = ""  # required unless the status is OK
 
 
 def examine() -> list[Check]:
-    """Run all checks, in the order in which a person would fix what they find."""
+    """Run all checks, in the order in which problems should be fixed."""
     from gan_kd_ssd.doctor import gpu, software, storage
 
     packages, mxnet = software.checks()
@@ -52,6 +50,7 @@ def table(checks: Sequence[Check]) -> str:
         if check.remedy:
             rows.append(("", "", f"-> {check.remedy}"))
     failed, warned = (sum(check.status == one for check in checks) for one in (FAIL, WARN))
-    summary = f"{failed} of {len(checks)} checks fail" if failed else "everything needed is there"
-    summary += f", {warned} warn" if warned else ""
+    summary = "all required components are present"
+    summary = f"{failed} of {len(checks)} checks failed" if failed else summary
+    summary += f"; {warned} warning{'s' * (warned > 1)}" if warned else ""
     return f"{aligned(rows)}\n\n{summary}"

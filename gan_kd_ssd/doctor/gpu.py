@@ -16,8 +16,8 @@ from gan_kd_ssd.util import cuda
 _CAPABILITIES = (5, 6, 7, 8)
 #: Oldest driver for CUDA 11 ("CUDA Compatibility", table of minor version compatibility).
 _LEAST_DRIVER = (450, 80, 2)
-#: Driver of CUDA 11.8. MXNet compiles fused operators at run time, and NVRTC 11.8 writes PTX 7.8 (seen),
-#: which older drivers do not read.
+#: Driver of CUDA 11.8. MXNet compiles fused operators at run time, and NVRTC 11.8 writes PTX 7.8
+#: (observed), which older drivers do not read.
 _FULL_DRIVER = (520, 61, 5)
 _NO_GPU = "check nvidia-smi; a container needs --gpus all; --gpus '' trains on the CPU"
 _FIELDS = ("index", "name", "driver_version", "memory.total", "memory.free", "compute_cap")
@@ -36,7 +36,7 @@ class GPU:
 
     @property
     def supported(self) -> bool:
-        """Whether MXNet has code for it, as far as the capability is known."""
+        """Whether MXNet has code for the GPU; True if the capability is unknown."""
         major = self.capability.partition(".")[0]
         return not major.isdigit() or int(major) in _CAPABILITIES
 
@@ -49,7 +49,7 @@ def checks(mxnet: dict) -> list[Check]:
     if gpus:
         fail = FAIL if wanted and not any(gpu.supported for gpu in gpus) else WARN
         return [driver, *(_gpu(i, gpus, mxnet, wanted, fail) for i in range(len(gpus)))]
-    if mxnet.get("gpus"):  # MXNet sees GPUs without the help of nvidia-smi
+    if mxnet.get("gpus"):  # MXNet finds GPUs, although nvidia-smi does not
         found = [f"does not compute: {error}" if error else "computes" for error in mxnet["gpus"]]
         status = FAIL if any(mxnet["gpus"]) else OK
         return [driver, Check("GPUs", status, ", ".join(found), _NO_GPU if status == FAIL else "")]
@@ -60,7 +60,7 @@ def checks(mxnet: dict) -> list[Check]:
 
 
 def _query() -> tuple[list[GPU], str]:
-    """The GPUs that nvidia-smi lists, and why it lists none."""
+    """The GPUs that nvidia-smi lists, and the reason if it lists none."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return [], "nvidia-smi is not installed"

@@ -1,4 +1,4 @@
-"""Checks that may crash, in a process of their own: ``python -m gan_kd_ssd.doctor.probe NAME``.
+"""Checks that may crash, in a separate process: ``python -m gan_kd_ssd.doctor.probe NAME``.
 
 The process prints a JSON object: facts, or ``{"error": reason}``.
 """
@@ -34,12 +34,12 @@ def run(module: str) -> dict:
 
 
 def _last_line(text: str) -> str:
-    """The last line with text, which in a traceback is the error."""
+    """The last line with text; in a traceback it is the error."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def mxnet_facts() -> dict:
-    """Version and features of MXNet, and for each GPU why it does not compute ('' if it does)."""
+    """Version and features of MXNet, and the error of each GPU ('' if it computes correctly)."""
     from gan_kd_ssd.util.mxnet import mx
 
     features = [feature.name for feature in mx.runtime.feature_list() if feature.enabled]
@@ -60,7 +60,7 @@ def mxnet_facts() -> dict:
 
 
 def data_facts() -> dict:
-    """What each data set lacks in GluonCV's folder of data sets: texts by its name."""
+    """Descriptions of the missing parts of each data set in GluonCV's folder, by its name."""
     from gan_kd_ssd.data.fetch.prepare import SETS, missing
     from gan_kd_ssd.util.files import mxnet_home
 
@@ -98,7 +98,7 @@ def compute(device) -> None:
 
 
 def _driver_answer() -> str:
-    """Why the driver offers no GPU."""
+    """The reason why the driver offers no GPU."""
     import ctypes
 
     from gan_kd_ssd.util.cuda import DRIVER

@@ -18,7 +18,7 @@ _PACKAGES = (
     ("OpenCV", "cv2", "opencv-python", FAIL),
     ("pycocotools", "pycocotools.mask", "pycocotools", WARN),  # only COCO's metric needs it
 )
-#: The features of MXNet that are shown.
+#: Features of MXNet to show.
 _FEATURES = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
 
 
@@ -75,7 +75,7 @@ def _package(title, module, distribution, missing, error: str | None, without_mx
     if version is None:
         return Check(title, missing, "not installed", remedy)
     if module == "gluoncv" and without_mxnet:
-        return Check(title, WARN, f"{version}, not tested", "fix MXNet first, which it imports")
+        return Check(title, WARN, f"{version}, not tested", "fix MXNet first; GluonCV imports it")
     if "libGL" in error:
         remedy = "install libGL (Debian: apt-get install libgl1)"
     return Check(title, missing, f"{version}: cannot be imported ({error})", remedy)

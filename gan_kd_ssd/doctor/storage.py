@@ -45,7 +45,7 @@ def checks() -> list[Check]:
 
 
 def memory(limits: tuple[str, ...] = _CONTAINER_LIMITS) -> Check:
-    """Free memory, and the limit of a container, read from the first of these files that exists."""
+    """Check the free memory, and the limit of a container from the first existing file of ``limits``."""
     import psutil
 
     sizes = psutil.virtual_memory()
@@ -63,7 +63,7 @@ def memory(limits: tuple[str, ...] = _CONTAINER_LIMITS) -> Check:
 
 
 def _folder(name: str, folder: Path, least: float, remedy: str) -> Check:
-    """Whether files can be written to a folder, and whether there is enough space for them."""
+    """Check that a folder is writable and has enough free space."""
     try:
         writable_folder(folder, create=False)
     except UserError as error:
@@ -88,10 +88,10 @@ def data_set(name: str, home: Path, facts: dict) -> Check:
 
 
 def _weights(folder: Path, title: str, network: str, use: str) -> Check:
-    """Whether GluonCV's file of a network is there and intact."""
+    """Check that GluonCV's file of a network is present and intact."""
     file = min(folder.glob(f"{network}-{'[0-9a-f]' * 8}.params"), default=None)
     if file is None:
-        remedy = "it is downloaded when it is first needed; without a network, copy it there"
+        remedy = "it is downloaded on first use; without a network connection, copy it there"
         return Check(title, WARN, f"{network} is not in {folder} ({use})", remedy)
     wrong = damage_by_name(file)
     if wrong:

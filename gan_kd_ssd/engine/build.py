@@ -38,7 +38,6 @@ def run(config: TrainConfig, program: str, hooks: Sequence[Hook] = ()) -> int:
     """Run a training and return its exit code.
 
     Args:
-        config: configuration of the training.
         program: name of the program, for the message after a signal.
         hooks: additional hooks, which are called before all others.
 
@@ -224,7 +223,7 @@ def _describe(
     absent = [name for i, name in enumerate(train_set.classes) if i not in present]
     if absent:
         say(
-            f"train: the data set has no object of {', '.join(absent)}; the network cannot learn them"
+            f"train: the images have no {', '.join(absent)}; the network cannot learn these classes"
         )
     parameters = student.parameter_count()
     say(f"student: {student.name}, {parameters:,} parameters")
@@ -256,8 +255,7 @@ def _describe_teacher(
     say(line)
     if inherited:
         say(
-            f"student's head: copied from the teacher at {', '.join(inherited)}; the other parts are "
-            "initialized from scratch"
+            f"student's head: copied from the teacher at {', '.join(inherited)}; other parts are initialized"
         )
     elif inherited is not None:
         say("student's head: initialized from scratch, because the teacher's has other shapes")

@@ -81,8 +81,7 @@ def load_state(path: Path) -> tuple[dict[str, np.ndarray], dict]:
             meta = json.loads(archive[_META])
             if meta.get("format") != STATE_FORMAT:
                 raise UserError(
-                    f"--resume {path}: the format is {meta.get('format')}, but this version reads "
-                    f"{STATE_FORMAT}"
+                    f"--resume {path}: format {meta.get('format')}, this version reads {STATE_FORMAT}"
                 )
             arrays = {name: archive[name] for name in archive.files if name != _META}
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:

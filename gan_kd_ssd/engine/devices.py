@@ -20,7 +20,6 @@ def pick(gpus: str | None, cpu_devices: int = 1) -> tuple[list, str]:
 
     Args:
         gpus: GPU numbers such as '0,1'; '' selects the CPU, None up to two GPUs if there are any.
-        cpu_devices: number of CPU contexts if no GPU is used.
 
     Raises:
         UserError: ``gpus`` is not a list of numbers, names a GPU twice, or contains a missing GPU.

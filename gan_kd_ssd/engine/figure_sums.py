@@ -19,7 +19,6 @@ class FigureSums(Hook):
     sums into the progress.
 
     Args:
-        figures: reads the vectors of figures.
         losses: names of the detector's losses.
         log_interval: number of batches between two announcements.
     """

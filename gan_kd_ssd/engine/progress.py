@@ -17,9 +17,7 @@ class Progress:
     epoch_logged: bool = False  # whether the log already has the last line of the epoch
     seconds: float = 0.0  # training time of the epoch's batches
     sums: list[float] = field(default_factory=list)  # sums of the figures over the epoch's batches
-    run_sums: list[float] = field(
-        default_factory=list
-    )  # sums of the figures over all epochs before
+    run_sums: list[float] = field(default_factory=list)  # sums over all epochs before
 
     def total_sums(self) -> list[float]:
         """Sums of the figures since the start of the run.

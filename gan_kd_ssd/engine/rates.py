@@ -14,8 +14,6 @@ class LearningRates(Hook):
     Args:
         trainers: trainers by name, with their initial rates. "student" uses the detection losses; the
             others belong to the distillation.
-        config: configuration of the training.
-        log: the run's log.
     """
 
     def __init__(self, trainers: dict, config: TrainConfig, log):

@@ -135,7 +135,7 @@ def test_a_sound_machine_without_gpu_passes_and_the_table_is_aligned(pc):
     done = pc.run()
     assert done.returncode == 0
     *rows, empty, last = done.stdout.splitlines()
-    assert empty == "" and last.startswith("everything needed is there, ")
+    assert empty == "" and last.startswith("all required components are present; ")
     column = rows[0].index("3.")
     assert rows[0].startswith("ok    Python ") and len(rows) >= 16
     for row in rows:

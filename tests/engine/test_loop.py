@@ -184,7 +184,7 @@ def test_a_state_of_another_format_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "STATE_FORMAT", 2)
     checkpoint.save_state(tmp_path / "s.zip", {}, {})
     monkeypatch.undo()
-    with pytest.raises(UserError, match=r"s\.zip: the format is 2, but this version reads 1"):
+    with pytest.raises(UserError, match=r"s\.zip: format 2, this version reads 1"):
         checkpoint.load_state(tmp_path / "s.zip")
 
 

@@ -16,16 +16,10 @@ class AdversarialOptions:
 
     lrD: float = decimal(0.0005, "learning rate of the discriminators (Adam)", resume=FREE)
     clamp_lower: float = option(
-        -0.03,
-        "lower bound of the clamped parameters of the discriminators",
-        type=finite,
-        resume=FIXED,
+        -0.03, "lower bound of the clamped discriminator parameters", type=finite, resume=FIXED
     )
     clamp_upper: float = option(
-        0.03,
-        "upper bound of the clamped parameters of the discriminators",
-        type=finite,
-        resume=FIXED,
+        0.03, "upper bound of the clamped discriminator parameters", type=finite, resume=FIXED
     )
     clamp: str = option(
         "conv",
@@ -37,11 +31,10 @@ class AdversarialOptions:
     )
     levels: str = option(
         "mean",
-        "how the scores of the levels are combined: mean or sum (inferred from the size of the published "
-        "scores)",
+        "how the scores of the levels are combined (inferred from the size of the published scores)",
         choices=("mean", "sum"),
         resume=FIXED,
-        inferred="aggregation of the per-level scores",
+        inferred="how the scores of the levels are combined",
     )
     adversarial_weight: float = decimal(
         1.0,
@@ -56,9 +49,7 @@ class AdversarialOptions:
         resume=FIXED,
         inferred="normalisation in the discriminators",
     )
-    d_channels: int = count(
-        512, "number of channels of the discriminators (published: 512)", resume=FIXED
-    )
+    d_channels: int = count(512, "number of discriminator channels (published)", resume=FIXED)
     adapter: str = option(
         "student",
         "network whose feature maps are adapted, by a 1x1 convolution, to the number of channels of the "

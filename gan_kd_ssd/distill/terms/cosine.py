@@ -44,10 +44,7 @@ class CosineOptions:
 
 @register
 class CosineAttention(LevelTerm):
-    """The cosine distance between attention maps.
-
-    The distance of a level with a single cell is 0, unless one of the maps is zero.
-    """
+    """The cosine distance between attention maps; 0 for a single cell, unless a map is zero."""
 
     name = "cosine"
     summary = "the cosine distance between attention maps (weight: --cosine-attention)"
