@@ -25,11 +25,12 @@ def get_model(name: str, pretrained: bool | str = False, *, root=None, ctx=None,
     Args:
         name: A name of :func:`get_model_list`, any other name of that form, or the name of a row of
             ``gan-kd experiments list``.
-        pretrained: True loads the newest published weights, 8 hexadecimal digits load a version.
+        pretrained: True loads the newest published weights; a string of 8 hexadecimal digits loads
+            that version.
         root: The folder of weights (default: $MXNET_HOME/models, else ~/.mxnet/models).
         ctx: The context or contexts of the parameters (default: the CPU).
         settings: ``classes`` (names), ``pretrained_base`` (whether to load the ImageNet weights of the
-            backbone; default: no), and for a Faster R-CNN ``short`` and ``max_size`` in pixels.
+            backbone; default: False), and for a Faster R-CNN ``short`` and ``max_size`` in pixels.
 
     Raises:
         UserError: The name is unknown, no weights are published (the message says how to train

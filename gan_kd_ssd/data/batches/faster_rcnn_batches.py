@@ -1,4 +1,4 @@
-"""Faster R-CNN's batches: a list with one part per device, each part of its own size."""
+"""Faster R-CNN's batches: a list with one part per device, each with its own size."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def train_batches(
         targets: Targets of the region proposal network.
         batch_size: Images on all devices.
         devices: Number of devices.
-        seed, num_workers: See :class:`TrainBatches`.
+        seed: See :class:`TrainBatches`.
+        num_workers: See :class:`TrainBatches`.
         mixup_before: Samples of epochs before this one are mixtures of two images.
 
     Raises:

@@ -51,7 +51,7 @@ def unpack(archive: Path, folder: Path, inside: str = "", quiet: bool = False) -
             members = [one for one in members if start in (one.path, *one.path.parents)]
             if not members:
                 raise UserError(
-                    f"{archive}: holds nothing in {inside or '.'}; is it another archive?"
+                    f"{archive} holds nothing in {inside or '.'}; is it another archive?"
                 )
             total = sum(member.size for member in members)
             check_space(folder, total, f"unpacking {archive.name}")
@@ -61,7 +61,7 @@ def unpack(archive: Path, folder: Path, inside: str = "", quiet: bool = False) -
         os.sync()  # once for 100,000 files, before they get their names
         _merge(draft, folder)
     except _DAMAGED as error:
-        raise UserError(f"{archive}: is damaged ({error}); download it again") from error
+        raise UserError(f"{archive} is damaged ({error}); download it again") from error
     except OSError as error:
         raise UserError(
             f"{archive}: cannot be unpacked into {folder} ({error.strerror or error}); free some "
@@ -96,7 +96,7 @@ def _members(archive: Path) -> Iterator[list[Member]]:
                 for info in infos
             ]
     else:
-        raise UserError(f"{archive}: is neither a tar nor a zip file; download it again")
+        raise UserError(f"{archive} is neither a tar nor a zip file; download it again")
 
 
 def _check(archive: Path, name: str, plain: bool) -> None:

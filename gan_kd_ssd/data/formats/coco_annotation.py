@@ -43,11 +43,11 @@ def load(path: Path) -> dict[str, list]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # syntax, encoding, or nested too deeply
-        raise UserError(f"{path}: is not JSON ({error}); fetch the file again") from error
+        raise UserError(f"{path} is not JSON ({error}); fetch the file again") from error
     for name in _LISTS:
         if not isinstance(data, dict) or not isinstance(data.get(name), list):
             raise UserError(
-                f'{path}: has no list "{name}"; a file in COCO\'s format has {", ".join(_LISTS)}'
+                f'{path} has no list "{name}"; a file in COCO\'s format has {", ".join(_LISTS)}'
             )
     return {name: data[name] for name in _LISTS}
 

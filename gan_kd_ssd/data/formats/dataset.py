@@ -105,7 +105,7 @@ class Dataset:
         """Read image i as uint8 (H, W, 3), RGB.
 
         Raises:
-            UserError: The file is missing or damaged, or has another size than annotated.
+            UserError: The file is missing or damaged, or its size differs from the annotation.
         """
         _, path, size, annotation = self._images[i]
         pixels = read_image(Path(path))
@@ -113,7 +113,7 @@ class Dataset:
         if found != size:
             found, said = ("{}x{}".format(*pair) for pair in (found, size))
             raise UserError(
-                f"{path}: is {found} pixels, but {annotation} says {said}; "
+                f"{path} is {found} pixels, but {annotation} says {said}; "
                 f"correct the size there or the image"
             )
         return pixels
