@@ -43,9 +43,7 @@ def run(config: ExportConfig) -> int:
     folder = files.writable_folder(config.out.parent.absolute(), "--out")
     detector = load(config)
     if config.batch_size not in (None, 1) and detector.any_size:
-        raise UserError(
-            f"--batch-size {config.batch_size}: a Faster R-CNN detects one image at a time"
-        )
+        raise UserError(f"--batch-size {config.batch_size}: give 1 for a Faster R-CNN")
     block = blocks.exported(detector, config.raw)
     inputs = example_inputs(detector, config.image, config.batch_size)
     metadata = describe(config, detector, _outputs(block, inputs[0][1]))

@@ -83,9 +83,7 @@ def read(source: str | Path, most: int, patience: Patience | None = None) -> byt
             for piece in pieces:
                 data += piece
                 if len(data) > most:
-                    raise Failure(
-                        f"{shown(source)}: larger than {most} bytes, not the expected file"
-                    )
+                    raise Failure(f"{shown(source)}: larger than {most} bytes, the wrong file")
         return data
 
     return patience.retrying(source, attempt)

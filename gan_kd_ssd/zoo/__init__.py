@@ -99,9 +99,7 @@ def resolve(config: EvaluationConfig) -> EvaluationConfig:
             "omit the option"
         )
     if not what.is_ssd and config.roi_mode not in (None, what.roi_mode):
-        raise UserError(
-            f"--roi-mode {config.roi_mode}: {what} has {what.roi_mode}; omit the option"
-        )
+        raise UserError(f"--roi-mode {config.roi_mode}: {what} has {what.roi_mode}; omit it")
     network = what.student if what.is_ssd else f"faster_rcnn_{what.network}"
     config = replace(config, network=network, roi_mode=what.roi_mode or config.roi_mode)
     try:

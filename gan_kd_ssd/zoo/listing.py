@@ -77,7 +77,7 @@ def facts(store: Store, text: str) -> dict:
             here = {"here": str(store.root / release.file)}
             versions.setdefault(release.stem, fields).update(here)
     by_gluoncv = teacher in GLUONCV_PUBLISHES
-    weights = "published by GluonCV" if by_gluoncv else "train them first, for --teacher-params"
+    weights = "published by GluonCV" if by_gluoncv else "to be trained first (--teacher-params)"
     return {
         "name": name,
         "row": what.row.name if what.row else None,

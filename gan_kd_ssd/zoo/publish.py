@@ -152,7 +152,7 @@ def find_run(text: str) -> TrainedRun:
     metadata = metadata_from_json({**info, "namespace": run.namespace})
     if "student" not in metadata.namespace or metadata.classes is None:
         raise UserError(
-            f"{prefix}_metrics.jsonl: does not name student and classes; give a run of "
+            f"{prefix}_metrics.jsonl does not name student and classes; give a run of "
             "train_ssd_gkd.py or train_faster_rcnn_gkd.py"
         )
     epochs = [entry.record.epoch for part in chain for entry in part.of(EpochEnd)]

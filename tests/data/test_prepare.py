@@ -217,7 +217,9 @@ def test_without_a_network_the_manual_download_is_described(packed, tmp_path, sa
 
 def test_an_archive_of_other_contents_is_said(packed, tmp_path, said):
     other = replace(packed[1]["voc"][0], images=9)
-    with pytest.raises(UserError, match="trainval.tar was unpacked, but has 3 of 9 files of trainval"):
+    with pytest.raises(
+        UserError, match=r"trainval\.tar was unpacked, but has 3 of 9 files of trainval"
+    ):
         prepare("voc", tmp_path, archives=[other], source=packed[0], quiet=True, say=said.append)
 
 

@@ -72,11 +72,9 @@ def train_batches(
             images, or there is only one image to mix.
     """
     if mixup_before and len(dataset) < 2:
-        raise UserError("--mixup: needs two images or more")
+        raise UserError("--mixup needs two images or more")
     if batch_size % devices:
-        raise UserError(
-            f"--batch-size {batch_size}: give a multiple of the number of devices, {devices}"
-        )
+        raise UserError(f"--batch-size {batch_size}: give a multiple of {devices} (devices)")
     make = _MakeTrainBatch(dataset, size, targets, devices, seed, mixup_before)
     return TrainBatches(dataset, batch_size, seed, make, num_workers)
 

@@ -50,9 +50,7 @@ def unpack(archive: Path, folder: Path, inside: str = "", quiet: bool = False) -
         with _members(archive) as members:
             members = [one for one in members if start in (one.path, *one.path.parents)]
             if not members:
-                raise UserError(
-                    f"{archive} holds nothing in {inside or '.'}; is it another archive?"
-                )
+                raise UserError(f"{archive} holds nothing in {inside or '.'}; is it the right one?")
             total = sum(member.size for member in members)
             check_space(folder, total, f"unpacking {archive.name}")
             with bar(total, f"unpacking {archive.name}", quiet=quiet) as progress:
@@ -105,9 +103,7 @@ def _check(archive: Path, name: str, plain: bool) -> None:
     inside = parts and not (name.startswith("/") or ".." in parts or windows or "\0" in name)
     if not (plain and inside):
         why = "leads out of the folder" if plain else "is neither a file nor a folder"
-        raise UserError(
-            f"{archive}: member {name!r} {why}; nothing was unpacked, use another archive"
-        )
+        raise UserError(f"{archive}: member {name!r} {why}; nothing was unpacked, use another")
 
 
 def _write(path: Path, member: Member, progress: Callable[[int], object]) -> None:

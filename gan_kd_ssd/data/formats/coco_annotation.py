@@ -89,9 +89,7 @@ def parse_object(entry, path: Path) -> ObjectEntry:
         raise UserError(f'{where} has no "bbox" of four numbers; correct it or remove it')
     area = entry.get("area", box[2] * box[3])
     if not _is_number(area):
-        raise UserError(
-            f'{where}: its "area" is {area!r}, not a number; correct it or leave it out'
-        )
+        raise UserError(f'{where}: its "area" is {area!r}, not a number; correct it or omit it')
     ids = (entry[key] for key in ("id", "image_id", "category_id"))
     flags = (entry.get(key) in (1, True) for key in ("iscrowd", "ignore"))
     return ObjectEntry(*ids, tuple(map(float, box)), float(area), *flags)

@@ -26,7 +26,14 @@ OBJECTS = np.dtype(
 
 
 class ImageRecord(NamedTuple):
-    """One image of a data set: id, file, annotated width and height in pixels, annotation file."""
+    """One image of a data set.
+
+    Attributes:
+        id: The id of the image in the data set.
+        path: The file of the image.
+        size: Annotated width and height in pixels.
+        annotation: The annotation file.
+    """
 
     id: str | int
     path: str

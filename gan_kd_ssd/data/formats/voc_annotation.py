@@ -90,9 +90,7 @@ def _object(element: Element, width: float, height: float, path: Path) -> Object
         raise UserError(f"{path}: an <object> has no <name>; add it or remove the object")
     bounds = element.find("bndbox")
     if bounds is None:
-        raise UserError(
-            f"{path}: an <object> ({name}) has no <bndbox>; add it or remove the object"
-        )
+        raise UserError(f"{path}: the object {name} has no <bndbox>; add it or remove the object")
     box = tuple(_number(bounds, tag, path) - 1 for tag in ("xmin", "ymin", "xmax", "ymax"))
     difficult = (element.findtext("difficult") or "").strip() == "1"
     return Object(name, box, int(difficult), box_fault(box, width, height))
