@@ -1,1 +1,1 @@
-"""What a training log shows: figures, comparison, plots and reports. Imports no MXNet."""
+"""Analysis of training logs: figures, comparison, plots and reports. Imports no MXNet."""

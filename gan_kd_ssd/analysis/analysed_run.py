@@ -27,7 +27,7 @@ class AnalysedRun:
         name: The name of the log.
         size: The number of images per epoch.
         options: The options in the spelling of the training scripts.
-        published: Whether the log is a published one, which is called so when it is the reference.
+        published: Whether the log is a published one.
         remarks: Sentences that a reader of its figures should know.
     """
 
@@ -52,12 +52,12 @@ class AnalysedRun:
 
     @cached_property
     def invariants(self) -> list[Invariant]:
-        """The checks of the log by itself."""
+        """The checks of this log without a reference."""
         return check_invariants(self.run, self.figures)
 
     @property
     def role(self) -> str:
-        """What the run is called as a reference: ``published``, else ``reference``."""
+        """The name of the run as a reference: ``published`` or ``reference``."""
         return "published" if self.published else "reference"
 
     @property
@@ -90,7 +90,7 @@ def run_of(log: Log, number: int | None = None) -> Run:
         return log.runs[number - 1]
     run = log.last_trained
     if run is None:
-        raise UserError(f"{log.source}: no figures in it yet: let the run train for an epoch")
+        raise UserError(f"{log.source}: the log has no figures yet: let the run train for an epoch")
     return run
 
 
@@ -123,8 +123,8 @@ def remarks_on(log: Log, run: Run) -> tuple[str, ...]:
     if missing:
         first = next(segment.epochs[0] for segment in joined.segments if segment.epochs)
         found.append(
-            f"resumed from {run.namespace['resume']}: the file does not contain what came before "
-            f"epoch {first}, which counts as {count(missing, 'epoch')}"
+            f"resumed from {run.namespace['resume']}: the file does not contain the "
+            f"{count(missing, 'epoch')} before epoch {first}; they are counted nevertheless"
         )
     return tuple(found)
 

@@ -67,10 +67,10 @@ def _leave_out(command: Command) -> None:
     for name in left_out:
         options.pop(name, None)
     if left_out:
-        remark(f"left out, because they have no counterpart here: {', '.join(left_out)}")
+        remark(f"options without a counterpart were omitted: {', '.join(left_out)}")
     if str(options.get("resume", "")).endswith(".zip"):
         options.pop("resume")
-        remark("--resume: left out; the run resumed a state, and the command starts it anew")
+        remark("--resume: omitted, so the command starts from the beginning")
     elif options.get("resume"):
         remark("--resume: the run began with the weights of this file")
 
@@ -108,7 +108,7 @@ def _ssd(run: Run, command: Command) -> None:
         options.update({"student": options.pop("network", None) or student, "distill": "none"})
         if isinstance(options.get("epochs"), int):
             options["epochs"] -= 1
-            remark("--epochs: one less, because it is the number of the last epoch here")
+            remark("--epochs is one less: here it is the number of the last epoch")
         return
     if student is None or teacher is None:
         remark(
@@ -127,14 +127,14 @@ def _stage(run: Run, command: Command) -> None:
     active = [f.place.epoch for f in adversarial if f.state != INACTIVE]
     if active and any(f.state == INACTIVE for f in adversarial):
         command.options["gan_epochs"] = max(active)
-        remark(f"--gan-epochs {max(active)}: the last with adversarial figures")
+        remark(f"--gan-epochs {max(active)}: the last epoch with adversarial figures")
     within = [f.place for f in figures if f.kind == MAP and f.place.phase == "gan"]
     if active and all(place.epoch == max(active) for place in within):
         command.options["gan_val_interval"] = 0
         remark("--gan-val-interval 0: no validation within the GAN stage")
     if any(f.name == "cosine" for f in figures):
         command.options["cosine_attention"] = 1.0
-        remark("--cosine-attention 1.0: assumed; the log has no weight, only the loss")
+        remark("--cosine-attention 1.0: assumed, because the log has only the loss")
 
 
 def command_like(path: str, script: str | None = None) -> Command:
@@ -145,5 +145,5 @@ def command_like(path: str, script: str | None = None) -> Command:
     """
     command = command_of(read(path))
     if script is not None and script != command.script:
-        raise UserError(f"--like {path}: a log of {command.script}: start that script")
+        raise UserError(f"--like {path}: this is a log of {command.script}; use that script")
     return command

@@ -324,11 +324,11 @@ class _Comparer:
             MEAN_AP, name, Verdict.NOT_COMPARABLE, mine=found[-1].value, reference=there
         )
         if there is None:
-            return [replace(row, why="the reference has no validation there")]
+            return [replace(row, why="the reference has no validation after as many images")]
         # while the reference still rises, a fraction of an epoch makes a difference
         around = [value_at(curve, here.images + step, reach) for step in (-reach, reach)]
         slack = max((abs(value - there) for value in around if value is not None), default=0.0)
-        why = f"line {here.line}; the change of the reference within an epoch is allowed, too"
+        why = f"line {here.line}; the reference's change within the epoch is added to the tolerance"
         return [self._judge(replace(row, why=why), MAP, slack)]
 
     def classes(self) -> list[ComparedRow]:

@@ -40,7 +40,7 @@ def _largest(name: str, gaps: list[tuple[float, float, int]], noun: str) -> Inva
     if not gaps:
         return Invariant(name, None, f"no {noun}s to check")
     broken = [line for gap, allowed, line in gaps if not gap <= allowed]
-    more = f", {len(broken)} of them too large" if broken else ""
+    more = f", {len(broken)} are too large" if broken else ""
     detail = f"{count(len(gaps), noun)}, largest gap {max(gaps)[0]:.2g}{more}"
     return Invariant(name, not broken, detail, broken[0] if broken else None)
 

@@ -262,7 +262,7 @@ class _Block:
         ]
         if any(one.end_of_gan is not None for one in self.drawn):
             lines.append(Line2D([], [], color="#595959", lw=0.9, ls=":"))
-            names.append("vertical: end of the GAN stage")
+            names.append("vertical line: end of the GAN stage")
         look = {"fontsize": 9, "frameon": False, "handlelength": 6, "numpoints": 2}
         legend = part.legend(lines, names, loc="outside lower left", **look)
         for text in legend.get_texts():

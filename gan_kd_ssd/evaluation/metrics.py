@@ -32,8 +32,8 @@ class Timing:
     """Duration of an evaluation.
 
     ``seconds`` is the wall time of ``images`` images, including loading and metrics;
-    ``network_seconds`` is the part spent in the network and on fetching its output. The first batch
-    is left out because it traces the graph, unless it is the only one: then ``warm`` is False.
+    ``network_seconds`` is the part spent in the network, including the transfer of its output. The
+    first batch, which traces the graph, is left out unless it is the only one: then ``warm`` is False.
     """
 
     images: int
@@ -77,7 +77,7 @@ class Evaluation:
     coco: COCOFigures | None = None
 
     def lines(self) -> list[str]:
-        """``class=AP`` of each class and ``mAP=…``, as the published logs write a validation."""
+        """Lines ``class=AP`` for each class and ``mAP=…``, in the format of the published logs."""
         return [f"{name}={ap}" for name, ap in [*self.ap.items(), ("mAP", self.mean_ap)]]
 
     def to_json(self) -> dict:

@@ -33,7 +33,7 @@ DETECTION_LEGEND = (
 )
 ATTENTION_CAPTION = (
     "Where each level of the feature pyramid is active: the sum of squares over its channels, scaled "
-    "to a root mean square of 1. The more alike the maps of teacher and student are, the smaller is "
+    "to a root mean square of 1. The more alike the maps of teacher and student are, the smaller "
     "their cosine attention loss."
 )
 

@@ -15,7 +15,7 @@ from gan_kd_ssd.util.tables import aligned
 #: weights, and up to 2.4e-4 in scores over thin SSDs of 256 pixels that were trained for some epochs. A
 #: score printed with three decimals shows 1e-3; 0.1 pixels change the overlap of boxes of 20 pixels by 1%.
 ALLOWED = {"class_scores": 1e-3, "scores": 1e-3, "class_boxes": 0.1, "boxes": 0.1, "ids": 0.0}
-#: Least share of a Faster R-CNN's rows that must be found again within these differences. A proposal
+#: Least share of a Faster R-CNN's rows that must be reproduced within these differences. A proposal
 #: whose overlap equals the threshold up to rounding may be kept by only one of the two runtimes, which
 #: moves the rows below it.
 LEAST_FOUND = 0.99
@@ -28,7 +28,7 @@ class OutputDifference:
     image: str  # name of the input
     largest: dict[str, float]  # by output
     allowed: dict[str, float]  # by output
-    found: int = 0  # number of rows that were found again, if rows were searched
+    found: int = 0  # number of rows that were reproduced, if rows were searched
     rows: int = 0  # number of rows, if rows were searched
 
     @property
@@ -40,7 +40,7 @@ class OutputDifference:
             if not value <= self.allowed[name]
         ]
         if self.found < LEAST_FOUND * self.rows:
-            found.append(f"{self.image}: {self.found} of {self.rows} rows found again")
+            found.append(f"{self.image}: {self.found} of {self.rows} rows were reproduced")
         return found
 
 
@@ -73,7 +73,7 @@ def as_sets(image: str, want: dict, got: dict) -> OutputDifference:
 
 
 def row_by_row(image: str, want: dict, got: dict) -> OutputDifference:
-    """Find each row of the outputs (1, N, ...) again, at the same place or at another."""
+    """Find each row of the outputs (1, N, ...), at the same place or at another."""
     rows = len(next(iter(want.values()))[0])
     if any(want[name].shape != got[name].shape for name in want):
         return OutputDifference(image, dict.fromkeys(want, float("inf")), ALLOWED, 0, rows)
@@ -106,7 +106,7 @@ def table(comparisons: Sequence[OutputDifference]) -> str:
     titles = [name.replace("_", " ") + units.get(name, "") for name in names]
     lines, allowed = [["largest difference", *titles, ""]], {}
     for one in comparisons:
-        found = f"{one.found} of {one.rows} rows found again" if one.rows else ""
+        found = f"{one.found} of {one.rows} rows were reproduced" if one.rows else ""
         lines.append([one.image, *numbers(one.largest), found])
         allowed.update(one.allowed)
     lines.append(["allowed", *numbers(allowed), ""])

@@ -43,9 +43,7 @@ def run(config: ExportConfig) -> int:
     folder = files.writable_folder(config.out.parent.absolute(), "--out")
     detector = load(config)
     if config.batch_size not in (None, 1) and detector.any_size:
-        raise UserError(
-            f"--batch-size {config.batch_size}: a Faster R-CNN detects one image at a time"
-        )
+        raise UserError(f"--batch-size {config.batch_size}: give 1 for a Faster R-CNN")
     block = blocks.exported(detector, config.raw)
     inputs = example_inputs(detector, config.image, config.batch_size)
     metadata = describe(config, detector, _outputs(block, inputs[0][1]))
@@ -81,7 +79,7 @@ def load(config: ExportConfig) -> Detector:
     name = read_name(config.network)
     if name.kind == "ssd" and (config.use_fpn or config.short or config.max_size):
         raise UserError(
-            f"--network {config.network}: is an SSD, and --use-fpn, --short and --max-size belong to a "
+            f"--network {config.network} is an SSD, and --use-fpn, --short and --max-size belong to a "
             f"Faster R-CNN (faster_rcnn_{name.backbone})"
         )
     trained = metadata_beside(config.params)
@@ -90,8 +88,8 @@ def load(config: ExportConfig) -> Detector:
     classes = config.classes or classes_beside(config.params) or classes_of(name.dataset)
     if classes is None:
         raise UserError(
-            f"--params {config.params}: the metrics of its run, which name the classes, are not beside "
-            "it; give --classes A,B,…"
+            f"--params {config.params}: the PREFIX_metrics.jsonl of its run, which lists the classes, is "
+            "missing; give --classes A,B,…"
         )
     return load_trained.load(config, classes, config.params, [mx.cpu()], "--params")
 
@@ -173,9 +171,9 @@ def _write_onnx(folder: Path, block, detector: Detector, inputs, metadata: dict)
 
 
 def describe(config: ExportConfig, detector: Detector, outputs: dict) -> dict:
-    """What a program that uses the file must know, as JSON.
+    """Describe the file for programs that use it, as JSON.
 
-    It is written beside a symbol and into an ONNX file.
+    It is written next to a symbol and into an ONNX file.
     """
     if detector.any_size:
         batch, sides = 1, ["height", "width"]

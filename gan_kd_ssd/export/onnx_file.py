@@ -27,7 +27,7 @@ def check_installed() -> None:
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"--format onnx: needs more packages ({error}): "
+            f"--format onnx needs more packages ({error}): "
             'pip install "onnx>=1.16,<1.19" "onnxruntime>=1.19" protobuf'
         ) from error
 

@@ -24,7 +24,7 @@ def _figure(value) -> float:
 
 
 def _one_of(*types):
-    """Return the parser of a field that has one of ``types``. An int alone is a count."""
+    """Return the parser of a field that has one of ``types``. Without float, an int is not negative."""
 
     def parse(value):
         if type(value) not in types or (float not in types and type(value) is int and value < 0):

@@ -142,6 +142,6 @@ def check_classes(params: str | Path, classes: Sequence[str], option: str) -> No
     trained_on = classes_beside(params)
     if trained_on is not None and trained_on != list(classes):
         raise UserError(
-            f"{option} {params}: was trained on the classes {', '.join(trained_on)}, but the classes "
+            f"{option} {params} was trained on the classes {', '.join(trained_on)}, but the classes "
             f"here are {', '.join(classes)}: give --classes as in training, or another file"
         )

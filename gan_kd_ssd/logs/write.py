@@ -124,7 +124,7 @@ def _json_trained(record: Step | EpochEnd) -> dict:
     if isinstance(record, Step):
         fields = {"kind": "step", "epoch": record.epoch, "batch": record.batch}
     fields |= {"images": record.images, "phase": record.phase}
-    # the ssd_gkd style has the same keys in each line, for the reader's convenience
+    # the ssd_gkd style has the same keys in each line, which simplifies reading
     always = (*lines.SSD_GKD_FIGURES, "cosine") if record.style == "ssd_gkd" else ()
     for name in dict.fromkeys([*always, *record.figures]):
         fields[name] = _json_figure(record.figures.get(name), name in GAN_FIGURES)

@@ -42,7 +42,7 @@ class Job:
         return RunFiles(Path(self.row.prefix(self.folder, self.scale.name)))
 
     def file_beside(self, suffix: str) -> Path:
-        """A file beside the run's folder, which stays when the folder is emptied."""
+        """A file next to the run's folder, which stays when the folder is emptied."""
         return self.files.prefix.parent.with_name(f"{self.name}.{suffix}")
 
     @property

@@ -1,4 +1,4 @@
-"""The paper's Tables 1 to 3 with the best of our runs beside each published figure."""
+"""The paper's Tables 1 to 3 with the best of our runs next to each published figure."""
 
 from __future__ import annotations
 

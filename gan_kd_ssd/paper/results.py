@@ -33,9 +33,9 @@ _INTRODUCTION = """\
 `gan-kd experiments show ROW --scale {scale}` prints the commands of one row.
 
 {trained}
-mAP is in percent. A teacher's mAP is measured on the validation images of its student, that of a row on
-the test images by `gan-kd eval`. Seconds are the duration of the training with its start and its
-validations, `-` if the training was interrupted and resumed.{caution}
+The mAP is in percent. The mAP of a row is measured on the test images by `gan-kd eval`, and that of its
+teacher on the student's validation images. The column `seconds` has the duration of the training with its
+start and its validations, or `-` if the training was interrupted and resumed.{caution}
 """
 
 

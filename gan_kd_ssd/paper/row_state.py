@@ -92,7 +92,7 @@ def held(job: Job) -> Iterator[None]:
 
 
 def record(job: Job, *pids: int) -> None:
-    """Write which processes run the row, and how far its training was when they started."""
+    """Write which processes run the row, and the progress of its training when they started."""
     found = progress(job.files.metrics)
     known = {"began": time.time(), "fraction": found.fraction if found else 0}
     known["processes"] = [[pid, _started_at(pid)] for pid in pids]

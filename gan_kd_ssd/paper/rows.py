@@ -96,7 +96,7 @@ class Row:
     @property
     def label(self) -> str:
         """``mobilenet1.0 from resnet50_v1 with cosine attention``."""
-        label = f"{self.student} from {self.teacher}" if self.teacher else f"{self.student} alone"
+        label = f"{self.student} {f'from {self.teacher}' if self.teacher else 'without a teacher'}"
         label += " with cosine attention" if self.cosine else ""
         return f"{label}, RoI {self.roi_mode}" if self.roi_mode else label
 
@@ -117,7 +117,7 @@ class Row:
         return row if row and not row.networks.weights else None
 
     def prefix(self, folder: str | Path = FOLDER, scale: str = SCALE) -> str:
-        """The ``--save-prefix`` of the run: each row has a folder of its own."""
+        """The ``--save-prefix`` of the run: each row has its own folder."""
         return f"{folder}/{scale}/{self.name}/{self.name}"
 
     def command(self) -> Command:
@@ -144,7 +144,8 @@ def read_row(file: Path) -> Row:
         for name, kind in (("place", tuple), ("options", dict), ("origin", dict)):
             given[name] = kind(given[name])
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{file}: is not a row ({error}); see experiments/README.md") from error
+        problem = f"{file} does not describe a row ({error})"
+        raise UserError(f"{problem}; see experiments/README.md") from error
     known = [{f.name for f in fields(kind)} for kind in (RowNetworks, PaperFigure, Row)]
     known[2] -= {"name", "networks", "figure"}
     missing = [name for name in ("script", "student", "dataset") if name not in given]

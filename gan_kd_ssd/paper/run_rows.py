@@ -58,7 +58,7 @@ def progress_bar(total: float, description: str) -> tqdm:
     """A progress bar with the time left; ``description`` is the format of the text before it."""
     return tqdm(
         total=total,
-        bar_format=description + " {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left",
+        bar_format=description + " {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left",
         dynamic_ncols=True,
         smoothing=0.1,
         mininterval=0.5 if sys.stderr.isatty() else 10,

@@ -28,7 +28,7 @@ PROGRAM = [sys.executable, "-m", "gan_kd_ssd"]
 
 
 class RunFiles:
-    """The files of a training run, by its ``--save-prefix``. Each run has a folder of its own."""
+    """The files of a training run, by its ``--save-prefix``. Each run has its own folder."""
 
     def __init__(self, prefix: Path):
         self.prefix = prefix
@@ -94,7 +94,7 @@ def run_program(
 ) -> None:
     """Run a command of ``gan-kd`` with its output in a file.
 
-    It runs in a session of its own: a signal reaches only this process, which then asks the command to
+    It runs in its own session: a signal reaches only this process, which then asks the command to
     stop, and waits until the command has saved its state.
 
     Args:

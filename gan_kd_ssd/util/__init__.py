@@ -1,1 +1,1 @@
-"""Helpers that know nothing of the method: files, downloads, tables, errors, and the import of MXNet."""
+"""Helpers that are independent of the method: files, downloads, tables, errors, and the import of MXNet."""

@@ -77,7 +77,7 @@ def installed_builds() -> list[str]:
 
 
 def remedy(problem: str = "") -> str:
-    """The commands that mend an installation. In a checkout they are those of the Makefile.
+    """The commands that repair an installation. In a checkout they are those of the Makefile.
 
     Args:
         problem: What is missing or wrong: 'mxnet' or 'mxnet-cu112', 'libraries' (of CUDA),

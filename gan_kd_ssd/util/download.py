@@ -83,7 +83,7 @@ def read(source: str | Path, most: int, patience: Patience | None = None) -> byt
             for piece in pieces:
                 data += piece
                 if len(data) > most:
-                    raise Failure(f"{shown(source)}: larger than {most} bytes: another file")
+                    raise Failure(f"{shown(source)}: larger than {most} bytes, the wrong file")
         return data
 
     return patience.retrying(source, attempt)
@@ -196,7 +196,7 @@ class _Download:
             raise _Transient(f"the connection ended after {have} of {total} bytes")
 
     def _another_file(self, wrong: str) -> Failure:
-        return Failure(f"{shown(self.source)}: {wrong}: damaged on the way, or another file")
+        return Failure(f"{shown(self.source)}: {wrong}: damaged, or not the expected file")
 
 
 @contextlib.contextmanager
@@ -218,7 +218,7 @@ def _opened(source: str | Path, start: int, patience: Patience) -> Iterator[tupl
         begin = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
         begin = int(begin[1]) if begin else 0  # a server may send the whole file again
         if begin not in (0, start):
-            raise _Transient("the server sent another part of the file")
+            raise _Transient("the server sent a part that was not requested")
         length = answer.headers.get("Content-Length", "")
         total = begin + int(length) if length.isdigit() else None
         yield begin, total, _pieces(source, answer.iter_content(PIECE))

@@ -180,7 +180,7 @@ def locked(path: Path, quiet: bool = False, busy: str = "") -> Iterator[None]:
             if busy:
                 raise UserError(busy) from None
             if not quiet:
-                print(f"waiting for another process that works on {path}", file=sys.stderr)
+                print(f"waiting for another process that uses {path}", file=sys.stderr)
             lock.acquire()
     except NotImplementedError as error:
         raise UserError(

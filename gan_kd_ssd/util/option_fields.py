@@ -68,7 +68,7 @@ def decimal(default: float, help: str, **settings):
 
 
 def redeclared(record: type, name: str, default, group: str = "", **settings) -> Field:
-    """The field ``name`` of another record with a default, a group and settings of its own."""
+    """The field ``name`` of another record with its own default, group and settings."""
     metadata = record.__dataclass_fields__[name].metadata
     settings = {**metadata["settings"], **settings}
     return field(default=default, metadata={**metadata, "group": group, "settings": settings})

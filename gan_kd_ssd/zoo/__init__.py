@@ -25,11 +25,12 @@ def get_model(name: str, pretrained: bool | str = False, *, root=None, ctx=None,
     Args:
         name: A name of :func:`get_model_list`, any other name of that form, or the name of a row of
             ``gan-kd experiments list``.
-        pretrained: True loads the newest published weights, 8 hexadecimal digits load a version.
+        pretrained: True loads the newest published weights; a string of 8 hexadecimal digits loads
+            that version.
         root: The folder of weights (default: $MXNET_HOME/models, else ~/.mxnet/models).
         ctx: The context or contexts of the parameters (default: the CPU).
         settings: ``classes`` (names), ``pretrained_base`` (whether to load the ImageNet weights of the
-            backbone; default: no), and for a Faster R-CNN ``short`` and ``max_size`` in pixels.
+            backbone; default: False), and for a Faster R-CNN ``short`` and ``max_size`` in pixels.
 
     Raises:
         UserError: The name is unknown, no weights are published (the message says how to train
@@ -98,9 +99,7 @@ def resolve(config: EvaluationConfig) -> EvaluationConfig:
             "omit the option"
         )
     if not what.is_ssd and config.roi_mode not in (None, what.roi_mode):
-        raise UserError(
-            f"--roi-mode {config.roi_mode}: {what} has {what.roi_mode}; omit the option"
-        )
+        raise UserError(f"--roi-mode {config.roi_mode}: {what} has {what.roi_mode}; omit it")
     network = what.student if what.is_ssd else f"faster_rcnn_{what.network}"
     config = replace(config, network=network, roi_mode=what.roi_mode or config.roi_mode)
     try:

@@ -77,7 +77,7 @@ def facts(store: Store, text: str) -> dict:
             here = {"here": str(store.root / release.file)}
             versions.setdefault(release.stem, fields).update(here)
     by_gluoncv = teacher in GLUONCV_PUBLISHES
-    weights = "published by GluonCV" if by_gluoncv else "to be trained, for --teacher-params"
+    weights = "published by GluonCV" if by_gluoncv else "to be trained first (--teacher-params)"
     return {
         "name": name,
         "row": what.row.name if what.row else None,
@@ -120,5 +120,5 @@ def facts_text(found: dict) -> str:
         lines.append("  weights:")
         lines += [f"    {key}: {value}" for key, value in version.items() if value is not None]
     if "command" in found and not found["versions"]:
-        lines.append("  weights: none are published or in the store")
+        lines.append("  weights: none are published or stored locally")
     return "\n".join(lines) + "\n"

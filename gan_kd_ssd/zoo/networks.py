@@ -76,7 +76,7 @@ def from_gluoncv(name: str, pretrained: bool | str, settings: dict):
     except (OSError, RuntimeError) as error:  # the errors of requests are OSErrors
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"{name}: GluonCV's store did not give its files ({reason}); check the network, or give "
+            f"{name}: GluonCV's server did not give its files ({reason}); check the network, or give "
             "pretrained=False, pretrained_base=False"
         ) from error
 

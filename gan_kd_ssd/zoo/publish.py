@@ -45,7 +45,7 @@ class TrainedRun:
 
     prefix: str
     metadata: RunMetadata
-    best: Validation  # the validation that chose the weights
+    best: Validation  # the validation that selected the weights
     last_epoch: int
     command: Command  # repeats the run
     name: ModelName  # follows from its options
@@ -97,7 +97,7 @@ def publish(
             files.write_atomically(target, partial(shutil.copyfile, trained.file(kind)))
             released[target.name] = (*files.digests(target, ["sha256"]), target.stat().st_size)
         if released[release.file] != (release.weights.sha256, release.weights.size):
-            raise UserError(f"{weights}: is being written; publish the run when it has ended")
+            raise UserError(f"{weights} is still being written; publish it after the run has ended")
         files.write_text(folder / f"{release.stem}.md", card(release, trained, released))
         files.write_text(folder / f"{release.stem}.json", to_json(release.fields))
         others = [r for r in models.get(release.name, ()) if r.weights.sha1 != release.weights.sha1]
@@ -152,7 +152,7 @@ def find_run(text: str) -> TrainedRun:
     metadata = metadata_from_json({**info, "namespace": run.namespace})
     if "student" not in metadata.namespace or metadata.classes is None:
         raise UserError(
-            f"{prefix}_metrics.jsonl: does not name student and classes; give a run of "
+            f"{prefix}_metrics.jsonl does not name student and classes; give a run of "
             "train_ssd_gkd.py or train_faster_rcnn_gkd.py"
         )
     epochs = [entry.record.epoch for part in chain for entry in part.of(EpochEnd)]
@@ -216,7 +216,7 @@ def _name(metadata: RunMetadata) -> ModelName:
     kind = kind_of(options, {"detector": metadata.detector})
     distill = options.get("distill") or "none"
     if distill not in ("gan", "none"):
-        raise UserError(f"--distill {distill}: the names of the zoo only describe gan and none")
+        raise UserError(f"--distill {distill}: zoo names exist only for gan and none")
     is_ssd, distilled = kind == "ssd", distill == "gan"
     student = read_name(options["student"], kind)
     if is_ssd:
@@ -233,7 +233,7 @@ def _name(metadata: RunMetadata) -> ModelName:
     if str(name) in GLUONCV_PUBLISHES:
         name = replace(name, plain=True)
     if parse(str(name)) != name:
-        raise UserError(f"{name}: not a name of this zoo, whose networks are those of the scripts")
+        raise UserError(f"{name} is not a valid name; names have the form of `gan-kd zoo list`")
     return name
 
 
@@ -250,14 +250,14 @@ def _checked_name(trained: TrainedRun, text: str) -> ModelName:
     """A name chosen by the user. It may rename a data set that is a folder, and add ``_plain``."""
     name = parse(text)
     if name is None:
-        raise UserError(f"--name {text!r}: does not have the form of {trained.name}")
+        raise UserError(f"--name {text!r} does not have the form of {trained.name}")
     own = trained.name
     folder = str(trained.options["dataset"]) not in NAMED_DATA.values()
     data = name.data if folder and name.data not in NAMED_DATA else own.data
     plain = name.plain if own.teacher is None else False
     if replace(own, data=data, plain=plain) != name or str(name) in GLUONCV_PUBLISHES:
         dataset = f" (trained on {trained.options['dataset']})" if folder else ""
-        raise UserError(f"--name {text}: contradicts the run, which is {own}{dataset}")
+        raise UserError(f"--name {text} contradicts the run, which is {own}{dataset}")
     return name
 
 

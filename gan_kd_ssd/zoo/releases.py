@@ -2,7 +2,7 @@
 
 A repository is a folder, local or behind a web server, with an index: JSON of the form
 ``{"format": 1, "models": {NAME: [RELEASE, ...]}}``, the newest release last. The JSON of one release is
-also written beside its weights, as ``NAME-12345678.json``.
+also written next to its weights, as ``NAME-12345678.json``.
 """
 
 from __future__ import annotations

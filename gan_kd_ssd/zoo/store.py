@@ -1,7 +1,7 @@
 """The local store of weights: find, fetch, verify and remove them.
 
 A store is a folder, by default GluonCV's own. It holds ``NAME-12345678.params``, named as GluonCV names
-its files, and beside each file its release as ``NAME-12345678.json``. Lock files and incomplete
+its files, and next to each file its release as ``NAME-12345678.json``. Lock files and incomplete
 downloads are in its subfolder ``.gan_kd_ssd``.
 """
 
@@ -132,7 +132,7 @@ class Store:
                 checked[path.name] = str(error)
                 continue
             weights = self.root / release.file
-            missing = "" if weights.exists() else f"missing beside {path.name}"
+            missing = "" if weights.exists() else f"missing next to {path.name}"
             checked[release.file] = missing or files.damage(weights, release.weights)
         for path in self._files("params"):
             if path.name not in checked:
@@ -150,7 +150,7 @@ class Store:
         """
         if (self.root / INDEX).exists():
             raise UserError(
-                f"{self.root}: holds {INDEX}, so it is a repository and not a store; nothing was "
+                f"{self.root} holds {INDEX}, so it is a repository and not a store; nothing was "
                 "removed"
             )
         parts = sorted((self.root / _WORK).glob(".*.part"))

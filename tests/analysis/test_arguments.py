@@ -68,7 +68,7 @@ def test_gluoncvs_ssd_becomes_a_baseline_with_the_same_number_of_epochs():
     options = parse_train_ssd(command.words())
     assert (command.script, options.distill, options.student) == (SSD, "none", "mobilenet1.0")
     assert (options.start_epoch, options.epochs) == (0, 239)  # ours is the last epoch's number
-    assert "no counterpart here: dataset_root, syncbn" in command.remarks[0]
+    assert "without a counterpart were omitted: dataset_root, syncbn" in command.remarks[0]
     assert any(remark.startswith("--epochs") for remark in command.remarks)
 
 
@@ -82,7 +82,7 @@ def test_gluoncvs_faster_rcnn_becomes_a_baseline_on_the_same_data(kv, norm, left
     assert (options.student, options.use_fpn, options.epochs) == ("resnet101_v1d", True, 20)
     assert options.dataset == "voc0712"
     assert (options.kv_store, options.norm_layer) == (("device", None) if left else ("nccl", "bn"))
-    text = "no counterpart here: amp, lr_warmup_factor, executor_threads" + (
+    text = "without a counterpart were omitted: amp, lr_warmup_factor, executor_threads" + (
         ", kv_store, norm_layer" if left else ""
     )
     assert command.remarks[0].endswith(text)

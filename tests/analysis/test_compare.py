@@ -139,5 +139,5 @@ def test_a_run_that_is_not_there_or_has_no_figures_is_an_error():
         analyse(reference("ssd"), 3)
     with pytest.raises(UserError, match="no figures"):
         analyse(reference("faster_rcnn"), 1)
-    with pytest.raises(UserError, match="no figures in it yet"):
+    with pytest.raises(UserError, match="the log has no figures yet"):
         analyse(parse("Namespace(a=1)\n", "x.log"))

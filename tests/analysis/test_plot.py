@@ -84,7 +84,11 @@ def test_each_loss_has_a_panel_with_a_title_and_axis_labels_in_words():
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in picture.axes.values())
     assert len(picture.parts) == 1 and picture.parts[0].get_suptitle() == ""
     assert picture.legend() == [
-        *(f"published: {published('ssd').name}", "a_train.log", "vertical: end of the GAN stage"),
+        *(
+            f"published: {published('ssd').name}",
+            "a_train.log",
+            "vertical line: end of the GAN stage",
+        ),
     ]
 
 

@@ -237,8 +237,8 @@ def test_a_run_resumed_into_another_file_is_aligned_with_the_whole_one(of):
     assert [row.label for row in found.rows if row.verdict != Verdict.WITHIN] == ["cost of a phase"]
     assert "mAP after 16 images" in [row.label for row in found.rows]
     assert found.remarks == [
-        "resumed from x_state.zip: the file does not contain what came before epoch 3, which counts"
-        " as 2 epochs"
+        "resumed from x_state.zip: the file does not contain the 2 epochs before epoch 3; they are "
+        "counted nevertheless"
     ]
     (legend,) = picture([mine], [whole]).subfigs[0].legends
     assert legend.get_texts()[1].get_text() == f"{mine.name} (from epoch 3 on)"

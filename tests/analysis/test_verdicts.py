@@ -321,7 +321,7 @@ def test_mean_ap_where_the_reference_has_no_validation_is_not_comparable():
     row = rows(run([4.0] * 8, maps={8: 0.5}), late)["mAP after 80 images"]
     assert (row.verdict, row.why) == (
         NOT_COMPARABLE,
-        "the reference has no validation there",
+        "the reference has no validation after as many images",
     )
     assert (row.mine, row.reference) == (0.5, None)
     assert rows(run([4.0] * 19, maps={19: 0.5}), late)["mAP after 190 images"].verdict == WITHIN
@@ -343,7 +343,7 @@ def test_invariants_are_rows_with_the_line_of_the_first_breach():
     assert found["Loss_D = Loss_D_real - Loss_D_fake"].why == "16 lines, largest gap 0"
     broken = run(figures={**GAN, "Loss_D": 0.5, "CrossEntropy": 4.0, "SmoothL1": 1.0})
     row = rows(broken, run())["Loss_D = Loss_D_real - Loss_D_fake"]
-    assert row.why == "16 lines, largest gap 1, 16 of them too large, first in line 2"
+    assert row.why == "16 lines, largest gap 1, 16 are too large, first in line 2"
     assert row.verdict == OUTSIDE
 
 

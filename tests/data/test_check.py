@@ -216,7 +216,7 @@ def test_files_of_splits_that_are_not_checked_are_listed_all_the_same(folder):
         ({"image_id": 9}, "object_without_image", "annotation 1 of image 9"),
         ({"category_id": 9}, "damaged_annotation", "annotation 1 has category 9"),
         ({"bbox": "no"}, "damaged_annotation", 'annotation 1 has no "bbox"'),
-        ({"id": 2}, "object_twice", "annotation 2 stands twice"),
+        ({"id": 2}, "object_twice", "annotation 2 is listed twice"),
     ],
 )
 def test_each_fault_of_an_annotation_in_coco_layout_is_found(coco_folder, change, kind, detail):
@@ -268,7 +268,7 @@ def test_entries_and_files_that_cannot_be_read_are_found(coco_folder):
         (3,),
         categories=[{"id": 7, "name": "cat"}, {"id": 7, "name": "dog"}],
     )
-    assert "category 7 stands twice" in example(coco_folder, "damaged_annotation").detail
+    assert "category 7 occurs twice" in example(coco_folder, "damaged_annotation").detail
     (coco_folder / "annotations" / "instances_val.json").write_text("{}")
     report = check(str(coco_folder), quiet=True)
     assert report.findings["damaged_annotation"].count == 1
@@ -488,7 +488,7 @@ def test_an_image_that_a_coco_file_lists_twice_stops_a_training(coco_folder):
     path.write_text(json.dumps(data))
     assert (
         example(coco_folder, "damaged_annotation").detail
-        == "image 1 stands twice; keep one of them"
+        == "image 1 is listed twice; keep one of them"
     )
     with pytest.raises(UserError):
         train_on(coco_folder)

@@ -94,10 +94,10 @@ def test_an_empty_folder_is_filled(tmp_path):
 
 
 def test_nothing_is_left_behind_when_writing_fails(tmp_path, monkeypatch):
-    def disk_full(task):
+    def disk_full(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(shapes, "_draw_images", disk_full)
+    monkeypatch.setattr(Path, "write_bytes", disk_full)
     with pytest.raises(UserError, match="No space left"):
         shapes.generate(tmp_path / "set", FEW)
     assert not list(tmp_path.iterdir())

@@ -144,7 +144,7 @@ def test_a_damaged_image_gives_the_same_one_line_error_for_any_workers(tmp_path,
     ):
         with pytest.raises(UserError) as caught:
             list(batches)
-        assert str(caught.value).startswith(f"{path}: is truncated")
+        assert str(caught.value).startswith(f"{path} is truncated")
 
 
 def _kill_own_process(item):

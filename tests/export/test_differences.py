@@ -65,6 +65,6 @@ def test_the_table_is_aligned_and_says_what_is_allowed():
     rows.append(differences.row_by_row("noise", want, want))
     lines = differences.table(rows).splitlines()
     assert lines[0].split() == ["largest", "difference", "ids", "scores", "boxes", "[px]"]
-    assert lines[1].split()[-1] == "6.2e-02" and "200 of 200 rows found again" in lines[2]
+    assert lines[1].split()[-1] == "6.2e-02" and "200 of 200 rows were reproduced" in lines[2]
     assert lines[3].split() == ["allowed", "0", "1.0e-03", "1.0e-01"]
     assert {line.rfind("0", 0, len(lines[0])) for line in lines[2:3]} == {len(lines[0]) - 1}

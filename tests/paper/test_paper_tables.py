@@ -72,11 +72,11 @@ def by_label(label):
         ("mobilenet1.0 from resnet50_v1", {"dataset": "shapes"}),
         ("mobilenet1.0 from resnet50_v1", {"student": "mobilenet0.5"}),
         ("mobilenet1.0 from resnet50_v1", {"teacher": "resnet18_v1"}),
-        ("resnet50_v1b alone, RoI align", {"use_fpn": True}),
-        ("resnet50_v1b alone, RoI align", {"student": "resnet10_v1_0.25"}),
-        ("resnet50_v1b alone, RoI align", {"short": 300}),
-        ("resnet50_v1b alone, RoI align", {"max_size": 500}),
-        ("resnet50_v1b alone, RoI align", {"dataset": "voc0712"}),
+        ("resnet50_v1b without a teacher, RoI align", {"use_fpn": True}),
+        ("resnet50_v1b without a teacher, RoI align", {"student": "resnet10_v1_0.25"}),
+        ("resnet50_v1b without a teacher, RoI align", {"short": 300}),
+        ("resnet50_v1b without a teacher, RoI align", {"max_size": 500}),
+        ("resnet50_v1b without a teacher, RoI align", {"dataset": "voc0712"}),
         (
             "resnet50_v1b from resnet101_v1d with cosine attention, RoI align",
             {"cosine_attention": 0.0},
@@ -95,7 +95,7 @@ def test_names_of_the_zoo_and_sizes_that_are_the_zoos_make_no_difference():
     cell = by_label("mobilenet1.0 from resnet50_v1")
     options = options_of(cell, student="ssd_512_mobilenet1.0", teacher="ssd_512_resnet50_v1_voc")
     assert labels(log((options, {1: 0.5}))) == {cell.label: 50.0}
-    cell = by_label("resnet50_v1b alone, RoI pool")
+    cell = by_label("resnet50_v1b without a teacher, RoI pool")
     options = options_of(cell, short=600, max_size=1000)
     assert labels(log((options, {1: 0.5}))) == {cell.label: 50.0}
 

@@ -269,10 +269,10 @@ def test_a_row_of_ones_own_needs_script_student_and_dataset_only(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("{", "is not a row"),
-        ("[]", "is not a row"),
-        ({**OWN, "place": 3}, "is not a row"),
-        ({**OWN, "options": "--lr 1"}, "is not a row"),
+        ("{", "does not describe a row"),
+        ("[]", "does not describe a row"),
+        ({**OWN, "place": 3}, "does not describe a row"),
+        ({**OWN, "options": "--lr 1"}, "does not describe a row"),
         ({"cell": "x"}, "'script' is missing"),
         ({**OWN, "teacher_net": "x"}, "unknown field 'teacher_net'"),
         ({**OWN, "name": "x"}, "unknown field 'name'"),
@@ -280,13 +280,13 @@ def test_a_row_of_ones_own_needs_script_student_and_dataset_only(tmp_path):
     ],
 )
 def test_a_file_that_is_not_a_row_is_one_clear_line(content, message, tmp_path):
-    with pytest.raises(UserError, match=f"mine.json: {message}") as error:
+    with pytest.raises(UserError, match=f"mine.json:? {message}") as error:
         by_name(row_file(tmp_path, content))
     assert "\n" not in str(error.value)
 
 
 def test_a_row_file_that_does_not_exist_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"none.json: is not a row .*No such file"):
+    with pytest.raises(UserError, match=r"none.json does not describe a row .*No such file"):
         by_name(str(tmp_path / "none.json"))
 
 

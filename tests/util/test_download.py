@@ -189,7 +189,7 @@ def test_a_part_that_the_server_cannot_complete_is_replaced(get, server, path, p
 def test_another_part_than_asked_for_is_not_taken(get, refused, server, path):
     part_of(path).write_bytes(DATA[:1000])
     server.turns["a.bin"] = [("shifted",)] * 5
-    refused(r"the server sent another part of the file \(5 attempts\)")
+    refused(r"the server sent a part that was not requested \(5 attempts\)")
     server.turns["a.bin"] = [("shifted",)]
     get()
     assert whole(path) and server.of("a.bin") == ["bytes=1000-"] * 7

@@ -373,7 +373,7 @@ def test_weights_that_change_while_they_are_copied_are_not_released(run, tmp_pat
                 file.write(b"more")
 
     monkeypatch.setattr(shutil, "copyfile", changing)
-    with pytest.raises(UserError, match="is being written"):
+    with pytest.raises(UserError, match="is still being written"):
         publish(run, tmp_path / "zoo")
     assert not (tmp_path / "zoo" / "index.json").exists()
 

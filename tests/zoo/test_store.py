@@ -332,7 +332,10 @@ def test_a_folder_is_a_repository(form, tmp_path, monkeypatch):
     store = Store(tmp_path / "root", quiet=True)
     store.fetch(NAME)
     assert whole(store)
-    for damaged, message in ((CONTENT[:-1], "another file"), (b"?" * len(CONTENT), "sha1")):
+    for damaged, message in (
+        (CONTENT[:-1], "not the expected file"),
+        (b"?" * len(CONTENT), "sha1"),
+    ):
         (folder / FILE).write_bytes(damaged)
         store.root = tmp_path / f"other{len(damaged)}"
         with pytest.raises(UserError, match=message):

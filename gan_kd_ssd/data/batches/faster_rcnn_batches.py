@@ -1,4 +1,4 @@
-"""Faster R-CNN's batches: a list with one part per device, each part of its own size."""
+"""Faster R-CNN's batches: a list with one part per device, each with its own size."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def train_batches(
         targets: Targets of the region proposal network.
         batch_size: Images on all devices.
         devices: Number of devices.
-        seed, num_workers: See :class:`TrainBatches`.
+        seed: See :class:`TrainBatches`.
+        num_workers: See :class:`TrainBatches`.
         mixup_before: Samples of epochs before this one are mixtures of two images.
 
     Raises:
@@ -71,11 +72,9 @@ def train_batches(
             images, or there is only one image to mix.
     """
     if mixup_before and len(dataset) < 2:
-        raise UserError("--mixup: needs two images or more")
+        raise UserError("--mixup needs two images or more")
     if batch_size % devices:
-        raise UserError(
-            f"--batch-size {batch_size}: give a multiple of the number of devices, {devices}"
-        )
+        raise UserError(f"--batch-size {batch_size}: give a multiple of {devices} (devices)")
     make = _MakeTrainBatch(dataset, size, targets, devices, seed, mixup_before)
     return TrainBatches(dataset, batch_size, seed, make, num_workers)
 

@@ -1,4 +1,4 @@
-"""The batches of an epoch, in order, whatever the detector. Their order is a function of a seed."""
+"""The ordered batches of an epoch, for any detector. The order is a function of a seed."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class TrainBatches:
         self.close = self._workers.close
 
     def batches(self, epoch: int) -> int:
-        """Number of (whole) batches of an epoch (0-based)."""
+        """Number of whole batches in epoch ``epoch`` (counted from 0)."""
         return (self._left_over(epoch) + self._count) // self._batch_size
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator:
-        """The batches of an epoch, starting at batch first_batch (0-based)."""
+        """The batches of an epoch, starting at batch ``first_batch`` (counted from 0)."""
         return map(_to_mxnet, self._workers.map(self.keys(epoch)[first_batch:]))
 
     def keys(self, epoch: int) -> list[list[tuple[int, int]]]:

@@ -48,7 +48,9 @@ def train_batches(
         dataset: Images and labels.
         size: Side S of the input in pixels.
         anchors: (N, 4) or (1, N, 4): centre x, centre y, width, height in pixels of the input.
-        batch_size, seed, num_workers: See :class:`TrainBatches`.
+        batch_size: Images in a batch.
+        seed: See :class:`TrainBatches`.
+        num_workers: See :class:`TrainBatches`.
         augmentation: See :func:`~gan_kd_ssd.data.batches.ssd_transform.train_transform`.
     """
     make = partial(_train_batch, dataset, size, SSDTargets(anchors), seed, augmentation)

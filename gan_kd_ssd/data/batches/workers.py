@@ -26,7 +26,7 @@ class Workers:
 
     The workers are forked from a clean server process, without MXNet, threads and locks. They start
     at the first use and run until close(). An exception in a worker is raised here; a worker that
-    dies (killed, out of memory) causes a UserError.
+    ends unexpectedly (killed, out of memory) causes a UserError.
 
     Args:
         function: Called with one item. It, the items and the results must be picklable.
@@ -62,7 +62,7 @@ class Workers:
         except BrokenProcessPool:
             self.close()
             raise UserError(
-                "a data worker process died (killed, or out of memory?); try fewer --num-workers"
+                "a data worker process died, perhaps for lack of memory; try fewer --num-workers"
             ) from None
         finally:
             for future in waiting:

@@ -36,7 +36,8 @@ def check(
     """Check a named data set or a folder.
 
     Args:
-        dataset, data_root: See :func:`~gan_kd_ssd.data.formats.catalog.open_dataset`.
+        dataset: See :func:`~gan_kd_ssd.data.formats.catalog.open_dataset`.
+        data_root: The folder of the named data sets.
         classes: The known classes (default: those of a named set, any class in a folder).
         splits: The splits to check (default: the published ones of a named set, all of a folder).
         examples: The greatest number of examples of each kind of problem.
@@ -85,7 +86,7 @@ def _read_published_voc(report: CheckReport, dataset: str, root: Path, splits) -
 
 def _chosen(folder: Path, splits, there: list[str]) -> list[str]:
     if not there:
-        raise UserError(f"{folder}: has no splits; list images in ImageSets/Main/NAME.txt")
+        raise UserError(f"{folder} has no splits; list images in ImageSets/Main/NAME.txt")
     lost = [split for split in splits or () if split not in there]
     if lost:
         raise UserError(f"--splits {','.join(lost)}: {folder} has {some(there)}")

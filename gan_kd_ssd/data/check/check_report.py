@@ -13,8 +13,8 @@ from gan_kd_ssd.util.tables import aligned
 #: What a training does about a problem, and its explanation in the report.
 STOPS, LEFT_OUT, KEPT = "stops", "left out", "kept"
 LEGEND = (
-    "stops: a training ends with an error; left out: it continues without the object; "
-    "kept: it uses the data as it is"
+    "stops: a training ends with an error; left out: a training continues without the object; "
+    "kept: a training uses the data as they are"
 )
 
 
@@ -32,7 +32,7 @@ KINDS = {
     "damaged_annotation": Kind("annotation is damaged", STOPS),
     "missing_image": Kind("image is missing", STOPS),
     "damaged_image": Kind("image cannot be read", STOPS),
-    "size_differs": Kind("image of another size than annotated", STOPS),
+    "size_differs": Kind("image whose size differs from the annotation", STOPS),
     "box_reversed": Kind("box that ends before it begins", LEFT_OUT),
     "box_empty": Kind("box without area", LEFT_OUT),
     "box_outside": Kind("box outside its image", LEFT_OUT),
@@ -42,8 +42,8 @@ KINDS = {
     "object_twice": Kind("two objects with the same id", KEPT),
     "listed_twice": Kind("image listed twice in a split", KEPT),
     "image_in_two_splits": Kind("image in two splits", KEPT),
-    "copy_in_two_splits": Kind("same picture in two splits", KEPT),
-    "copy": Kind("same picture twice in a split", KEPT, fault=False),
+    "copy_in_two_splits": Kind("identical pictures in two splits", KEPT),
+    "copy": Kind("identical pictures in a split", KEPT, fault=False),
     "without_objects": Kind("image without objects", KEPT, fault=False),
     "unlisted_file": Kind("file that no split lists", KEPT, fault=False),
 }
@@ -110,7 +110,7 @@ class CheckReport:
         finding = self.findings.setdefault(kind, Finding())
         finding.count += 1
         if len(finding.examples) < self._most:
-            detail = " ".join(str(detail).removeprefix(f"{where}: ").split())
+            detail = " ".join(str(detail).removeprefix(str(where)).lstrip(": ").split())
             finding.examples.append(Example(", ".join(splits), str(where), detail))
 
     def add_objects(self, splits: Sequence[str], where, names: Counter) -> None:

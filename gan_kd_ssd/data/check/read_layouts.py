@@ -132,7 +132,7 @@ def _read_coco_split(report: CheckReport, folder: Path, split: str, by_path: dic
     found, seen = [], set()
     for entry in entries.objects:
         if entry.id in seen:
-            add("object_twice", f"annotation {entry.id} stands twice")
+            add("object_twice", f"annotation {entry.id} is listed twice")
         seen.add(entry.id)
         if entry.image_id in classes:
             classes[entry.image_id][entries.names[entry.category_id]] += 1

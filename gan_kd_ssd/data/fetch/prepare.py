@@ -109,7 +109,7 @@ def prepare(
             unpack(path, folder, archive.inside, quiet)
             lacking = missing(archive, folder)
             if lacking:
-                raise UserError(f"{path}: unpacked, but still {lacking}; is it the right archive?")
+                raise UserError(f"{path} was unpacked, but has {lacking}; is it the right archive?")
             say(f"{archive.name}: unpacked")
             if source is None and not keep:
                 path.unlink()
@@ -161,7 +161,7 @@ def _check_space(folder: Path, todo: Sequence[Archive], packed: bool) -> None:
 def _given(archive: Archive, source: Path, quiet: bool) -> Path:
     path = source / archive.name
     if not path.is_file():
-        raise UserError(f"--from {source}: has no {archive.name}; download it from {archive.url}")
+        raise UserError(f"--from {source} has no {archive.name}; download it from {archive.url}")
     wrong = files.damage(path, archive.expected, quiet)
     if wrong:
         raise UserError(f"{path}: {wrong}; download it again from {archive.url}")

@@ -50,9 +50,7 @@ def unpack(archive: Path, folder: Path, inside: str = "", quiet: bool = False) -
         with _members(archive) as members:
             members = [one for one in members if start in (one.path, *one.path.parents)]
             if not members:
-                raise UserError(
-                    f"{archive}: holds nothing in {inside or '.'}; is it another archive?"
-                )
+                raise UserError(f"{archive} holds nothing in {inside or '.'}; is it the right one?")
             total = sum(member.size for member in members)
             check_space(folder, total, f"unpacking {archive.name}")
             with bar(total, f"unpacking {archive.name}", quiet=quiet) as progress:
@@ -61,7 +59,7 @@ def unpack(archive: Path, folder: Path, inside: str = "", quiet: bool = False) -
         os.sync()  # once for 100,000 files, before they get their names
         _merge(draft, folder)
     except _DAMAGED as error:
-        raise UserError(f"{archive}: is damaged ({error}); download it again") from error
+        raise UserError(f"{archive} is damaged ({error}); download it again") from error
     except OSError as error:
         raise UserError(
             f"{archive}: cannot be unpacked into {folder} ({error.strerror or error}); free some "
@@ -96,7 +94,7 @@ def _members(archive: Path) -> Iterator[list[Member]]:
                 for info in infos
             ]
     else:
-        raise UserError(f"{archive}: is neither a tar nor a zip file; download it again")
+        raise UserError(f"{archive} is neither a tar nor a zip file; download it again")
 
 
 def _check(archive: Path, name: str, plain: bool) -> None:
@@ -105,9 +103,7 @@ def _check(archive: Path, name: str, plain: bool) -> None:
     inside = parts and not (name.startswith("/") or ".." in parts or windows or "\0" in name)
     if not (plain and inside):
         why = "leads out of the folder" if plain else "is neither a file nor a folder"
-        raise UserError(
-            f"{archive}: member {name!r} {why}; nothing was unpacked, use another archive"
-        )
+        raise UserError(f"{archive}: member {name!r} {why}; nothing was unpacked, use another")
 
 
 def _write(path: Path, member: Member, progress: Callable[[int], object]) -> None:

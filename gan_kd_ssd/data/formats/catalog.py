@@ -41,8 +41,8 @@ def open_dataset(
     """Open a named data set or a folder in VOC or COCO layout in the role 'train', 'val' or 'test'.
 
     Args:
-        dataset: One of NAMED, or a folder.
-        split: The role.
+        dataset: Name of a data set (voc, voc07, coco, shapes, shapes_coco), or a folder.
+        split: Role of the data: 'train', 'val' or 'test'.
         data_root: See :func:`default_root`. Published sets are laid out in it as by GluonCV:
             voc/VOC2007, voc/VOC2012, coco. The generated sets are made on first use.
         classes: Class names in the order of their ids (default: those of a named set or those in the
@@ -92,7 +92,7 @@ def voc_year(dataset: str, root: Path, year: str) -> Path:
 
 
 def folder_of(dataset: str, root: Path) -> tuple[Path, Sequence[str] | None]:
-    """The folder of any data set but VOC, which has two, and the classes of a named set."""
+    """The folder of any data set except VOC, which has two, and the classes of a named set."""
     if dataset == "coco":
         _unpacked(dataset, "coco", "COCO 2017", root / "coco" / "annotations")
         return root / "coco", coco.COCO_CLASSES
@@ -131,11 +131,11 @@ def layout(folder: Path, option: str = "") -> str:
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and _layout(path)]
     if below:
         raise UserError(
-            f"{option}{folder}: has no {missing}, but {some([path.name for path in below])} below it "
+            f"{option}{folder} has no {missing}, but {some([path.name for path in below])} below it "
             f"has; give {below[0]}"
         )
     raise UserError(
-        f"{option}{folder}: has no {missing}; a folder in VOC layout holds {', '.join(voc.PARTS)}; "
+        f"{option}{folder} has no {missing}; a folder in VOC layout holds {', '.join(voc.PARTS)}; "
         f"one in COCO layout annotations/instances_*.json"
     )
 
@@ -174,6 +174,6 @@ def _usual_split(folder: Path, role: str) -> str:
     usual = " or ".join(_USUAL_SPLITS[role])
     what = f"more than one {role} split" if found else f"no split {usual}"
     raise UserError(
-        f"{folder}: has {what}; name one with {_SPLIT_OPTION[role]} "
+        f"{folder} has {what}; select one with {_SPLIT_OPTION[role]} "
         f"(it has: {some(list_splits(folder))})"
     )

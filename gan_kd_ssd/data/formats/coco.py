@@ -1,4 +1,4 @@
-"""Data sets in COCO layout: annotations/instances_<split>.json and one image folder per split."""
+"""Data sets in COCO layout: annotations/instances_SPLIT.json and one image folder per split."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class COCOFolder(Dataset):
     difficult: no metric requires them to be found.
 
     Args:
-        folder: The folder that holds annotations/instances_<split>.json.
+        folder: The folder that holds annotations/instances_SPLIT.json.
         split: Name of the split.
         classes: Class names in the order of their ids; None takes the categories of the file.
         skip_empty: Leave out images without objects, as GluonCV does for training.
@@ -127,12 +127,12 @@ def read_entries(path: Path, refuse: Callable[[UserError], object] = _raise) -> 
     images: dict = {}
     for image in parsed("images", coco_annotation.parse_image):
         if images.setdefault(image.id, image) is not image:
-            refuse(UserError(f"{path}: image {image.id} stands twice; keep one of them"))
+            refuse(UserError(f"{path}: image {image.id} is listed twice; keep one of them"))
     names: dict = {}
     for category, name in parsed("categories", coco_annotation.parse_category):
         if category in names or name in names.values():
             twice = category if category in names else name
-            refuse(UserError(f"{path}: category {twice} stands twice; rename one"))
+            refuse(UserError(f"{path}: category {twice} occurs twice; rename one"))
         names.setdefault(category, name)
 
     def objects() -> Iterator[ObjectEntry]:
@@ -149,12 +149,12 @@ def read_entries(path: Path, refuse: Callable[[UserError], object] = _raise) -> 
 
 def _sorted_images(entries: Entries, path: Path) -> list[ImageEntry]:
     if not entries.images:
-        raise UserError(f"{path}: lists no images; choose another split")
+        raise UserError(f"{path} lists no images; choose another split")
     try:
         return [entries.images[key] for key in sorted(entries.images)]
     except TypeError:
         raise UserError(
-            f"{path}: image ids are both numbers and texts; choose one of the two"
+            f"{path}: some image ids are numbers, others are strings; use one type"
         ) from None
 
 

@@ -43,11 +43,11 @@ def load(path: Path) -> dict[str, list]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # syntax, encoding, or nested too deeply
-        raise UserError(f"{path}: is not JSON ({error}); fetch the file again") from error
+        raise UserError(f"{path} is not JSON ({error}); fetch the file again") from error
     for name in _LISTS:
         if not isinstance(data, dict) or not isinstance(data.get(name), list):
             raise UserError(
-                f'{path}: has no list "{name}"; a file in COCO\'s format has {", ".join(_LISTS)}'
+                f'{path} has no list "{name}"; a file in COCO\'s format has {", ".join(_LISTS)}'
             )
     return {name: data[name] for name in _LISTS}
 
@@ -89,9 +89,7 @@ def parse_object(entry, path: Path) -> ObjectEntry:
         raise UserError(f'{where} has no "bbox" of four numbers; correct it or remove it')
     area = entry.get("area", box[2] * box[3])
     if not _is_number(area):
-        raise UserError(
-            f'{where}: its "area" is {area!r}, not a number; correct it or leave it out'
-        )
+        raise UserError(f'{where}: its "area" is {area!r}, not a number; correct it or omit it')
     ids = (entry[key] for key in ("id", "image_id", "category_id"))
     flags = (entry.get(key) in (1, True) for key in ("iscrowd", "ignore"))
     return ObjectEntry(*ids, tuple(map(float, box)), float(area), *flags)

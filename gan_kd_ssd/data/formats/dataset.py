@@ -26,7 +26,14 @@ OBJECTS = np.dtype(
 
 
 class ImageRecord(NamedTuple):
-    """One image of a data set: id, file, annotated width and height in pixels, annotation file."""
+    """One image of a data set.
+
+    Attributes:
+        id: The id of the image in the data set.
+        path: The file of the image.
+        size: Annotated width and height in pixels.
+        annotation: The annotation file.
+    """
 
     id: str | int
     path: str
@@ -105,7 +112,7 @@ class Dataset:
         """Read image i as uint8 (H, W, 3), RGB.
 
         Raises:
-            UserError: The file is missing or damaged, or has another size than annotated.
+            UserError: The file is missing or damaged, or its size differs from the annotation.
         """
         _, path, size, annotation = self._images[i]
         pixels = read_image(Path(path))
@@ -113,7 +120,7 @@ class Dataset:
         if found != size:
             found, said = ("{}x{}".format(*pair) for pair in (found, size))
             raise UserError(
-                f"{path}: is {found} pixels, but {annotation} says {said}; "
+                f"{path} is {found} pixels, but {annotation} says {said}; "
                 f"correct the size there or the image"
             )
         return pixels

@@ -20,13 +20,13 @@ def read_image(path: Path) -> np.ndarray:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); put the image back") from error
     if _truncated(data):
-        raise UserError(f"{path}: is truncated ({len(data)} bytes); copy the image again")
+        raise UserError(f"{path} is truncated ({len(data)} bytes); copy the image again")
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # an empty file, for example
         pixels = None
     if pixels is None:
-        raise UserError(f"{path}: is not an image that OpenCV can read; replace it")
+        raise UserError(f"{path} is not an image that OpenCV can read; replace it")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
 
 

@@ -1,4 +1,4 @@
-"""Data sets in VOC layout: Annotations/*.xml, JPEGImages/*, ImageSets/Main/<split>.txt."""
+"""Data sets in VOC layout: Annotations/*.xml, JPEGImages/*, ImageSets/Main/SPLIT.txt."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class VOCFolder(Dataset):
     false positives.
 
     Args:
-        folders: Pairs of folder and split; a split is a file ImageSets/Main/<split>.txt.
+        folders: Pairs of folder and split; a split is a file ImageSets/Main/SPLIT.txt.
         classes: Class names in the order of their ids; None takes the names found, sorted.
 
     Raises:
@@ -71,7 +71,7 @@ def annotation_path(folder: Path, image_id: str) -> Path:
 
 
 def list_splits(folder: Path) -> list[str]:
-    """The splits of a folder, without VOC's lists of single classes (<class>_<split>)."""
+    """The splits of a folder, without VOC's lists of single classes (CLASS_SPLIT)."""
     names = sorted(path.stem for path in (folder / "ImageSets" / "Main").glob("*.txt"))
     return [name for name in names if name.rpartition("_")[2] not in names or "_" not in name]
 

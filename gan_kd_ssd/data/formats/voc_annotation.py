@@ -14,7 +14,7 @@ from gan_kd_ssd.util.errors import UserError
 
 
 class Object(NamedTuple):
-    """One <object>: box as x0, y0, x1, y1 (pixels, 0-based), and its :func:`box_fault`."""
+    """One ``<object>``: box as x0, y0, x1, y1 (pixels, 0-based), and its :func:`box_fault`."""
 
     name: str
     box: tuple[float, float, float, float]
@@ -56,7 +56,7 @@ def read_annotation(path: Path) -> Annotation:
     root = _parse(path)
     size = root.find("size")
     if size is None:
-        raise UserError(f"{path}: has no <size>; add the image's <width> and <height>")
+        raise UserError(f"{path} has no <size>; add the image's <width> and <height>")
     width, height = _number(size, "width", path), _number(size, "height", path)
     if width < 1 or height < 1:
         raise UserError(f"{path}: <size> is {width:g}x{height:g}; give the image's size in pixels")
@@ -76,10 +76,10 @@ def _parse(path: Path) -> Element:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except DTDForbidden:
         raise UserError(
-            f"{path}: declares a document type, which could expand entities; remove <!DOCTYPE …>"
+            f"{path} declares a document type, which could expand entities; remove <!DOCTYPE …>"
         ) from None
     except DefusedXmlException:
-        raise UserError(f"{path}: declares or uses XML entities; remove them") from None
+        raise UserError(f"{path} declares or uses XML entities; remove them") from None
     except (ParseError, LookupError, ValueError) as error:
         raise UserError(f"{path}: not well-formed XML ({error}); correct or remove it") from error
 
@@ -90,9 +90,7 @@ def _object(element: Element, width: float, height: float, path: Path) -> Object
         raise UserError(f"{path}: an <object> has no <name>; add it or remove the object")
     bounds = element.find("bndbox")
     if bounds is None:
-        raise UserError(
-            f"{path}: an <object> ({name}) has no <bndbox>; add it or remove the object"
-        )
+        raise UserError(f"{path}: the object {name} has no <bndbox>; add it or remove the object")
     box = tuple(_number(bounds, tag, path) - 1 for tag in ("xmin", "ymin", "xmax", "ymax"))
     difficult = (element.findtext("difficult") or "").strip() == "1"
     return Object(name, box, int(difficult), box_fault(box, width, height))

@@ -120,11 +120,11 @@ def _is_ready(folder: Path, record: dict) -> bool:
         found = json.loads((folder / RECORD).read_text())
     except (OSError, ValueError):
         raise UserError(
-            f"{folder}: exists and is not a generated data set; choose another folder"
+            f"{folder} exists and is not a generated data set; choose another folder"
         ) from None
     if found != record:
         raise UserError(
-            f"{folder}: holds a data set generated with other settings ({json.dumps(found)}); choose "
+            f"{folder} holds a data set generated with other settings ({json.dumps(found)}); choose "
             f"another folder or remove it"
         )
     return True
