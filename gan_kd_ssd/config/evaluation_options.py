@@ -45,11 +45,11 @@ class EvaluationConfig:
         "name of GluonCV's script)",
         metavar="FILE|True",
     )
-    use_fpn: bool | None = option(
-        None, "use five FPN levels of strides 4 to 64", action="store_true", group="Faster R-CNN"
+    use_fpn: bool = option(
+        False, "use five FPN levels of strides 4 to 64", group="Faster R-CNN"
     )
     roi_mode: str | None = option(
-        None, "RoI feature extraction: RoIAlign or RoIPool", choices=_MODES
+        None, "RoI feature extraction: RoIAlign or RoIPool", choices=("align", "pool")
     )
     short: int | None = count(None, "short side of the input", metavar="PIXELS")
     max_size: int | None = count(None, "maximum long side of the input", metavar="PIXELS")
