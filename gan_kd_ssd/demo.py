@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from gan_kd_ssd.config.parser import Parser
@@ -47,25 +48,16 @@ _DATA_SECONDS, _EVAL_SECONDS, _PICTURE_SECONDS = 15, 8, 12
 
 @dataclass(frozen=True)
 class DemoNetwork:
-    """A network of the demo.
+    """A network of the demo."""
 
-    Attributes:
-        name: Name of its folder and files.
-        title: Name in the table and the pictures.
-        backbone: The network.
-        seconds: Duration of the training on 2 cores.
-        options: Options of the training in addition to :data:`COMMON`.
-    """
-
-    name: str
-    title: str
+    name: str  # of the folder and the files
+    title: str  # in the table and the pictures
     backbone: str
-    seconds: float
-    options: tuple[str, ...]
+    seconds: float  # duration of the training on 2 cores
+    options: tuple[str, ...]  # of the training, in addition to COMMON
 
-    @property
+    @cached_property
     def files(self) -> RunFiles:
-        """The files of its training. ``test.json`` joins them."""
         return RunFiles(OUT / self.name / self.name)
 
     def training(self) -> ResumableTraining:
@@ -76,9 +68,8 @@ class DemoNetwork:
         recipe = {"command": words, "data": VERSION}
         if "--teacher-params" in self.options:
             recipe["teacher"] = digests(TEACHER.files.params, ["sha256"])[0]
-        return ResumableTraining(
-            self.files, [*words, "--save-prefix", str(self.files.prefix)], recipe
-        )
+        words = [*words, "--save-prefix", str(self.files.prefix)]
+        return ResumableTraining(self.files, words, recipe)
 
     @property
     def result(self) -> Path:
@@ -200,18 +191,12 @@ def publish() -> list[str]:
 
 def table() -> str:
     """A Markdown table of the networks: parameters, mAP on the test images, speed."""
-    rows = [("network", "backbone", "parameters", "mAP@0.5", "images/s")]
+    rows = [["network", "backbone", "parameters", "mAP@0.5", "images/s"]]
     for network in NETWORKS:
         result = json.loads(network.result.read_text())
-        rows.append(
-            (
-                network.title,
-                network.backbone,
-                f"{metadata_beside(network.files.params).parameters:,}",
-                f"{result['mAP']:.3f}",
-                f"{result['network_images_per_second']:.0f}",
-            )
-        )
+        size = metadata_beside(network.files.params).parameters
+        figures = f"{size:,}", f"{result['mAP']:.3f}", f"{result['network_images_per_second']:.0f}"
+        rows.append([network.title, network.backbone, *figures])
     return aligned(rows, right=(2, 3, 4), markdown=True)
 
 

@@ -100,7 +100,9 @@ def test_the_commands_are_accepted(which):
 
 def results(*means):
     for network, mean in zip(demo.NETWORKS, means):
-        network.files.metrics.write_text(json.dumps({"kind": "run", "parameters": 1000}) + "\n")
+        network.files.metrics.write_text(
+            json.dumps({"kind": "run", "namespace": {}, "parameters": 1000}) + "\n"
+        )
         figures = {"mAP": mean, "network_images_per_second": 99.6}
         network.result.write_text(json.dumps(figures))
 
