@@ -45,9 +45,7 @@ class EvaluationConfig:
         "name of GluonCV's script)",
         metavar="FILE|True",
     )
-    use_fpn: bool = option(
-        False, "use five FPN levels of strides 4 to 64", group="Faster R-CNN"
-    )
+    use_fpn: bool = option(False, "use five FPN levels of strides 4 to 64", group="Faster R-CNN")
     roi_mode: str | None = option(
         None, "RoI feature extraction: RoIAlign or RoIPool", choices=("align", "pool")
     )
