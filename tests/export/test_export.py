@@ -55,7 +55,7 @@ def params(tmp_path_factory):
     file = tmp_path_factory.mktemp("run") / "tiny_best.params"
     detector.net.save_parameters(str(file))
     metrics = file.with_name("tiny_metrics.jsonl")
-    metrics.write_text(json.dumps({"kind": "run", "classes": CLASSES}) + "\n")
+    metrics.write_text(json.dumps({"kind": "run", "namespace": {}, "classes": CLASSES}) + "\n")
     return file
 
 
