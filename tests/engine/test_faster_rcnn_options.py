@@ -190,7 +190,7 @@ def test_verbose_prints_the_names_of_the_trained_parameters(train_rcnn, tmp_path
         (["--batch-size", 3, "--cpu-devices", 2], "--batch-size 3: give a multiple"),
         (["--dataset", "nowhere"], "--dataset nowhere: no such data set"),
         (["--lr-decay-GAN-epoch", "x"], "--lr-decay-GAN-epoch 'x': give epochs"),
-        (["--use-fpn"], "--Teacher-param-path .* another network"),
+        (["--use-fpn"], "--Teacher-param-path .* a network other than"),
         (["--student", "resnet50_v1b", "--no-pretrained-base"], "give --norm-layer bn as well"),
     ],
 )
