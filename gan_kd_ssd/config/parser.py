@@ -23,10 +23,10 @@ class Parser(argparse.ArgumentParser):
 
 
 class Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Adds the default value to a help text if there is one."""
+    """Adds the default value to a help text, except for an empty one and False."""
 
     def _get_help_string(self, action):
-        if action.default in (None, "") or "%(default)" in action.help:
+        if action.default in (None, "") or action.default is False or "%(default)" in action.help:
             return action.help
         return super()._get_help_string(action)
 

@@ -336,7 +336,7 @@ class TrainConfig:
         return {**self._of_resume(FIXED), **self.method.fixed()}
 
     def reported(self) -> dict:
-        """Options that may change when a run is resumed, and whose changes are reported."""
+        """Options that a resumed run may change; it reports the change."""
         return {**self._of_resume(FREE), **self.method.free()}
 
     def _of_resume(self, resume: str) -> dict:

@@ -19,7 +19,7 @@ def from_words(script: str, words: Sequence[str], program: str | None = None) ->
         program: the name of the program in the usage line, if it is not the script's.
 
     Raises:
-        UserError: an unknown option, or values that cannot be right, alone or together.
+        UserError: an unknown option, or invalid or contradictory values.
     """
     return CONFIGS[script].from_words(words, program)
 

@@ -9,7 +9,7 @@ from gan_kd_ssd.util.mxnet import mx
 
 
 def inherit_head(student, teacher, pairs: Sequence[LevelPair]) -> list[str]:
-    """Copy the parts of the teacher's head whose shapes agree with the student's; returns their names.
+    """Copy parts of the teacher's head to the student, where the shapes agree; return their names.
 
     In the caption of figure 1 the student's maps feed the head of the trained teacher. The shapes of the
     published SSD pair agree on levels 3 to 6 of 6, those of the published Faster R-CNN pair everywhere.

@@ -175,7 +175,7 @@ def test_a_folder_in_coco_layout_is_trained_on_with_a_teacher(train, root, tmp_p
 
 def test_a_run_cannot_be_resumed_with_another_metric(train, root, prefix):
     data = ["--dataset", "shapes_coco", "--data-root", root, "--resume", f"{prefix}_state.zip"]
-    with pytest.raises(UserError, match="metric 'coco', this run has 'voc07'"):
+    with pytest.raises(UserError, match="metric 'coco', but this run has 'voc07'"):
         train(*data, *PLAIN, "--epochs", 3, "--metric", "voc07", "--save-prefix", prefix)
 
 

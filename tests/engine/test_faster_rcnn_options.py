@@ -190,7 +190,7 @@ def test_verbose_prints_the_names_of_the_trained_parameters(train_rcnn, tmp_path
         (["--batch-size", 3, "--cpu-devices", 2], "--batch-size 3: give a multiple"),
         (["--dataset", "nowhere"], "--dataset nowhere: no such data set"),
         (["--lr-decay-GAN-epoch", "x"], "--lr-decay-GAN-epoch 'x': give epochs"),
-        (["--use-fpn"], "--Teacher-param-path .* another network"),
+        (["--use-fpn"], "--Teacher-param-path .* a network other than"),
         (["--student", "resnet50_v1b", "--no-pretrained-base"], "give --norm-layer bn as well"),
     ],
 )
@@ -203,10 +203,10 @@ def test_bad_input_is_named_and_leaves_nothing(options, message, distil, tmp_pat
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--short", 80], "short 64, this run has 80"),
-        (["--roi-mode", "pool"], "roi-mode 'align', this run has 'pool'"),
-        (["--mixup"], "mixup False, this run has True"),
-        (["--seed", 5], "seed 233, this run has 5"),
+        (["--short", 80], "short 64, but this run has 80"),
+        (["--roi-mode", "pool"], "roi-mode 'align', but this run has 'pool'"),
+        (["--mixup"], "mixup False, but this run has True"),
+        (["--seed", 5], "seed 233, but this run has 5"),
     ],
 )
 def test_a_state_of_another_run_is_refused(options, message, rcnn_whole, distil, tmp_path):
@@ -224,9 +224,9 @@ def test_a_teacher_of_classes_in_another_order_is_refused(distil, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--use-fpn"], "use-fpn False, this run has True"),
-        (["--norm-layer", "bn"], "norm-layer None, this run has 'bn'"),
-        (["--max-size", 80], "max-size 96, this run has 80"),
+        (["--use-fpn"], "use-fpn False, but this run has True"),
+        (["--norm-layer", "bn"], "norm-layer None, but this run has 'bn'"),
+        (["--max-size", 80], "max-size 96, but this run has 80"),
     ],
 )
 def test_a_state_of_another_network_is_refused(options, message, train_rcnn, tmp_path):

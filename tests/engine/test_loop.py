@@ -153,13 +153,13 @@ def test_two_devices_resume_as_if_never_stopped(train, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--seed", 5], "seed 233, this run has 5"),
-        (["--start-epoch", 2], "start-epoch 1, this run has 2"),
-        (["--levels", "sum"], "levels 'mean', this run has 'sum'"),
-        (["--augmentation", "flip"], "augmentation 'ssd', this run has 'flip'"),
-        (["--batch-size", 4], "batch-size 8, this run has 4"),
-        (["--student", "resnet10_v1_0.25"], "student 'resnet10_v1_0.125', this run has"),
-        (["--d-channels", 8], "d-channels 16, this run has 8"),
+        (["--seed", 5], "seed 233, but this run has 5"),
+        (["--start-epoch", 2], "start-epoch 1, but this run has 2"),
+        (["--levels", "sum"], "levels 'mean', but this run has 'sum'"),
+        (["--augmentation", "flip"], "augmentation 'ssd', but this run has 'flip'"),
+        (["--batch-size", 4], "batch-size 8, but this run has 4"),
+        (["--student", "resnet10_v1_0.25"], "student 'resnet10_v1_0.125', but this run has"),
+        (["--d-channels", 8], "d-channels 16, but this run has 8"),
     ],
 )
 def test_a_state_of_another_run_is_refused(

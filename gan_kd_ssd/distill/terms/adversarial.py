@@ -69,7 +69,7 @@ class AdversarialOptions:
 
 @register
 class Adversarial(Term):
-    """A Wasserstein GAN whose generator is the student's pyramid (arXiv 1906.08467, section 3).
+    """A Wasserstein GAN with the student's pyramid as the generator (arXiv 1906.08467, section 3).
 
     A step first updates the discriminators, and the adapters on the teacher's side with them. The student
     then minimises the updated discriminators' score of its maps, as in the reference WGAN.

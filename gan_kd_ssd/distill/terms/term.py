@@ -38,7 +38,7 @@ class Term(ABC):
 
     name: ClassVar[str]  # in --distill
     summary: ClassVar[str]  # in --help
-    #: Frozen dataclass whose fields are the term's options, see :mod:`gan_kd_ssd.util.option_fields`.
+    #: Frozen dataclass with the term's options as fields, see :mod:`gan_kd_ssd.util.option_fields`.
     options_type: ClassVar[type]
     #: Names of the figures that :meth:`measure` computes, in order: letters, digits and underscores.
     figures: ClassVar[tuple[str, ...]]
