@@ -125,6 +125,7 @@ class FasterRCNNSetup(DetectorSetup):
     def student_settings(self):
         """Reject BatchNorm layers that would diverge, or that MXNet cannot share between devices."""
         config, name = self.config, self.config.network("student")
+        self.check_name(config.networks.student, "--student")  # the messages below presume it
         norm_layer = config.networks.norm_layer
         starts = config.networks.pretrained_base or config.output.resume or norm_layer
         if name.has_imagenet and not starts:

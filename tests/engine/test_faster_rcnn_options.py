@@ -185,6 +185,7 @@ def test_verbose_prints_the_names_of_the_trained_parameters(train_rcnn, tmp_path
         (["--Teacher-param-path", "none.params"], "--Teacher-param-path none.params: no such file"),
         (["--teacher", "vgg16"], "--teacher 'vgg16': no such network"),
         (["--student", "vgg16"], "--student 'vgg16': no such network"),
+        (["--student", "vgg16", "--no-pretrained-base"], "--student 'vgg16': no such network"),
         (["--short", 16], "--short 16: too small"),
         (["--max-size", 5000], "--max-size 5000: .* has anchors for 2048 pixels"),
         (["--batch-size", 3, "--cpu-devices", 2], "--batch-size 3: give a multiple"),
