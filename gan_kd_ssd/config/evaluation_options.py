@@ -49,7 +49,7 @@ class EvaluationConfig:
         None, "use five FPN levels of strides 4 to 64", action="store_true", group="Faster R-CNN"
     )
     roi_mode: str | None = option(
-        None, "RoI feature extraction: RoIAlign or RoIPool", choices=_MODES
+        None, "RoI feature extraction: RoIAlign or RoIPool", choices=("align", "pool")
     )
     short: int | None = count(None, "short side of the input", metavar="PIXELS")
     max_size: int | None = count(None, "maximum long side of the input", metavar="PIXELS")
