@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -66,12 +69,23 @@ def dispatch(words: Sequence[str]) -> int:
     return getattr(importlib.import_module(f"gan_kd_ssd.{place}"), function)(list(words[1:]))
 
 
+def _prepare_output() -> None:
+    """Escape characters that the terminal cannot show; discard what goes to a closed stream."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed, as by ``>&-``
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w")))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run_program(program: str, function, words: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 2 after a UserError, 130 after Ctrl-C.
+    """Run a command and return its exit code: 2 after a UserError or a full disk, 130 after Ctrl-C.
 
     A closed standard output, for example by ``head``, is not an error.
     """
     words = sys.argv[1:] if words is None else words
+    _prepare_output()
     try:
         code = exit_on_user_error(program, function, list(words))
         sys.stdout.flush()
@@ -79,6 +93,13 @@ def run_program(program: str, function, words: Sequence[str] | None = None) -> i
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"{program}: {place}{error.strerror}; free some space", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes standard output at its exit
+        return 2
     except KeyboardInterrupt as stopped:
         print(f"{program}: {stopped.args[0] if stopped.args else 'stopped'}", file=sys.stderr)
         return 130

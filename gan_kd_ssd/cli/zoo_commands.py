@@ -88,7 +88,11 @@ def _fetch(options) -> int:
 
     if options.version and len(options.names) > 1:
         raise UserError("--version: selects the weights of one network; give a single NAME")
-    version = version_of(options.version) if options.version else None
+    try:
+        version = version_of(options.version)
+    except UserError as error:
+        wanted = "give 8 hexadecimal digits, as `gan-kd zoo show NAME` prints them"
+        raise UserError(f"--version {options.version}: {wanted}") from error
     store = Store(options.root, quiet=options.quiet)
     for name in map(full_name, options.names):
         if ours(name):

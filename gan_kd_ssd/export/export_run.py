@@ -82,6 +82,8 @@ def load(config: ExportConfig) -> Detector:
             f"--network {config.network} is an SSD, and --use-fpn, --short and --max-size belong to a "
             f"Faster R-CNN (faster_rcnn_{name.backbone})"
         )
+    if not config.params.is_file():
+        raise UserError(f"--params {config.params}: no such file; give a .params file")
     trained = metadata_beside(config.params)
     if config.data_shape is None and not (trained and trained.namespace.get("data_shape")):
         config = replace(config, data_shape=name.data_shape)

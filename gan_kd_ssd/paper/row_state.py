@@ -46,7 +46,7 @@ def state_of(job: Job) -> RowState:
     if running:
         return RowState(RUNNING, found, _seconds_left(job, found), _last_line(job))
     if failed:
-        return RowState(FAILED, found, message=failed["error"])
+        return RowState(FAILED, found, message=str(failed.get("error", "")))
     if done and result:
         return RowState(DONE, found, result=result, seconds=done.get("seconds"))
     return RowState(STOPPED if started else WAITING, found)

@@ -27,6 +27,13 @@ _DATASET_OPTIONS = {
 }
 
 
+#: Fields of a row file that are text.
+_TEXTS = (
+    *("script", "student", "dataset", "teacher", "teacher_row", "weights"),
+    *("cell", "published_log"),
+)
+
+
 @dataclass(frozen=True)
 class PaperFigure:
     """A figure of the paper; the defaults are those of a row that is in no table."""
@@ -143,21 +150,37 @@ def read_row(file: Path) -> Row:
         given = {"place": (), "options": {}, "origin": {}, **content}
         for name, kind in (("place", tuple), ("options", dict), ("origin", dict)):
             given[name] = kind(given[name])
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         problem = f"{file} does not describe a row ({error})"
         raise UserError(f"{problem}; see experiments/README.md") from error
     known = [{f.name for f in fields(kind)} for kind in (RowNetworks, PaperFigure, Row)]
     known[2] -= {"name", "networks", "figure"}
-    missing = [name for name in ("script", "student", "dataset") if name not in given]
-    unknown = set(given).difference(*known)
-    if missing or unknown:
-        problem = f"{missing[0]!r} is missing" if missing else f"unknown field {min(unknown)!r}"
+    problem = _problem(given, set(given).difference(*known))
+    if problem:
         raise UserError(f"{file}: {problem}; see experiments/README.md for the fields of a row")
     if given["script"] not in (SSD, FASTER_RCNN):
         raise UserError(f"{file}: script {given['script']!r} is not {SSD} or {FASTER_RCNN}")
     networks, figure, rest = ({n: v for n, v in given.items() if n in part} for part in known)
     parts = {"networks": RowNetworks(**networks), "figure": PaperFigure(**figure)}
     return Row(name=file.stem, **parts, **rest)
+
+
+def _problem(given: dict, unknown: set[str]) -> str | None:
+    """What is wrong with the fields of a row file, None if nothing is."""
+    missing = [name for name in ("script", "student", "dataset") if given.get(name) is None]
+    if missing:
+        return f"{missing[0]!r} is missing"
+    if unknown:
+        return f"unknown field {min(unknown)!r}"
+    for name in _TEXTS:
+        if not isinstance(given.get(name, ""), (str, type(None))):
+            return f"{name!r} is not a text"
+    if type(given.get("published")) not in (int, float, type(None)):
+        return "'published' is not a number"
+    place = given["place"]
+    if place and not (set(map(type, place)) == {int} and len(place) == 3 and place[0] in (1, 2, 3)):
+        return "'place' is not the table (1, 2 or 3), row and column"
+    return None
 
 
 def cells() -> list[Row]:
@@ -172,7 +195,7 @@ def by_name(name: str) -> Row:
     known = {row.name: row for row in rows()}
     if name not in known:
         close = difflib.get_close_matches(name, known, n=2)
-        advice = f"did you mean {' or '.join(close)}?" if close else "see"
+        advice = f"did you mean {' or '.join(close)}? See" if close else "see"
         raise UserError(f"no row is called {name!r}: {advice} `gan-kd experiments list`")
     return known[name]
 

@@ -49,7 +49,14 @@ def load(name: str) -> Scale:
         complete = set(scale.images) == _SPLITS and {SSD, FASTER_RCNN} <= set(scale.options)
         if scale.name == SCALE or scale.width is None or not complete:
             raise ValueError(f"it needs width, images and options, and a name other than {SCALE}")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        if type(scale.width) not in (int, float) or scale.width <= 0:
+            raise ValueError("width is not a number above 0")
+        if any(type(number) is not int or number < 1 for number in scale.images.values()):
+            raise ValueError("images are not whole numbers above 0")
+        options = (*scale.options.values(), *scale.student_options.values())
+        if not all(isinstance(each, dict) for each in options):
+            raise ValueError("options are not objects of names and values")
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"--scale {name}: give paper, tiny, or a file such as {MATRIX / 'tiny.json'} ({error})"
         ) from error

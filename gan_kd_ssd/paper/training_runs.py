@@ -175,12 +175,13 @@ def _progress(metrics: Path, _written: tuple[int, int]) -> RunProgress:
     return RunProgress(done, epochs, min(1.0, last.images / max(1, images)))
 
 
-def read_json(path: Path):
-    """Content of a JSON file, None if it cannot be read."""
+def read_json(path: Path) -> dict | None:
+    """The object in a JSON file, None if the file cannot be read or is damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def write_json(path: Path, content) -> None:

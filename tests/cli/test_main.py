@@ -1,6 +1,7 @@
 """The program ``gan-kd``: its commands, exit codes and speed-relevant imports."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,31 @@ def test_a_closed_pipe_is_no_error():
     command = f"{sys.executable} -m gan_kd_ssd experiments list | head -n 1"
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout
+
+
+@pytest.mark.parametrize("words", ["--help", "logs show ssd", "experiments list"])
+def test_a_closed_standard_output_is_no_error(words):
+    command = f"{sys.executable} -m gan_kd_ssd {words} >&-"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("words", ["--help", "logs write ssd", "experiments list"])
+def test_a_full_disk_under_standard_output_is_one_line_and_exit_code_2(words):
+    command = f"{sys.executable} -m gan_kd_ssd {words} >/dev/full"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.endswith(": No space left on device; free some space\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--help"], ["data", "check", "--help"]])
+def test_help_is_printed_on_a_terminal_that_shows_only_ascii(words):
+    command = [sys.executable, "-m", "gan_kd_ssd", *words]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "") and "usage: gan-kd" in done.stdout
 
 
 @pytest.mark.parametrize("command", sorted(main.COMMANDS))

@@ -282,7 +282,7 @@ def test_publish_prints_the_name_and_says_the_rest_on_stderr(whole, tmp_path, ca
     [
         (["fetch"], "NAME"),
         (["fetch", NAME, NAME, "--version", "12345678"], "--version"),
-        (["fetch", NAME, "--version", "../x"], "8 hexadecimal digits"),
+        (["fetch", NAME, "--version", "../x"], "--version ../x: give 8 hexadecimal digits"),
         (["fetch", "nothing_like_it"], "no network is called"),
         (["publish", "nowhere/x"], "nowhere/x_metrics.jsonl: no such file"),
         (["publsh"], "publsh"),

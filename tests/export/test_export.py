@@ -417,3 +417,9 @@ def test_help_needs_no_mxnet():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--raw" in done.stdout and "None" not in done.stdout
+
+
+def test_a_missing_file_of_weights_is_named_before_its_classes_are_sought(tmp_path, capsys):
+    none = str(tmp_path / "none")
+    assert export(["--network", NETWORK, "--params", none, "--out", str(tmp_path / "x")]) == 2
+    assert f"--params {none}: no such file" in capsys.readouterr().err

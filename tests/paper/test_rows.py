@@ -276,6 +276,13 @@ def test_a_row_of_ones_own_needs_script_student_and_dataset_only(tmp_path):
         ({"cell": "x"}, "'script' is missing"),
         ({**OWN, "teacher_net": "x"}, "unknown field 'teacher_net'"),
         ({**OWN, "name": "x"}, "unknown field 'name'"),
+        ("[" * 100000, "does not describe a row"),
+        ({**OWN, "dataset": ["voc"]}, "'dataset' is not a text"),
+        ({**OWN, "teacher_row": 7}, "'teacher_row' is not a text"),
+        ({**OWN, "student": None}, "'student' is missing"),
+        ({**OWN, "published": "75.4"}, "'published' is not a number"),
+        ({**OWN, "place": "abc"}, "'place' is not the table"),
+        ({**OWN, "place": [9, 1, 1]}, "'place' is not the table"),
         ({**OWN, "script": "train_yolo.py"}, "script 'train_yolo.py' is not train_ssd_gkd.py"),
     ],
 )
@@ -313,10 +320,34 @@ def test_similar_names_are_suggested():
         by_name("mobilenet1.0-resnet5")
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"wide": 1}', '{"options": {}}'])
+def scale_text(**changes):
+    options = {"train_ssd_gkd.py": {}, "train_faster_rcnn_gkd.py": {}}
+    images = dict.fromkeys(("train", "val", "test"), 8)
+    return json.dumps({"width": 0.25, "images": images, "options": options, **changes})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(None, "{", "[]", "[" * 100000, '{"wide": 1}', '{"options": {}}'),
+        scale_text(width="x"),
+        scale_text(width=0),
+        scale_text(images=["train", "val", "test"]),
+        scale_text(images={"train": -1, "val": 1, "test": 1}),
+        scale_text(options={"train_ssd_gkd.py": 3, "train_faster_rcnn_gkd.py": {}}),
+        scale_text(student_options=[1]),
+        scale_text(student_options={"mobilenet1.0": 3}),
+    ],
+)
 def test_a_file_that_is_not_a_scale_is_one_clear_line(text, tmp_path):
     file = tmp_path / "own.json"
     if text is not None:
         file.write_text(text)
     with pytest.raises(UserError, match=r"--scale .*own.json: give paper, tiny, or a file"):
         scales.load(str(file))
+
+
+def test_a_scale_of_ones_own_needs_width_images_and_options_only(tmp_path):
+    file = tmp_path / "own.json"
+    file.write_text(scale_text())
+    assert scales.load(str(file)).name == "own"

@@ -435,3 +435,18 @@ def test_rows_of_the_other_tables_really_train(tmp_path):
     assert rcnn["measured"]["metric"] == "voc07" and rcnn["parameters"] > 0
     facts = (tmp_path / "runs/seconds" / rows[1] / f"{rows[1]}_metrics.jsonl").read_text()
     assert json.loads(facts.splitlines()[0])["namespace"]["roi_mode"] == "pool"
+
+
+@pytest.mark.parametrize("damaged", ["3", "[1]", '"x"', "{", "[" * 100000])
+def test_damaged_records_of_a_run_count_as_missing(damaged, fake, tmp_path, capsys):
+    folder = tmp_path / "runs" / "paper" / "resnet18-plain"
+    folder.mkdir(parents=True)
+    for name in ("started", "result", "done", "failed"):
+        (folder / f"{name}.json").write_text(damaged)
+    assert (
+        program.main(
+            ["experiments", "status", "resnet18-plain", "--folder", str(tmp_path / "runs")]
+        )
+        == 0
+    )
+    assert "not started" in capsys.readouterr().out

@@ -107,7 +107,7 @@ def generate(
     except OSError as error:
         raise UserError(
             f"{folder}: the shapes cannot be written there ({error.strerror or error}); choose "
-            f"another folder (--data-root) or make room"
+            f"another folder or make room"
         ) from error
     return folder
 
