@@ -10,6 +10,7 @@ from gan_kd_ssd.data.formats.catalog import has_split, layout, open_dataset
 from gan_kd_ssd.data.formats.coco import COCO_CLASSES, COCOFolder
 from gan_kd_ssd.util.errors import UserError
 from helpers.coco_folders import CATEGORIES, entry, random_objects, write_split
+from helpers.refusals import refused
 from helpers.voc_folders import write_image
 
 CAT = entry(1, 1, 7, (10, 5, 20, 15))
@@ -22,16 +23,6 @@ def folder(tmp_path):
     )
     write_split(tmp_path / "pets", "val", [CAT], numbers=(1, 2))
     return tmp_path / "pets"
-
-
-def refused(match, dataset, split="train", **options):
-    """The message of the UserError; it must be one line."""
-    with pytest.raises(UserError, match=match) as caught:
-        data = open_dataset(str(dataset), split, **options)
-        for i in range(len(data)):
-            data.image(i)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def theirs(folder, split, skip_empty):

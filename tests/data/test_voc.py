@@ -9,6 +9,7 @@ import pytest
 from gan_kd_ssd.data.formats.catalog import open_dataset
 from gan_kd_ssd.data.formats.voc import VOC_CLASSES, VOCFolder
 from gan_kd_ssd.util.errors import UserError
+from helpers.refusals import refused
 from helpers.voc_folders import annotation, make_folder, make_random_folder, write_image
 
 BCCD = Path(__file__).resolve().parents[3] / "shared" / "data" / "BCCD"
@@ -18,16 +19,6 @@ CAT = ("cat", 11, 6, 31, 26)
 @pytest.fixture
 def folder(tmp_path):
     return make_folder(tmp_path / "pets", [[CAT, ("Dog", 1, 1, 60, 48)], [("Dog", 5, 5, 9, 40)]])
-
-
-def refused(match, dataset, split="train", **options):
-    """The message of the UserError; it must be one line."""
-    with pytest.raises(UserError, match=match) as caught:
-        data = open_dataset(str(dataset), split, **options)
-        for i in range(len(data)):
-            data.image(i)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def set_annotation(folder, text, image_id="000"):
